@@ -1,0 +1,1 @@
+"""What should a segmenter do with a radiologist's confidence? A study in notebooks."""

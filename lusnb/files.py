@@ -1,0 +1,62 @@
+"""Files that appear whole or not at all: each is written beside its place, then renamed."""
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+
+@contextmanager
+def whole(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; on success it replaces `path`, on an error it is removed.
+
+    The temporary name keeps the ending, so that writers which look at it still work.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
+    try:
+        yield beside
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write UTF-8 text."""
+    with whole(path) as beside:
+        beside.write_text(text, encoding="utf-8")
+
+
+def write_json(path: str | Path, content: object) -> None:
+    """Write indented JSON with a final newline."""
+    write_text(path, json.dumps(content, indent=1, sort_keys=True) + "\n")
+
+
+def write_csv(path: str | Path, table: pd.DataFrame) -> None:
+    """Write a table without its index; floats keep every digit, so that reading gives them back."""
+    with whole(path) as beside:
+        table.to_csv(beside, index=False, lineterminator="\n")
+
+
+def write_npy(path: str | Path, array: np.ndarray) -> None:
+    """Write one array as .npy, never pickled."""
+    with whole(path) as beside:
+        np.save(beside, array, allow_pickle=False)
+
+
+def write_png(path: str | Path, image: np.ndarray) -> None:
+    """Write a uint8 grayscale image (H, W) as PNG."""
+    with whole(path) as beside:
+        Image.fromarray(image).save(beside)
+
+
+def write_with(path: str | Path, write: Callable[[Path], object]) -> None:
+    """Let `write` fill a file that is given to it as a path (a figure, a set of weights)."""
+    with whole(path) as beside:
+        write(beside)
