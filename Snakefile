@@ -1,0 +1,48 @@
+# The graph of a profile: papermill runs every node. `make study PROFILE=quick` calls it.
+# Which nodes there are, what they need and what makes them run again: lusnb/study.py and lusnb/reruns.py.
+import json
+from pathlib import Path
+
+from lusnb import reruns, study
+
+BASE = Path(workflow.basedir)
+PROFILE = config.get("profile", "quick")
+STUDY = study.load(PROFILE, BASE)
+NODES = study.nodes(STUDY)
+study.check(STUDY, BASE)
+for cohort in STUDY.cohorts:
+    study.forget_changed_cohort(PROFILE, cohort, BASE)
+
+
+rule all:
+    input:
+        [f"runs/{node.folder}/finished" for node in NODES],
+
+
+for node in NODES:
+
+    rule:
+        name:
+            node.folder.removeprefix(f"{PROFILE}/").replace("/", "__")
+        input:
+            [path for needed in node.needs for path in needed.outputs],
+        output:
+            node.outputs,
+        log:
+            notebook=f"runs/{node.folder}/notebook.ipynb",
+        params:
+            arguments=study.papermill_arguments(node, BASE),
+            asked=json.dumps(study.parameters(node, BASE), sort_keys=True),
+            code=reruns.code_fingerprint(node.notebook, BASE),
+            notebook=f"notebooks/{node.notebook}.ipynb",
+        shell:
+            "OMP_NUM_THREADS=1 papermill --no-progress-bar --log-level ERROR"
+            " {params.notebook} {log.notebook} {params.arguments}"
+
+
+onsuccess:
+    print(study.ending(STUDY, BASE))
+
+
+onerror:
+    print(study.failure(STUDY, BASE))

@@ -1,0 +1,265 @@
+"""Open, check and split a cohort; its frames and confidence maps as arrays."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import yaml
+from PIL import Image
+
+from lusnb import checks, confidence
+
+META = {"name": str, "features": list, "views": (dict, list), "sf_max": (int, float)}
+SHARES = {"test": 4 / 42, "validation": 6 / 42}  # the paper's split, 32 / 6 / 4 of 42 patients
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """A checked cohort: its tables in memory, its clips and confidence images on disk.
+
+    `views` maps each view to its zone. `exams.sf_ratio` is filled in; `clips` carries `sf_ratio` of its day,
+    divided by `sf_max`. `patients` has a split for everyone, and a fold for all but the test patients.
+    """
+
+    folder: Path
+    name: str
+    features: tuple[str, ...]
+    views: dict
+    sf_max: float
+    patients: pd.DataFrame
+    exams: pd.DataFrame
+    clips: pd.DataFrame
+    labels: pd.DataFrame
+    truth: pd.DataFrame
+    meta: dict
+
+    @property
+    def origin(self) -> str:
+        """What its clips are, for headings: 'phantom', or what cohort.yaml says."""
+        return (self.meta.get("provenance") or {}).get("kind", "imported")
+
+    def patients_in(self, split: str) -> list[str]:
+        """Patient ids of one split, in table order."""
+        return list(self.patients.loc[self.patients["split"] == split, "patient_id"])
+
+    def lacks(self, task: str) -> list[str]:
+        """What this cohort misses for a task, one sentence each; [] when the task can be done."""
+        missing = []
+        if not self.views:
+            missing.append("the cohort names no views")
+        if task != "readmission" and self.clips["sf_ratio"].isna().all():
+            missing.append("no clip has an S/F ratio (exams.csv is absent or empty)")
+        if task == "readmission" and self.patients["readmitted_30d"].isna().all():
+            missing.append("no patient has a value of readmitted_30d")
+        if task == "readmission" and self.clips["day"].dropna().nunique() < 2:
+            missing.append("no clips of two days")
+        return missing
+
+
+def summary(cohort: Cohort) -> pd.DataFrame:
+    """Counts per split: patients, clips, labelled frames, readmitted patients, days with S/F."""
+    split_of = cohort.patients.set_index("patient_id")["split"]
+    frames = labelled_frames(cohort)
+    counts = {
+        "patients": cohort.patients["split"].value_counts(),
+        "clips": cohort.clips["patient_id"].map(split_of).value_counts(),
+        "labelled frames": frames["patient_id"].map(split_of).value_counts(),
+        "readmitted": cohort.patients.groupby("split")["readmitted_30d"].sum(),
+        "days with S/F": cohort.exams["patient_id"].map(split_of).value_counts(),
+    }
+    table = pd.DataFrame(counts).reindex(checks.SPLITS).fillna(0).astype(int)
+    table.loc["all"] = table.sum()
+    return table.rename_axis("split")
+
+
+def _read_meta(folder: Path) -> tuple[dict, list[dict]]:
+    path = folder / "cohort.yaml"
+    if not path.is_file():
+        return {}, [
+            checks.problem(
+                path, None, "a cohort folder with a cohort.yaml", "no such file", "make the cohort first."
+            )
+        ]
+    meta = {"views": {}, "sf_max": 477, **(yaml.safe_load(path.read_text(encoding="utf-8")) or {})}
+    meta["views"] = meta["views"] or {}
+    wrong = [
+        checks.problem(path, None, f"`{key}` as {kind}", repr(meta.get(key)), "correct it.")
+        for key, kind in META.items()
+        if not isinstance(meta.get(key), kind)
+    ]
+    if not wrong and (not meta["features"] or len(set(meta["features"])) < len(meta["features"])):
+        wrong.append(
+            checks.problem(path, None, "distinct features", repr(meta["features"]), "correct the list.")
+        )
+    if isinstance(
+        meta["views"], list
+    ):  # a plain list: R1 and L1 are of zone 1, a view without a number is its own
+        meta["views"] = {v: int(v[-1]) if str(v)[-1:].isdigit() else str(v) for v in meta["views"]}
+    return meta, wrong
+
+
+def read(folder: str | Path, folds: int = 5) -> Cohort:
+    """Open a cohort folder and check all of it.
+
+    `folds`: how many folds to make where the fold column is blank. Raises checks.CohortError with every
+    problem found; nothing is written.
+    """
+    folder = Path(folder)
+    meta, found = _read_meta(folder)
+    if found:
+        raise checks.CohortError(found)
+    tables = {}
+    for name in checks.TABLES:
+        tables[name], wrong = checks.read_table(folder, name)
+        found += wrong
+    if not found:
+        found += checks.check_links(folder, meta, tables)
+        found += checks.check_exams(folder, tables["exams"], meta["sf_max"])
+        found += checks.check_files(folder, tables)
+    if found:
+        raise checks.CohortError(found)
+    tables["patients"] = split(tables["patients"], folds, seed=int(meta.get("split_seed", 0)))
+    tables["exams"] = _with_sf(tables["exams"])
+    tables["clips"] = _with_target(tables["clips"], tables["exams"], meta["sf_max"])
+    kept = {key: meta[key] for key in ("name", "views")} | {"sf_max": float(meta["sf_max"])}
+    return Cohort(folder=folder, features=tuple(meta["features"]), meta=meta, **kept, **tables)
+
+
+def _with_sf(exams: pd.DataFrame) -> pd.DataFrame:
+    return exams.assign(sf_ratio=exams["sf_ratio"].fillna(exams["spo2"] / exams["fio2"]).astype(float))
+
+
+def _with_target(clips: pd.DataFrame, exams: pd.DataFrame, sf_max: float) -> pd.DataFrame:
+    target = exams.set_index(["patient_id", "day"])["sf_ratio"].astype(float) / sf_max
+    keys = zip(clips["patient_id"], clips["day"], strict=True)
+    return clips.assign(sf_ratio=[target.get(k, np.nan) if pd.notna(k[1]) else np.nan for k in keys])
+
+
+def split(patients: pd.DataFrame, folds: int, seed: int = 0) -> pd.DataFrame:
+    """Fill blank splits in the paper's proportion and blank folds in equal sizes, patient by patient.
+
+    What the table says is kept. Every patient who is not in the test split gets a fold from 1 to `folds`.
+    The same table and seed give the same split, whatever the order of its rows.
+    """
+    patients = patients.copy()
+    rng = np.random.default_rng(seed)
+    order = patients["patient_id"].sort_values().index.to_numpy()
+    blank = rng.permutation(order[patients.loc[order, "split"].isna()])
+    counts = {name: min(max(1, round(share * len(blank))), len(blank)) for name, share in SHARES.items()}
+    names = ["test"] * counts["test"] + ["validation"] * counts["validation"] if len(blank) > 2 else []
+    patients.loc[blank, "split"] = (names + ["train"] * len(blank))[: len(blank)]
+    others = patients["split"] != "test"
+    patients.loc[~others, "fold"] = pd.NA
+    blank = rng.permutation(order[(others & patients["fold"].isna()).loc[order]])
+    patients.loc[blank, "fold"] = np.arange(len(blank)) % folds + 1
+    return patients.astype({"fold": "Int64"})
+
+
+def roles(cohort: Cohort, fold: int) -> dict[str, list[str]]:
+    """Patients of a segmenter's training, validation and held-out set.
+
+    Fold 0 is the published split. Fold k leaves fold k out: the published validation patients among the rest
+    choose the epoch, or the first sixth of the rest where none of them is left.
+    """
+    patients = cohort.patients
+    if fold == 0:
+        return {name: cohort.patients_in(name) for name in checks.SPLITS}
+    if fold not in set(patients["fold"].dropna()):
+        raise ValueError(
+            f"{cohort.folder}: no patient is in fold {fold}; folds are "
+            f"{sorted(patients['fold'].dropna().unique())}, and 0 is the published split."
+        )
+    rest = patients[patients["fold"].notna() & (patients["fold"] != fold)]
+    chosen = list(rest.loc[rest["split"] == "validation", "patient_id"])
+    chosen = chosen or list(rest["patient_id"])[: max(1, len(rest) // 6)]
+    train = [p for p in rest["patient_id"] if p not in chosen]
+    return {
+        "train": train,
+        "validation": chosen,
+        "test": list(patients.loc[patients["fold"] == fold, "patient_id"]),
+    }
+
+
+def clip(cohort: Cohort, clip_id: str) -> np.ndarray:
+    """One clip, uint8 (T, H, W), memory-mapped."""
+    path = cohort.clips.set_index("clip_id").at[clip_id, "path"]
+    return np.load(cohort.folder / path, mmap_mode="r", allow_pickle=False)
+
+
+def image(cohort: Cohort, path: str) -> np.ndarray:
+    """One confidence image, uint8 (H, W)."""
+    with Image.open(cohort.folder / path) as file:
+        return np.asarray(file)
+
+
+def pixel_mm(cohort: Cohort, clip_id: str, size: int | None = None) -> tuple[float, float]:
+    """Height and width in mm of one pixel, at the clip's own size or resized to size x size.
+
+    Without a width the clip's own pixels are taken as square; without a depth the unit is one pixel.
+    """
+    row = cohort.clips.set_index("clip_id").loc[clip_id]
+    _, height, width = clip(cohort, clip_id).shape
+    down = row["depth_cm"] * 10 if pd.notna(row["depth_cm"]) else float(height)
+    across = row["width_cm"] * 10 if pd.notna(row["width_cm"]) else down * width / height
+    return (down / (size or height), across / (size or width))
+
+
+def resize(
+    image: np.ndarray, size: int | None, how: Image.Resampling = Image.Resampling.BILINEAR
+) -> np.ndarray:
+    """Resize one uint8 image (H, W) to (size, size); bilinear is area-aware when shrinking. None keeps it."""
+    if size is None or image.shape == (size, size):
+        return np.asarray(image)
+    return np.asarray(Image.fromarray(np.ascontiguousarray(image)).resize((size, size), how))
+
+
+def labelled_frames(cohort: Cohort) -> pd.DataFrame:
+    """The frames that carry a label, in clip order: clip_id, frame, patient_id, view, day."""
+    frames = cohort.labels[["clip_id", "frame"]].drop_duplicates()
+    table = cohort.clips[["clip_id", "patient_id", "view", "day"]].merge(frames, on="clip_id")
+    return table.sort_values(["clip_id", "frame"], ignore_index=True)
+
+
+def frames_of(cohort: Cohort, table: pd.DataFrame, size: int | None) -> np.ndarray:
+    """The frames that a table names (clip_id, frame): uint8 (N, H, W), resized bilinearly."""
+    return np.stack([resize(clip(cohort, r.clip_id)[r.frame], size) for r in table.itertuples()])
+
+
+def confidence_of(
+    cohort: Cohort, table: pd.DataFrame, size: int | None, merge: str = "mean", source: str = "labels"
+) -> tuple[np.ndarray, np.ndarray]:
+    """Confidence maps of the frames that a table names.
+
+    Returns (uint8 (N, C, H, W), 255 = 100 %; known, bool (N, C)). A feature without a row is unknown: its map
+    is zero and `known` is False. Resized by nearest neighbour, since blur is biased by threshold. Several
+    raters become one map by `merge`. `source`: 'labels' or 'truth'.
+    """
+    rows = {key: group for key, group in getattr(cohort, source).groupby(["clip_id", "frame", "feature"])}
+    maps, known = [], np.zeros((len(table), len(cohort.features)), bool)
+    for n, frame in enumerate(table.itertuples()):
+        height, width = (size, size) if size else clip(cohort, frame.clip_id).shape[1:]
+        maps.append(np.zeros((len(cohort.features), height, width), np.uint8))
+        for c, feature in enumerate(cohort.features):
+            group = rows.get((frame.clip_id, frame.frame, feature))
+            if group is not None:
+                raters = np.stack([image(cohort, path) for path in group["path"]])
+                merged = confidence.merge(raters, merge)
+                maps[n][c] = resize(merged, size, Image.Resampling.NEAREST)
+                known[n, c] = True
+    return np.stack(maps), known
+
+
+def segment_centres(length: int, count: int) -> np.ndarray:
+    """Frame numbers at the centres of `count` equal segments of a clip; a short clip repeats frames."""
+    return np.minimum(((np.arange(count) + 0.5) * length / count).astype(int), length - 1)
+
+
+def task_frames(cohort: Cohort, size: int, count: int) -> np.ndarray:
+    """The tasks' frames of every clip, in table order: uint8 (clips, count, size, size)."""
+    out = np.empty((len(cohort.clips), count, size, size), np.uint8)
+    for n, clip_id in enumerate(cohort.clips["clip_id"]):
+        frames = clip(cohort, clip_id)
+        for k, t in enumerate(segment_centres(len(frames), count)):
+            out[n, k] = resize(frames[t], size)
+    return out

@@ -1,0 +1,310 @@
+"""The three clinical tasks: train TSM-MobileNetV2 on clips and their segmentations, predict, fold by fold.
+
+Every task encodes clips to features and puts a head on them: on the difference of two clips (S/F change: a
+pair of clips; readmission: two days of one view) or on a clip's own (S/F ratio).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import lightning
+import numpy as np
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, IterableDataset
+
+from lusnb import baselines, clipbank, examples, files, networks, outcomes, training
+from lusnb.clipbank import ClipBank
+from lusnb.cohort import Cohort
+from lusnb.params import Params
+from lusnb.predictions import Predictions
+from lusnb.study import GRAYSCALE
+
+CLASSES = {"sf_change": 3, "readmission": 2}
+
+
+class TaskNetwork(nn.Module):
+    """A clip encoder and a task's head; `clips` (N, T, C, H, W), `pairs` positions (P, 2) or None."""
+
+    def __init__(self, task: str, channels: int, frames: int, weights: str = "none"):
+        super().__init__()
+        self.encoder = networks.ClipEncoder(channels, frames, weights)
+        if task == "sf_ratio":
+            layers = (nn.Linear(networks.FEATURES, 256), nn.ReLU(), nn.Linear(256, 64), nn.ReLU())
+            self.head = nn.Sequential(*layers, nn.Linear(64, 1))
+        else:
+            self.head = nn.Linear(networks.FEATURES, CLASSES[task])
+
+    def logits(self, features: Tensor, pairs: Tensor | None) -> Tensor:
+        """Head on features (N, 1280), or on second minus first of each pair: (N or P, outputs)."""
+        return self.head(features if pairs is None else features[pairs[:, 1]] - features[pairs[:, 0]])
+
+    def forward(self, clips: Tensor, pairs: Tensor | None) -> Tensor:
+        return self.logits(self.encoder(clips), pairs)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Clips by their position in the bank, pairs of positions within `clips` (or None), and targets."""
+
+    clips: np.ndarray
+    pairs: Tensor | None
+    target: Tensor
+
+
+def task_loss(outputs: Tensor, target: Tensor) -> Tensor:
+    """Cross-entropy of logits, or mean squared error of values (float targets)."""
+    if target.is_floating_point():
+        return F.mse_loss(outputs.squeeze(1), target)
+    return F.cross_entropy(outputs, target)
+
+
+def _pair_batch(bank: ClipBank, pairs: np.ndarray, target: np.ndarray) -> Batch:
+    """A batch that encodes each clip of its pairs, clip ids (P, 2), once."""
+    ids, local = np.unique(pairs.astype(str), return_inverse=True)
+    local = torch.as_tensor(local.reshape(-1, 2))
+    return Batch(bank.position.loc[ids].to_numpy(), local, torch.as_tensor(target))
+
+
+def units(task: str, cohort: Cohort, patients: list[str], p: Params) -> pd.DataFrame:
+    """What a task is asked about some patients: one row a pair, a clip, or a view; see examples.py."""
+    clips = cohort.clips[cohort.clips["patient_id"].isin(patients)]
+    if task == "sf_change":
+        return examples.within_patient_pairs(clips, cohort.views, p.tolerance / cohort.sf_max)
+    if task == "sf_ratio":
+        table = examples.dated(clips, cohort.views)[["patient_id", "clip_id", "day", "view", "sf_ratio"]]
+        return table.rename(columns={"sf_ratio": "truth"}).reset_index(drop=True)
+    days = (p.first_day, p.second_day)
+    chosen = cohort.patients[cohort.patients["patient_id"].isin(patients)]
+    return examples.readmission_units(clips, chosen, cohort.views, days)
+
+
+def _as_batch(bank: ClipBank, table: pd.DataFrame) -> Batch:
+    """Units as one batch."""
+    if "clip_id" in table:
+        where = bank.position.loc[table["clip_id"]].to_numpy()
+        return Batch(where, None, torch.as_tensor(table["truth"].to_numpy(np.float32)))
+    return _pair_batch(bank, table[["clip_1", "clip_2"]].to_numpy(), table["truth"].to_numpy(np.int64))
+
+
+def change_batches(
+    bank: ClipBank, clips: pd.DataFrame, cohort: Cohort, p: Params, rng: np.random.Generator
+) -> Iterator[Batch]:
+    """One epoch of S/F change: pairs across patients and days of one zone, each in a random order.
+
+    pairing 'batch': draw `batch` clips of one zone, take all their pairs, encode each clip once. pairing
+    'pair': walk through every pair, 'batch_pairs' at a time, and encode both its clips.
+    """
+    clips = examples.dated(clips, cohort.views)
+    sf, ids = clips.set_index("clip_id")["sf_ratio"], clips["clip_id"].to_numpy(object)
+    if p.pairing == "batch":
+        groups = examples.zone_batches(clips["zone"].to_numpy(), p.batch, rng)
+        chunks = [_all_pairs(ids[group]) for group in groups]
+    else:
+        pairs = rng.permutation(examples.training_pairs(clips, cohort.views))
+        chunks = np.array_split(pairs, max(1, len(pairs) // p.batch_pairs))
+    for chunk in chunks:
+        ordered = examples.orient(chunk, rng)
+        first, second = sf.loc[ordered[:, 0]].to_numpy(), sf.loc[ordered[:, 1]].to_numpy()
+        yield _pair_batch(bank, ordered, examples.change_class(first, second, p.tolerance / cohort.sf_max))
+
+
+def _all_pairs(ids: np.ndarray) -> np.ndarray:
+    return ids[np.stack(np.triu_indices(len(ids), 1), 1)]
+
+
+class Epochs(IterableDataset):
+    """Batches drawn anew each epoch from one seeded generator."""
+
+    def __init__(self, draw: object, seed: int):
+        self.draw, self.rng = draw, np.random.default_rng(seed)
+
+    def __iter__(self) -> Iterator[Batch]:
+        yield from self.draw(self.rng)
+
+
+def _unit_batches(
+    bank: ClipBank, table: pd.DataFrame, batch: int, rng: np.random.Generator
+) -> Iterator[Batch]:
+    order = rng.permutation(len(table))
+    for part in np.array_split(order, max(1, round(len(table) / batch))):
+        yield _as_batch(bank, table.iloc[part])
+
+
+@torch.inference_mode()
+def encode(network: TaskNetwork, bank: ClipBank, where: np.ndarray, batch: int) -> Tensor:
+    """Features of clips, (n, 1280), a batch at a time, in the network's present mode."""
+    device = next(network.parameters()).device
+    parts = np.array_split(where, max(1, -(-len(where) // batch)))
+    return torch.cat([network.encoder(bank.inputs(part).to(device)).float() for part in parts])
+
+
+@torch.inference_mode()
+def outputs(network: TaskNetwork, bank: ClipBank, units: Batch, batch: int) -> Tensor:
+    """Logits or values of units, each clip encoded once; eval mode."""
+    network.eval()
+    features = encode(network, bank, units.clips, batch)
+    pairs = None if units.pairs is None else units.pairs.to(features.device)
+    return network.logits(features, pairs)
+
+
+class ClipTask(lightning.LightningModule):
+    """One task's training: any of them is a batch of clips, perhaps their pairs, and targets."""
+
+    def __init__(self, network: TaskNetwork, bank: ClipBank, p: Params):
+        super().__init__()
+        self.network, self.bank, self.p = network, bank, p
+
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, _: int) -> Batch:
+        return batch  # the clips are fetched by position, in the step
+
+    def training_step(self, batch: Batch, _: int) -> Tensor:
+        pairs = None if batch.pairs is None else batch.pairs.to(self.device)
+        predicted = self.network(self.bank.inputs(batch.clips).to(self.device), pairs)
+        loss = task_loss(predicted, batch.target.to(self.device))
+        self.log("train_loss", loss, on_epoch=True, on_step=False, batch_size=len(batch.target))
+        return loss
+
+    def validation_step(self, batch: Batch, _: int) -> None:
+        predicted = outputs(self.network, self.bank, batch, self.p.batch)
+        loss = task_loss(predicted, batch.target.to(predicted.device))
+        self.log("validation_loss", loss, on_epoch=True, batch_size=len(batch.target))
+
+    def configure_optimizers(self) -> dict:
+        optimizer = torch.optim.Adam(self.network.parameters(), lr=self.p.learning_rate)
+        restarts = torch.optim.lr_scheduler.CosineAnnealingWarmRestarts(optimizer, T_0=self.p.restart_epochs)
+        return {"optimizer": optimizer, "lr_scheduler": restarts}
+
+
+def train_fold(
+    task: str, cohort: Cohort, bank: ClipBank, fold: int, p: Params, start: dict[str, Tensor] | None = None
+) -> tuple[TaskNetwork, pd.DataFrame]:
+    """Train one task without one fold, which validates; return the best epoch's network, and the history.
+
+    p: learning_rate, epochs, batch, restart_epochs, encoder_weights, precision, seed, and the task's own.
+    start: weights of the task 1 network of the same arm and fold, whose encoder is taken over.
+    """
+    patients = cohort.patients
+    members = list(patients.loc[patients["fold"].notna() & (patients["fold"] != fold), "patient_id"])
+    torch.manual_seed(1000 * p.seed + fold)
+    network = TaskNetwork(task, bank.channels, bank.frames.shape[1], p.encoder_weights)
+    network = network.to(memory_format=torch.channels_last)  # a third faster on a CPU
+    if start is not None:
+        encoder = {k.removeprefix("encoder."): v for k, v in start.items() if k.startswith("encoder.")}
+        network.encoder.load_state_dict(encoder)
+    if task == "sf_change":
+        clips = bank.clips[bank.clips["patient_id"].isin(members)]
+        draw = lambda rng: change_batches(bank, clips, cohort, p, rng)  # noqa: E731
+    else:
+        table = units(task, cohort, members, p)
+        draw = lambda rng: _unit_batches(bank, table, p.batch, rng)  # noqa: E731
+    held_out = units(task, cohort, list(patients.loc[patients["fold"] == fold, "patient_id"]), p)
+    history = training.fit(
+        ClipTask(network, bank, p),
+        DataLoader(Epochs(draw, 1000 * p.seed + fold), batch_size=None),
+        DataLoader([_as_batch(bank, held_out)], batch_size=None) if len(held_out) else None,
+        epochs=p.epochs,
+        precision=p.precision,
+        monitor="validation_loss",
+        highest=False,
+    )
+    return network, history.assign(fold=fold)
+
+
+def predict_fold(
+    task: str, cohort: Cohort, bank: ClipBank, fold: int, p: Params, network: TaskNetwork
+) -> pd.DataFrame:
+    """Predictions of one fold's network and of the baselines, for validation and test patients.
+
+    One row a unit and model (tsm, mean or majority, ridge), as outcomes.py describes.
+    """
+    patients = cohort.patients
+    ids = {"validation": patients["fold"] == fold, "test": patients["split"] == "test"}
+    members = list(patients.loc[patients["fold"].notna() & (patients["fold"] != fold), "patient_id"])
+    known = units(task, cohort, members, p)
+    tables = []
+    for split, chosen in ids.items():
+        asked = units(task, cohort, list(patients.loc[chosen, "patient_id"]), p)
+        if len(asked):
+            network = network.to(training.device())
+            values = {"tsm": outputs(network, bank, _as_batch(bank, asked), p.batch).float().cpu().numpy()}
+            values |= _baselines(task, known, asked, bank.burdens())
+            tables += [_rows(asked, model, value, split) for model, value in values.items()]
+    table = pd.concat(tables, ignore_index=True)
+    for k, (name, value) in enumerate({"arm": p.arm, "seed": p.seed, "fold": fold}.items()):
+        table.insert(k, name, value)
+    return table
+
+
+def _rows(asked: pd.DataFrame, model: str, value: np.ndarray, split: str) -> pd.DataFrame:
+    names = ["prediction"] if value.shape[1] == 1 else [f"logit_{k}" for k in range(value.shape[1])]
+    table = asked.assign(**{name: value[:, k] for k, name in enumerate(names)})
+    table.insert(0, "model", model)
+    table.insert(1, "split", split)
+    return table
+
+
+def _baselines(
+    task: str, known: pd.DataFrame, asked: pd.DataFrame, burdens: pd.Series | None
+) -> dict[str, np.ndarray]:
+    """Outputs (units, 1 or classes) of the trivial baselines, from the training patients' units alone."""
+    if task == "sf_ratio":
+        values = {"mean": np.full((len(asked), 1), known["truth"].mean())}
+        if burdens is not None:
+            x, at = (burdens.loc[t["clip_id"]].to_numpy()[:, None] for t in (known, asked))
+            values["ridge"] = baselines.ridge_value(x, known["truth"].to_numpy(), at)[:, None]
+        return values
+    values = {"majority": baselines.class_logits(known["truth"], CLASSES[task], len(asked))}
+    if burdens is not None:
+        measure = baselines.change_features if task == "sf_change" else baselines.day_features
+        x, at = measure(known, burdens), measure(asked, burdens)
+        values["ridge"] = baselines.ridge_logits(x, known["truth"].to_numpy(), at, CLASSES[task])
+    return values
+
+
+@dataclass(frozen=True)
+class Result:
+    """One arm's task: a network a fold, the history, the predictions; all empty where it cannot be done."""
+
+    networks: dict[int, TaskNetwork]
+    history: pd.DataFrame
+    predictions: pd.DataFrame
+    task: str
+
+    @property
+    def scores(self) -> pd.DataFrame:
+        """Tidy scores of the predictions (outcomes.py)."""
+        return outcomes.score(self.task, self.predictions)
+
+
+def run(task: str, cohort: Cohort, segmented: Predictions, p: Params, start: Path | None = None) -> Result:
+    """Train and predict every fold of one arm's task.
+
+    segmented: predictions of the arm's segmenter (of any arm for `grayscale`, which leaves the masks out).
+    start: folder of the same arm's finished task 1, for readmission. A cohort that lacks what the task needs
+    gives an empty result.
+    """
+    if cohort.lacks(task):
+        empty = pd.DataFrame(columns=[*outcomes.RUN, "patient_id", "truth"])
+        return Result({}, pd.DataFrame(columns=["epoch", "fold"]), empty, task)
+    bank = clipbank.load(cohort, segmented, masks=p.arm != GRAYSCALE)
+    done, histories, tables = {}, [], []
+    for fold in sorted(cohort.patients["fold"].dropna().unique()):
+        first = load_file(start / f"model_fold{fold}.safetensors") if start else None
+        done[fold], history = train_fold(task, cohort, bank, fold, p, first)
+        histories.append(history)
+        tables.append(predict_fold(task, cohort, bank, fold, p, done[fold]))
+    return Result(done, pd.concat(histories, ignore_index=True), pd.concat(tables, ignore_index=True), task)
+
+
+def store(folder: Path, result: Result) -> None:
+    """Write what a task leaves: weights of each fold, history, predictions, metrics."""
+    for fold, network in result.networks.items():
+        training.save(folder / f"model_fold{fold}.safetensors", network)
+    files.write_csv(folder / "history.csv", result.history)
+    files.write_csv(folder / "predictions.csv", result.predictions)
+    files.write_csv(folder / "metrics.csv", result.scores)

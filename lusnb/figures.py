@@ -1,0 +1,241 @@
+"""Tidy tables and small stacks of images to Axes. Nothing here computes a result."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib import colors
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from lusnb import files
+
+PALETTE = (
+    "#0072b2",
+    "#56b4e9",
+    "#e69f00",
+    "#009e73",
+    "#cc79a7",
+    "#d55e00",
+)  # Okabe and Ito, by feature order
+FORMATS = ("pdf", "png", "svg")
+WIDTH = 7.2  # inches, a journal's double column
+
+
+def feature_colours(features: tuple[str, ...]) -> dict[str, str]:
+    """A fixed colour for each feature, in the cohort's order."""
+    more = [colors.to_hex(c) for c in plt.get_cmap("tab20").colors]
+    return dict(zip(features, [*PALETTE, *more][: len(features)], strict=True))
+
+
+def words(name: str) -> str:
+    """A feature's name for a legend."""
+    return name.replace("_", " ")
+
+
+def save(figure: Figure, folder: Path, name: str) -> None:
+    """Write a figure as PDF, PNG (200 dpi) and SVG, each whole or not at all."""
+    for ending in FORMATS:
+        still = (
+            {"metadata": {"CreationDate": None} if ending == "pdf" else {"Date": None}}
+            if ending != "png"
+            else {}
+        )
+        files.write_with(
+            folder / f"{name}.{ending}",
+            lambda p, still=still: figure.savefig(p, dpi=200, bbox_inches="tight", **still),
+        )
+
+
+def overlay(
+    image: np.ndarray, masks: np.ndarray, features: tuple[str, ...], opacity: float = 0.75
+) -> np.ndarray:
+    """Colours over a gray frame. image uint8 (H, W), masks (C, H, W) in 0 to 1; returns (H, W, 3) floats."""
+    out = np.repeat(image[..., None] / 255.0, 3, axis=2)
+    for mask, colour in zip(masks, feature_colours(features).values(), strict=True):
+        alpha = opacity * np.asarray(mask, float)[..., None]
+        out = out * (1 - alpha) + np.array(colors.to_rgb(colour)) * alpha
+    return out
+
+
+def show(ax: Axes, image: np.ndarray, title: str = "") -> Axes:
+    """An image without ticks; gray where it is (H, W)."""
+    ax.imshow(image, cmap="gray" if image.ndim == 2 else None, interpolation="nearest", vmin=0)
+    ax.set_title(title, fontsize=8)
+    ax.set_xticks([])
+    ax.set_yticks([])
+    return ax
+
+
+def legend(figure: Figure, features: tuple[str, ...]) -> None:
+    """One legend of the features' colours below a figure."""
+    handles = [plt.Rectangle((0, 0), 1, 1, color=c) for c in feature_colours(features).values()]
+    names = [words(f) for f in features]
+    figure.legend(
+        handles, names, loc="upper center", bbox_to_anchor=(0.5, 0.03), ncols=6, frameon=False, fontsize=8
+    )
+
+
+def strip(images: dict[str, np.ndarray], features: tuple[str, ...], columns: int = 4) -> Figure:
+    """Images in a grid, each under its title, with the features' legend: Figures 1 and 4."""
+    rows = -(-len(images) // columns)
+    figure, axes = plt.subplots(rows, columns, figsize=(WIDTH, 1.05 * WIDTH / columns * rows), squeeze=False)
+    for ax in axes.flat:
+        ax.axis("off")
+    for ax, (title, image) in zip(axes.flat, images.items(), strict=False):
+        ax.axis("on")
+        show(ax, image, title)
+    figure.tight_layout(rect=(0, 0.03, 1, 1))
+    legend(figure, features)
+    return figure
+
+
+def threshold_name(t: float) -> str:
+    """A threshold as the paper writes it."""
+    return "> 0 %" if t == 0 else f"≥ {100 * t:g} %"
+
+
+def confidence_histogram(table: pd.DataFrame, features: tuple[str, ...], ax: Axes | None = None) -> Axes:
+    """Share of labelled area kept at each threshold. table: feature, threshold, share."""
+    ax = ax or plt.gca()
+    sns.lineplot(
+        table, x="threshold", y="share", hue="feature", palette=feature_colours(features), marker="o", ax=ax
+    )
+    ax.set(xlabel="confidence threshold", ylabel="share of labelled area kept", ylim=(0, 1.05))
+    ax.legend(frameon=False, fontsize=8)
+    return ax
+
+
+def iou_by_feature(table: pd.DataFrame, features: tuple[str, ...], ax: Axes | None = None) -> Axes:
+    """Figure 3: IoU of each arm per feature. table: arm, feature, value."""
+    ax = ax or plt.gca()
+    arms = list(dict.fromkeys(table["arm"]))
+    sns.barplot(
+        table, x="feature", y="value", hue="arm", order=features, hue_order=arms, palette="viridis", ax=ax
+    )
+    ax.set(xlabel="", ylabel="IoU at 0.5, own labels")
+    ax.set_xticks(range(len(features)), [words(f) for f in features])
+    ax.legend(frameon=False, fontsize=7, ncols=2, title="arm", title_fontsize=7)
+    sns.despine(ax=ax)
+    return ax
+
+
+def matrix(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
+    """Arms (rows) evaluated at every threshold (columns); the best arm of each column is framed."""
+    ax = ax or plt.gca()
+    sns.heatmap(
+        table, annot=True, fmt=".2f", cmap="viridis", cbar_kws={"label": "IoU"}, ax=ax, annot_kws={"size": 8}
+    )
+    for column, row in enumerate(table.to_numpy().argmax(0)):
+        ax.add_patch(plt.Rectangle((column, row), 1, 1, fill=False, edgecolor="white", linewidth=2))
+    ax.set(xlabel="evaluated against labels at", ylabel="trained at")
+    ax.tick_params(labelsize=8, rotation=0)
+    return ax
+
+
+def reliability(curves: pd.DataFrame, ax: Axes | None = None) -> Axes:
+    """Mean confidence against mean prediction per bin, one line an arm. curves: arm, predicted, observed."""
+    ax = ax or plt.gca()
+    ax.plot([0, 1], [0, 1], color="0.7", linewidth=1)
+    sns.lineplot(
+        curves.dropna(), x="predicted", y="observed", hue="arm", palette="viridis", marker=".", ax=ax
+    )
+    ax.set(xlabel="predicted probability", ylabel="mean confidence", xlim=(0, 1), ylim=(0, 1), aspect="equal")
+    ax.legend(frameon=False, fontsize=7)
+    sns.despine(ax=ax)
+    return ax
+
+
+def task_scores(scores: pd.DataFrame, metric: str, ax: Axes | None = None) -> Axes:
+    """Each fold's test score per arm as dots with their mean, and the baselines as a line and crosses.
+
+    scores: a task's tidy scores (outcomes.py), arms in the order of the picture, grayscale among them.
+    """
+    ax = ax or plt.gca()
+    pooled = scores["patient_id"].fillna("") == ""
+    scores = scores[pooled & (scores["split"] == "test") & (scores["metric"] == metric)]
+    order = list(dict.fromkeys(scores["arm"]))
+    if not order:
+        ax.text(0.5, 0.5, "not possible with this cohort", ha="center", transform=ax.transAxes)
+        return ax
+    tsm = scores[scores["model"] == "tsm"]
+    sns.stripplot(tsm, x="arm", y="value", order=order, color="0.45", size=4, jitter=0.12, ax=ax)
+    sns.pointplot(
+        tsm, x="arm", y="value", order=order, errorbar=None, linestyle="none", marker="_", markersize=16,
+        color="#0072b2", ax=ax,
+    )  # fmt: skip
+    trivial = scores[scores["model"].isin(["majority", "mean"])]
+    if len(trivial):
+        name = {"majority": "majority class", "mean": "training mean"}[trivial["model"].iloc[0]]
+        ax.axhline(trivial["value"].mean(), color="#d55e00", linestyle="--", linewidth=1, label=name)
+    ridge = scores[scores["model"] == "ridge"]
+    if len(ridge):
+        means = ridge.groupby("arm")["value"].mean().reindex(order)
+        ax.plot(range(len(order)), means, "x", color="#009e73", label="ridge on B-line burden")
+    ax.set(xlabel="", ylabel=words(metric))
+    ax.tick_params(axis="x", labelrotation=45, labelsize=8)
+    ax.legend(frameon=False, fontsize=7)
+    sns.despine(ax=ax)
+    return ax
+
+
+def differences(table: pd.DataFrame, label: str, ax: Axes | None = None) -> Axes:
+    """Paired differences to the reference arm, with intervals where there are any (stats.compare)."""
+    ax = ax or plt.gca()
+    place = np.arange(len(table))
+    ax.axvline(0, color="0.7", linewidth=1)
+    ax.hlines(place, table["low"], table["high"], color="#0072b2")
+    ax.plot(table["difference"], place, "o", color="#0072b2", markersize=4)
+    ax.set_yticks(place, [f"{r.arm} - {r.reference}" for r in table.itertuples()], fontsize=8)
+    ax.invert_yaxis()
+    ax.set_xlabel(f"difference in {words(label)}, mean over patients", fontsize=8)
+    sns.despine(ax=ax)
+    return ax
+
+
+def one(draw: Callable, *arguments: object) -> Figure:
+    """A figure of one Axes: `draw(*arguments, ax=...)`."""
+    figure, ax = plt.subplots(figsize=(WIDTH, 0.55 * WIDTH))
+    draw(*arguments, ax=ax)
+    return figure
+
+
+def three_tasks(scores: pd.DataFrame) -> Figure:
+    """One panel a task, from pooled test scores: task, arm, model, fold, metric, value."""
+    shown = {"sf_change": "accuracy_2class_cross_day", "sf_ratio": "rmse_mean", "readmission": "accuracy"}
+    figure, axes = plt.subplots(1, 3, figsize=(1.5 * WIDTH, 0.5 * WIDTH))
+    for ax, (task, metric) in zip(axes, shown.items(), strict=True):
+        task_scores(scores[scores["task"] == task], metric, ax=ax)
+        ax.set_title(words(task), fontsize=9)
+    figure.tight_layout()
+    return figure
+
+
+def sf_by_day(exams: pd.DataFrame, sf_max: float, ax: Axes | None = None) -> Axes:
+    """Each patient's S/F over the recorded days, one line a patient."""
+    ax = ax or plt.gca()
+    sns.lineplot(
+        exams, x="day", y="sf_ratio", units="patient_id", estimator=None, color="0.5", marker="o", ax=ax
+    )
+    ax.axhline(sf_max, color="#d55e00", linestyle="--", linewidth=1)
+    ax.set(xlabel="day (0 admission, 1 next, 2 discharge)", ylabel="S/F", ylim=(0, sf_max * 1.08))
+    ax.set_xticks(sorted(exams["day"].unique()))
+    sns.despine(ax=ax)
+    return ax
+
+
+def burden_against_sf(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
+    """B-line burden against S/F, one dot a clip, with Spearman's correlation. table: burden, sf_ratio."""
+    ax = ax or plt.gca()
+    sns.scatterplot(table, x="burden", y="sf_ratio", s=18, color="#0072b2", alpha=0.6, ax=ax)
+    rho = table["burden"].corr(table["sf_ratio"], method="spearman")
+    ax.set(
+        xlabel="B lines, share of the frame",
+        ylabel="S/F / maximum",
+        title=f"{len(table)} clips, rho {rho:.2f}",
+    )
+    sns.despine(ax=ax)
+    return ax

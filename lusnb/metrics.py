@@ -1,0 +1,168 @@
+"""Prediction and label to numbers: each per image and feature, NaN where it is not defined.
+
+Arrays are torch tensors (N, C, H, W): images, features, height, width. `logits` are float; `c` is confidence
+as a float in [0, 1]; masks are bool. Every metric returns float (N, C).
+"""
+
+import warnings
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torchmetrics.functional.segmentation import mean_iou
+
+from lusnb import confidence
+from lusnb.predictions import CUT
+
+REFERENCE_THRESHOLD = 0.5  # the fixed weighting in which arms can be compared: labels and weights at 50 %
+SURFACE_TOLERANCE_MM = 1.0
+
+
+def iou(predicted: Tensor, target: Tensor) -> Tensor:
+    """Intersection over union (torchmetrics), NaN where prediction and target are both empty."""
+    scores = mean_iou(
+        predicted.int(), target.int(), num_classes=target.shape[1], per_class=True, input_format="one-hot"
+    )
+    return torch.where(scores < 0, torch.nan, scores)
+
+
+def plain_iou(predicted: Tensor, target: Tensor) -> Tensor:
+    """IoU as a plain macro average counts it: two empty masks agree, 1.0."""
+    return iou(predicted, target).nan_to_num(nan=1.0)
+
+
+def labelled_iou(predicted: Tensor, target: Tensor) -> Tensor:
+    """IoU where the label is not empty, NaN where it is: the set of images does not depend on the arm."""
+    return torch.where(target.any((-2, -1)), iou(predicted, target), torch.nan)
+
+
+def false_area(predicted: Tensor, target: Tensor, pixel_mm2: Tensor) -> Tensor:
+    """Predicted area in mm^2 on images whose label is empty, NaN on the others. pixel_mm2: (N,)."""
+    area = predicted.sum((-2, -1)) * pixel_mm2[:, None]
+    return torch.where(target.any((-2, -1)), torch.nan, area)
+
+
+def _masked_mean(values: Tensor, mask: Tensor) -> Tensor:
+    count = mask.sum((-2, -1))
+    total = torch.where(mask, values, 0.0).sum((-2, -1))
+    return torch.where(count > 0, total / count.clamp(min=1), torch.nan)
+
+
+def cross_entropy(logits: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
+    """Mean over pixels of -w (y log p + (1 - y) log(1 - p)), natural log (paper, Eq. 1)."""
+    loss = F.binary_cross_entropy_with_logits(logits, target.to(logits.dtype), weight, reduction="none")
+    return loss.mean((-2, -1))
+
+
+def entropy(c: Tensor) -> Tensor:
+    """Mean entropy of the labels: the least cross-entropy against raw c that any prediction can have."""
+    return -(torch.xlogy(c, c) + torch.xlogy(1 - c, 1 - c)).mean((-2, -1))
+
+
+def trimap_cross_entropy(logits: Tensor, c: Tensor) -> dict[str, Tensor]:
+    """Cross-entropy on certain pixels (c = 0 or c = 1): over all of them, and split by what they are."""
+    certain = confidence.certain(c)
+    y = certain & (c > 0)
+    loss = F.binary_cross_entropy_with_logits(logits, y.to(logits.dtype), reduction="none")
+    return {
+        "trimap_ce": _masked_mean(loss, certain),
+        "trimap_ce_foreground": _masked_mean(loss, y),
+        "trimap_ce_background": _masked_mean(loss, certain & ~y),
+    }
+
+
+def surface_dice(predicted: Tensor, target: Tensor, spacing: list[tuple[float, float]]) -> Tensor:
+    """Normalised surface Dice within 1 mm (MONAI), NaN where both are empty. spacing: mm (height, width)."""
+    from monai.metrics import compute_surface_dice
+
+    thresholds = [SURFACE_TOLERANCE_MM] * target.shape[1]
+    images = zip(predicted.float(), target.float(), spacing, strict=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # one warning an empty mask; the NaN below says the same
+        scores = [
+            compute_surface_dice(p[None], y[None], thresholds, include_background=True, spacing=list(mm))
+            for p, y, mm in images
+        ]
+    return torch.cat(scores).to(torch.float32)
+
+
+def evaluate(
+    logits: Tensor, c: Tensor, arm: dict, spacing: list[tuple[float, float]], cut: float
+) -> dict[str, Tensor]:
+    """All metrics of one arm against its own labels and against the labels that all arms share.
+
+    arm: label_threshold, confidence_weight, background_weight. spacing: mm (height, width) a pixel of each
+    image. cut: the arm's cut tuned on validation images, a probability.
+    """
+    t = arm["label_threshold"]
+    y, w = (
+        confidence.targets(c, t),
+        confidence.weights(c, t, arm["confidence_weight"], arm["background_weight"]),
+    )
+    levels = quantise(logits)
+    predicted = levels >= CUT
+    tuned = levels >= round(255 * cut)
+    y0, w0 = confidence.targets(c, REFERENCE_THRESHOLD), confidence.weights(c, REFERENCE_THRESHOLD)
+    area = torch.tensor([h * v for h, v in spacing])
+    raw = cross_entropy(logits, c)
+    return {
+        "iou": labelled_iou(predicted, y),
+        "iou_plain": plain_iou(predicted, y),
+        "iou_tuned": labelled_iou(tuned, y),
+        "false_area_mm2": false_area(predicted, y, area),
+        "surface_dice": torch.where(y.any((-2, -1)), surface_dice(predicted, y, spacing), torch.nan),
+        "weighted_ce": cross_entropy(logits, y, w),
+        "reference_ce": cross_entropy(logits, y0, w0),
+        "ce": raw,
+        "ce_excess": raw - entropy(c),
+        **trimap_cross_entropy(logits, c),
+    }
+
+
+def quantise(logits: Tensor) -> Tensor:
+    """Probabilities of logits as uint8, 255 = 1: what is stored, and what every cut is applied to."""
+    return (torch.sigmoid(logits) * 255).round().to(torch.uint8)
+
+
+def best_cut(levels: Tensor, y: Tensor, known: Tensor) -> float:
+    """The cut in 0.05 ... 0.95 with the highest mean label-non-empty IoU; ties go to the one nearest 0.5.
+
+    levels: uint8 probabilities; known: bool (N, C). 0.5 where no label is left.
+    """
+    cuts = sorted(np.arange(1, 20) / 20, key=lambda k: abs(k - 0.5))
+    scores = [
+        torch.where(known, labelled_iou(levels >= round(255 * k), y), torch.nan).nanmean().item()
+        for k in cuts
+    ]
+    return float(cuts[int(np.nanargmax(scores))]) if np.isfinite(scores).any() else 0.5
+
+
+def reliability(levels: np.ndarray, c: np.ndarray, bins: int = 20) -> dict[str, np.ndarray]:
+    """Reliability of predicted probabilities against confidence, exact: every pixel counts.
+
+    levels, c: uint8 of one shape, 255 = 1. Returns per bin: count, mean prediction, mean confidence (NaN in
+    an empty bin). Counts add up, so images can be streamed: see `calibration_error`.
+    """
+    levels, c = levels.ravel(), c.ravel()
+    count = np.bincount(levels, minlength=256)
+    label = np.bincount(levels, weights=c, minlength=256) / 255
+    place = np.minimum(np.arange(256) * bins // 255, bins - 1)
+    n = np.bincount(place, weights=count, minlength=bins)
+    with np.errstate(invalid="ignore"):
+        predicted = np.bincount(place, weights=count * np.arange(256) / 255, minlength=bins) / n
+        observed = np.bincount(place, weights=label, minlength=bins) / n
+    return {"count": n.astype(np.int64), "predicted": predicted, "observed": observed}
+
+
+def calibration_error(curve: dict[str, np.ndarray]) -> dict[str, float]:
+    """ECE (count-weighted), ACE (plain mean over non-empty bins), MCE (largest) of a reliability curve."""
+    full = curve["count"] > 0
+    gap = np.abs(curve["predicted"] - curve["observed"])[full]
+    if not full.any():
+        return {"ece": np.nan, "ace": np.nan, "mce": np.nan}
+    return {
+        "ece": float(np.average(gap, weights=curve["count"][full])),
+        "ace": float(gap.mean()),
+        "mce": float(gap.max()),
+    }

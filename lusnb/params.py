@@ -1,0 +1,124 @@
+"""The parameters of one run: read them, check them, freeze them.
+
+A notebook declares its parameters in one cell, `name: type = default  # unit and meaning`, whose first line
+starts with MARK. papermill puts the values it was given into a second cell behind it. Unknown names, which
+papermill lets through with a warning, are errors here.
+"""
+
+import ast
+import difflib
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+MARK = "# parameters:"
+INJECTED = "# Parameters"
+TYPES = {"int": int, "float": (float, int), "str": str, "bool": bool, "list": list}
+OPTIONAL = " | None"
+
+
+class ParameterError(ValueError):
+    """A parameter that is unknown, of the wrong type, or given twice."""
+
+
+class Params(Mapping):
+    """Frozen parameters, read as attributes (`p.epochs`) or as a mapping."""
+
+    def __init__(self, notebook: str, values: Mapping[str, object]):
+        object.__setattr__(self, "_notebook", notebook)
+        object.__setattr__(self, "_values", dict(values))
+
+    @property
+    def notebook(self) -> str:
+        """Name of the notebook, without its ending."""
+        return self._notebook
+
+    def __getattr__(self, name: str) -> object:
+        try:
+            return self._values[name]
+        except KeyError:
+            raise AttributeError(unknown(self._notebook, name, self._values)) from None
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"parameters are frozen: {name} cannot be set to {value!r}; make new Params")
+
+    def __getitem__(self, name: str) -> object:
+        return self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __repr__(self) -> str:
+        return f"Params({self._notebook}: " + ", ".join(f"{k}={v!r}" for k, v in self._values.items()) + ")"
+
+
+def unknown(where: str, name: str, known: Mapping) -> str:
+    """One sentence on a name that is not among the known ones, with the nearest right one."""
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.4)
+    hint = f"did you mean `{near[0]}`?" if near else f"known are {', '.join(known)}."
+    return f"{where}: there is no parameter `{name}`; {hint}"
+
+
+def declared(source: str) -> dict[str, tuple[str, object]]:
+    """Parse a parameters cell: name -> (type name, default). The cell is read, never run."""
+    found = {}
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.AnnAssign) and node.value is not None:
+            found[node.target.id] = (ast.unparse(node.annotation), ast.literal_eval(node.value))
+    return found
+
+
+def of_notebook(path: str | Path) -> dict[str, tuple[str, object]]:
+    """Read the declared parameters of a notebook file: name -> (type name, default)."""
+    for cell in json.loads(Path(path).read_text(encoding="utf-8"))["cells"]:
+        if "parameters" in cell["metadata"].get("tags", []):
+            return declared("".join(cell["source"]))
+    return {}
+
+
+def _assigned(source: str) -> list[str]:
+    targets = [t for node in ast.parse(source).body if isinstance(node, ast.Assign) for t in node.targets]
+    return [t.id for t in targets if isinstance(t, ast.Name)]
+
+
+def check_type(where: str, name: str, kind: str, value: object) -> object:
+    """Return the value, an int as float where a float is declared; raise ParameterError on another type."""
+    plain = kind.removesuffix(OPTIONAL)
+    if value is None and plain != kind:
+        return None
+    wrong_bool = isinstance(value, bool) and plain != "bool"
+    if wrong_bool or not isinstance(value, TYPES[plain]):
+        raise ParameterError(f"{where}: parameter `{name}` must be {kind}, got {value!r}; change its value.")
+    return float(value) if plain == "float" else value
+
+
+def freeze(notebook: str, namespace: Mapping[str, object]) -> Params:
+    """Freeze the parameters of a running notebook; call it in the cell behind the parameters.
+
+    `namespace` is the notebook's `globals()`. The cells already run (`In`) tell what was declared and what
+    papermill injected. Raises ParameterError on an unknown name or a wrong type.
+    """
+    cells = list(namespace["In"])
+    own = [c for c in cells if c.lstrip().startswith(MARK)]
+    if not own:
+        raise ParameterError(f"{notebook}: the parameters cell was not run; run the notebook from the top.")
+    known = declared(own[-1])
+    for cell in cells:
+        if cell.strip().split("\n", 1)[0].strip() == INJECTED:
+            for name in _assigned(cell):
+                if name not in known:
+                    raise ParameterError(unknown(notebook, name, known))
+    values = {n: check_type(notebook, n, kind, namespace[n]) for n, (kind, _) in known.items()}
+    return Params(notebook, values)
+
+
+def fraction(where: str, name: str, value: float) -> float:
+    """Return a fraction in [0, 1]; a percentage or anything else raises ParameterError."""
+    if not 0 <= value <= 1:
+        raise ParameterError(
+            f"{where}: {name} must be a fraction from 0 to 1, got {value:g}; write 60 % as 0.6."
+        )
+    return float(value)

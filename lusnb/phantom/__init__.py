@@ -1,0 +1,1 @@
+"""A phantom: simulated lung-ultrasound clips with known truth, patients and raters."""

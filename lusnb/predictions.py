@@ -1,0 +1,89 @@
+"""What a segmenter leaves on disk for everyone behind it, and the proof that it is not stale.
+
+predictions/labelled.npy      uint8 (N, C, S, S)        probabilities of the labelled frames, 255 = 1
+predictions/frames.npy        uint8 (clips, T, C, s, b)  the tasks' frames: binary, packed 8 pixels a byte
+                              along the width (b = ceil(s / 8)), or probabilities (b = s)
+predictions/index.csv         array, position, slot, clip_id, frame: what each entry is of
+predictions/fingerprint.json  the cohort, the model and the settings they were made from
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from lusnb import files
+
+CHANNELS = ("binary", "probability")
+CUT = 128  # a uint8 probability of at least 128/255 is a prediction at 0.5
+
+
+class StalePredictions(ValueError):
+    """Predictions made from another cohort or another model than those at hand."""
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Open predictions: memory-mapped arrays, their index and their settings."""
+
+    labelled: np.ndarray
+    frames: np.ndarray
+    index: pd.DataFrame
+    made_from: dict
+
+    def task_channels(self, clips: np.ndarray) -> np.ndarray:
+        """Segmentations of some clips' frames, uint8 (n, T, C, s, s): 0/1 where binary, else 0 to 255."""
+        packed = self.frames[clips]
+        if self.made_from["channels"] == "probability":
+            return packed
+        return np.unpackbits(packed, axis=-1, count=self.made_from["task_size"])
+
+
+def model_fingerprint(weights: Path) -> str:
+    """Fingerprint of a file of weights."""
+    return hashlib.sha256(weights.read_bytes()).hexdigest()[:16]
+
+
+def pack(masks: np.ndarray) -> np.ndarray:
+    """Pack binary masks along the width: bool (..., H, W) -> uint8 (..., H, ceil(W / 8))."""
+    return np.packbits(masks, axis=-1)
+
+
+def index(labelled: pd.DataFrame, task_frames: pd.DataFrame) -> pd.DataFrame:
+    """One row per stored image. labelled: clip_id, frame. task_frames: clip_id, slot, frame."""
+    one = labelled[["clip_id", "frame"]].assign(array="labelled", position=range(len(labelled)), slot=0)
+    position = task_frames["clip_id"].factorize()[0]
+    two = task_frames[["clip_id", "slot", "frame"]].assign(array="frames", position=position)
+    return pd.concat([one, two], ignore_index=True)[["array", "position", "slot", "clip_id", "frame"]]
+
+
+def write(
+    folder: Path, labelled: np.ndarray, frames: np.ndarray, table: pd.DataFrame, made_from: dict
+) -> None:
+    """Write predictions into `folder`/predictions; the fingerprint comes last."""
+    place = folder / "predictions"
+    files.write_npy(place / "labelled.npy", labelled)
+    files.write_npy(place / "frames.npy", frames)
+    files.write_csv(place / "index.csv", table)
+    files.write_json(place / "fingerprint.json", made_from)
+
+
+def read(folder: Path, cohort_fingerprint: str) -> Predictions:
+    """Open the predictions of a finished segmenter's folder.
+
+    Raises StalePredictions when the cohort or the model beside them is not the one they were made from.
+    """
+    place = folder / "predictions"
+    made_from = json.loads((place / "fingerprint.json").read_text(encoding="utf-8"))
+    now = {"cohort": cohort_fingerprint, "model": model_fingerprint(folder / "model.safetensors")}
+    for what, fingerprint in now.items():
+        if made_from[what] != fingerprint:
+            raise StalePredictions(
+                f"{place}: made from the {what} {made_from[what]}, but the {what} is now {fingerprint}; "
+                "run 03_train_segmentation again."
+            )
+    arrays = (np.load(place / f"{n}.npy", mmap_mode="r", allow_pickle=False) for n in ("labelled", "frames"))
+    return Predictions(*arrays, pd.read_csv(place / "index.csv", dtype={"clip_id": str}), made_from)

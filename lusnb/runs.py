@@ -1,0 +1,215 @@
+"""A run's folder: what it was asked, what it made, finished or not; and where finished ones are found."""
+
+import importlib.metadata
+import json
+import os
+import platform
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import yaml
+
+from lusnb import cohort as cohorts
+from lusnb import files, outcomes, predictions, reruns, study
+from lusnb.params import ParameterError, Params
+from lusnb.predictions import Predictions
+
+COHORT_LEVELS = ("profile", "cohort")
+ARM_LEVELS = (*COHORT_LEVELS, "arm", "seed", "fold")
+PACKAGES = ("lusnb", "torch", "torchvision", "lightning", "segmentation-models-pytorch", "numpy", "pandas")
+
+
+class MissingRun(FileNotFoundError):
+    """A finished run that a notebook needs and does not find."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """An open run; `path` names its files, `finish` closes it."""
+
+    folder: Path
+    params: Params
+    base: Path
+
+    def path(self, name: str) -> Path:
+        """A file of this run."""
+        return self.folder / name
+
+    @property
+    def tables(self) -> Path:
+        """The folder of the cohort's tables, shared by the runs of a profile."""
+        return self.base / "runs" / self.params.profile / self.params.cohort / "tables"
+
+    @property
+    def figures(self) -> Path:
+        """The folder of the cohort's figures."""
+        return self.tables.with_name("figures")
+
+    @property
+    def cohort_folder(self) -> Path:
+        """The folder of the cohort that this run reads."""
+        return self.base / "data" / self.params.cohort
+
+    def finish(self) -> None:
+        """Write `finished`, the last file of a run."""
+        files.write_text(self.path("finished"), "")
+        print(f"finished: {self.folder.relative_to(self.base)}")
+
+
+def one_thread() -> None:
+    """Compute with one thread on a CPU: the same tables whatever runs beside it."""
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ[name] = "1"
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
+
+
+def start(p: Params) -> Run:
+    """Open the run of some parameters: its folder, emptied but for the notebook that is running.
+
+    Writes params.yaml and provenance.json. Raises ParameterError when the arm's fields are not those that the
+    profile's study.yaml gives this arm.
+    """
+    one_thread()
+    base = study.root()
+    levels = ARM_LEVELS if "arm" in p else COHORT_LEVELS
+    identity = {level: p[level] for level in levels if level in p}
+    _check_arm(p, base)
+    folder = base / "runs" / study.run_folder(p.notebook, identity)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "finished").unlink(missing_ok=True)
+    for path in sorted(folder.glob("*")):
+        if path.is_file() and path.name not in ("finished", "notebook.ipynb"):
+            path.unlink()
+    files.write_text(folder / "params.yaml", yaml.safe_dump(dict(p), sort_keys=False))
+    files.write_json(folder / "provenance.json", _provenance(p.notebook, base))
+    return Run(folder, p, base)
+
+
+def _check_arm(p: Params, base: Path) -> None:
+    if "label_threshold" not in p or not (base / "params" / p.profile / "study.yaml").is_file():
+        return
+    for name, value in study.load(p.profile, base).arms.get(p.arm, {}).items():
+        if p[name] != value:
+            raise ParameterError(
+                f"{p.notebook}: arm {p.arm} of profile {p.profile} has {name} = {value!r}, got {p[name]!r}; "
+                "give that value, or the arm another name."
+            )
+
+
+def _provenance(notebook: str, base: Path) -> dict:
+    versions = {}
+    for name in PACKAGES:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            versions[name] = None
+    git = ["git", "-C", str(base), "rev-parse", "HEAD"]
+    commit = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip() or None
+    code = reruns.code_fingerprint(notebook, base)
+    return {"python": platform.python_version(), "packages": versions, "commit": commit, "code": code}
+
+
+def find(p: Params, notebook: str, **identity: object) -> Path:
+    """The folder of a finished run of the same profile and cohort.
+
+    Raises MissingRun with the one command that makes what is missing.
+    """
+    base = study.root()
+    where = study.run_folder(notebook, {"profile": p.profile, "cohort": p.cohort, **identity})
+    folder = base / "runs" / where
+    if not (folder / "finished").is_file():
+        raise MissingRun(
+            f"{p.notebook} needs the finished run runs/{where}, which is not there; "
+            f"make what is missing with: make study PROFILE={p.profile}"
+        )
+    return folder
+
+
+def read_csv(folder: Path, name: str) -> pd.DataFrame:
+    """Read a table of a finished run; identifiers stay text."""
+    ids = dict.fromkeys(("arm", "patient_id", "clip_id", "clip_1", "clip_2", "feature", "view"), str)
+    return pd.read_csv(folder / name, dtype=ids, keep_default_na=False, na_values=[""])
+
+
+def open_cohort(p: Params) -> tuple[cohorts.Cohort, str]:
+    """Open a run's cohort, and the fingerprint that 00_cohort found; make the cohort where it is missing.
+
+    Raises ValueError when the files are no longer those that 00_cohort checked.
+    """
+    base = study.root()
+    checked = base / "runs" / study.run_folder("00_cohort", {"profile": p.profile, "cohort": p.cohort})
+    if not (checked / "finished").is_file():
+        _make_cohort(p, base)
+    asked = yaml.safe_load((checked / "params.yaml").read_text(encoding="utf-8"))
+    cohort = cohorts.read(base / "data" / p.cohort, asked["folds"])
+    then = json.loads((checked / "fingerprint.json").read_text(encoding="utf-8"))
+    now = reruns.fingerprint_now(cohort.folder, then)
+    if now != then["cohort"]:
+        raise ValueError(
+            f"{cohort.folder}: files changed since 00_cohort checked them "
+            f"({then['cohort']} then, {now} now); "
+            f"run 00_cohort again, or: make study PROFILE={p.profile}"
+        )
+    return cohort, now
+
+
+def arm_thresholds(p: Params) -> pd.Series:
+    """Label threshold of each arm of the profile, indexed by arm, in the order of its study.yaml."""
+    base = study.root()
+    nodes = [n for n in study.nodes(study.load(p.profile, base)) if n.notebook == study.NOTEBOOKS["train"]]
+    found = {dict(n.identity)["arm"]: study.parameters(n, base)["label_threshold"] for n in nodes}
+    return pd.Series(found, name="threshold", dtype=float).rename_axis("arm")
+
+
+def gather(p: Params, notebook: str, name: str, arms: list[str], **identity: object) -> pd.DataFrame:
+    """A table of every arm and seed of a profile, stacked in this order; MissingRun if one is absent."""
+    seeds = study.load(p.profile).seeds
+    found = [find(p, notebook, arm=arm, seed=seed, **identity) for arm in arms for seed in seeds]
+    parts = [read_csv(folder, name) for folder in found]
+    return pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
+
+
+def task_scores(p: Params) -> dict[str, pd.DataFrame]:
+    """Scores of every task of the profile, all arms and grayscale alone; empty for a task it leaves out."""
+    asked = study.load(p.profile)
+    none = pd.DataFrame(columns=[*outcomes.RUN, "patient_id", "metric", "value"])
+    return {
+        task: gather(p, study.NOTEBOOKS[task], "metrics.csv", list(asked.task_arms))
+        if task in asked.tasks
+        else none
+        for task in study.TASKS
+    }
+
+
+def open_predictions(p: Params, arms: list[str], fingerprint: str) -> dict[tuple[str, int], Predictions]:
+    """Predictions of the segmenter of every arm and seed (fold 0): (arm, seed) -> Predictions."""
+    pairs = [(arm, seed) for arm in arms for seed in study.load(p.profile).seeds]
+    notebook = study.NOTEBOOKS["train"]
+    return {(a, s): predictions.read(find(p, notebook, arm=a, seed=s, fold=0), fingerprint) for a, s in pairs}
+
+
+def open_segmenter(p: Params, fingerprint: str) -> Predictions:
+    """What a task run reads: the predictions of its arm; for grayscale alone, of the profile's first arm."""
+    arm = study.segmenter_of(study.load(p.profile), p.arm)
+    return predictions.read(find(p, study.NOTEBOOKS["train"], arm=arm, seed=p.seed, fold=0), fingerprint)
+
+
+def _make_cohort(p: Params, base: Path) -> None:
+    made = [n for n in study.nodes(study.load(p.profile, base)) if n.notebook == "00_cohort"]
+    node = next((n for n in made if dict(n.identity)["cohort"] == p.cohort), None)
+    if node is None:
+        raise MissingRun(
+            f"{p.notebook}: cohort {p.cohort} is not in params/{p.profile}/study.yaml and 00_cohort has not "
+            "checked it yet; add it there, or run 00_cohort with this profile and cohort."
+        )
+    print(f"cohort {p.cohort} is not there yet: 00_cohort makes it")
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    done = subprocess.run(
+        study.command(node, base), shell=True, cwd=base, env=environment, capture_output=True, text=True
+    )
+    if done.returncode:
+        raise RuntimeError(f"00_cohort failed; see runs/{node.folder}/notebook.ipynb:\n{done.stderr[-2000:]}")

@@ -1,0 +1,182 @@
+"""Tidy tables to the paper's Tables 1 to 4 in our own layout, each beside the published numbers."""
+
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from lusnb import files, outcomes, stats
+
+IOU = "iou"  # the primary IoU: label-non-empty images
+PER_IMAGE = ("iou_plain",)
+TABLE1 = {
+    "iou": "IoU",
+    "iou_plain": "IoU, plain macro",
+    "iou_tuned": "IoU, tuned cut",
+    "iou_untrained": "IoU, untrained",
+    "false_area_mm2": "false area (mm2)",
+    "surface_dice": "surface Dice, 1 mm",
+    "weighted_ce": "weighted CE",
+    "reference_ce": "CE, reference weights",
+    "ce": "CE, raw c",
+    "ce_excess": "CE less entropy",
+    "trimap_ce": "trimap CE",
+    "trimap_ce_foreground": "trimap CE, foreground",
+    "trimap_ce_background": "trimap CE, background",
+}
+TASK_METRICS = {
+    "sf_change": [
+        "accuracy_3class",
+        "accuracy_2class",
+        "accuracy_3class_cross_day",
+        "accuracy_2class_cross_day",
+    ],
+    "sf_ratio": ["rmse_max", "rmse_mean", "rmse_median"],
+    "readmission": ["accuracy", "recall", "precision"],
+}
+NUMBER = {"segmentation": 1, "sf_change": 2, "sf_ratio": 3, "readmission": 4}
+
+
+def published() -> pd.DataFrame:
+    """Tables 1 to 4 of the paper as printed: table, threshold, metric, mean, sd, note."""
+    with resources.files("lusnb").joinpath("published_tables.csv").open(encoding="utf-8") as file:
+        return pd.read_csv(file)
+
+
+def patient_means(metrics: pd.DataFrame, patients: list[str]) -> pd.DataFrame:
+    """Tidy metrics averaged over the images of each of some patients, per arm, feature and metric.
+
+    Blank values (a metric that is not defined for an image) do not count. Columns: arm, metric, feature,
+    patient_id, value, images (how many counted). Seeds and folds are averaged.
+    """
+    chosen = metrics[metrics["patient_id"].isin(patients)].dropna(subset="value")
+    groups = chosen.groupby(["arm", "metric", "feature", "patient_id"], sort=False)["value"]
+    return groups.agg(value="mean", images="count").reset_index()
+
+
+def feature_means(metrics: pd.DataFrame, patients: list[str]) -> pd.DataFrame:
+    """Metrics per arm and feature: mean over patients of their means over images, with the counts of both.
+
+    `iou_plain` alone is the plain mean over images, as a macro average over a test set counts it.
+    """
+    means = patient_means(metrics, patients).groupby(["arm", "metric", "feature"], sort=False)
+    table = means.agg(value=("value", "mean"), images=("images", "sum"), patients=("value", "count"))
+    plain = metrics[metrics["patient_id"].isin(patients) & metrics["metric"].isin(PER_IMAGE)]
+    plain = plain.groupby(["arm", "metric", "feature"], sort=False)["value"].mean()
+    table.loc[plain.index, "value"] = plain
+    return table.reset_index()
+
+
+def macro(by_feature: pd.DataFrame) -> pd.DataFrame:
+    """One row an arm and one column a metric: the plain mean over features that have a value."""
+    return by_feature.pivot_table(index="arm", columns="metric", values="value", aggfunc="mean", sort=False)
+
+
+def segmentation(metrics: pd.DataFrame, patients: list[str], thresholds: pd.Series) -> pd.DataFrame:
+    """Table 1: one row an arm, our metrics with their counts, and the published values beside them.
+
+    thresholds: each arm's label threshold, indexed by arm, in the order of the rows.
+    """
+    by_feature = feature_means(metrics, patients)
+    table = macro(by_feature).reindex(thresholds.index)[list(TABLE1)]
+    counted = (
+        by_feature[by_feature["metric"] == IOU].set_index("arm")["images"].groupby("arm", sort=False).sum()
+    )
+    table.insert(0, "threshold", thresholds)
+    table.insert(1, "labels_counted", counted.reindex(table.index).fillna(0).astype(int))
+    cuts = metrics[metrics["metric"] == "cut"].groupby("arm")["value"].mean()
+    table["cut"] = cuts.reindex(table.index)
+    return beside_published(table.rename_axis("arm").reset_index(), NUMBER["segmentation"])
+
+
+def beside_published(table: pd.DataFrame, number: int) -> pd.DataFrame:
+    """Add the published mean and SD of each row's threshold as `paper_<metric>[_sd]`.
+
+    Blank where the paper has none, or where its number is impossible (its note says so).
+    """
+    printed = published()
+    printed = printed[printed["table"] == number].copy()
+    printed.loc[printed["note"].fillna("").str.contains("treat as missing"), "sd"] = np.nan
+    for metric, rows in printed.groupby("metric", sort=False):
+        for column, name in (("mean", f"paper_{metric}"), ("sd", f"paper_{metric}_sd")):
+            if rows[column].notna().any():
+                table[name] = table["threshold"].map(rows.set_index("threshold")[column])
+    return table
+
+
+def task(name: str, scores: pd.DataFrame, thresholds: pd.Series) -> pd.DataFrame:
+    """Tables 2 to 4: one row an arm or baseline, mean and SD (ddof = 1) over folds, beside the published.
+
+    Rows: every arm's TSM; TSM on grayscale alone; the majority class or the training mean; ridge regression
+    on B-line burden from each arm's masks.
+    """
+    folds = outcomes.over_folds(scores)
+    folds = folds[folds["metric"].isin(TASK_METRICS[name])]
+    if folds.empty:
+        return pd.DataFrame(columns=["model", "arm", "threshold", *TASK_METRICS[name]])
+    wide = folds.pivot_table(index=["model", "arm"], columns="metric", values=["mean", "sd"], sort=False)
+    wide.columns = [metric if what == "mean" else f"{metric}_sd" for what, metric in wide.columns]
+    order = [c for m in TASK_METRICS[name] for c in (m, f"{m}_sd") if c in wide]
+    wide = wide[order].reset_index()
+    arms = [*thresholds.index, "grayscale"]
+    tsm = wide[wide["model"] == "tsm"].set_index("arm").reindex(arms).reset_index()
+    trivial = wide[wide["model"].isin(["majority", "mean"])].head(1).assign(arm="")
+    ridge = wide[wide["model"] == "ridge"].set_index("arm").reindex(thresholds.index).reset_index()
+    table = pd.concat([tsm, trivial, ridge], ignore_index=True).dropna(subset=order, how="all")
+    own = table["model"] == "tsm"
+    table.insert(2, "threshold", table["arm"].map(thresholds).where(own))
+    return beside_published(table, NUMBER[name])
+
+
+def patient_values(scores: pd.DataFrame, metric: str, split: str = "test") -> pd.DataFrame:
+    """Each patient's score, averaged over folds and seeds: one row a patient, one column an arm (TSM)."""
+    chosen = scores[(scores["metric"] == metric) & (scores["split"] == split) & (scores["model"] == "tsm")]
+    chosen = chosen[chosen["patient_id"].fillna("") != ""]
+    return chosen.pivot_table(index="patient_id", columns="arm", values="value", aggfunc="mean", sort=False)
+
+
+SHOWN = {"sf_change": "accuracy_2class_cross_day", "sf_ratio": "rmse_mean", "readmission": "accuracy"}
+
+
+def task_differences(
+    scores: dict[str, pd.DataFrame], arms: list[str], rng: np.random.Generator
+) -> pd.DataFrame:
+    """Each arm against the first in each task's leading metric, patient by patient (stats.compare)."""
+    parts = []
+    for name, metric in SHOWN.items():
+        values = patient_values(scores[name], metric)
+        if len(values):
+            compared = stats.compare(values.reindex(columns=arms), arms, arms[0], rng)
+            parts.append(compared.assign(task=name, metric=metric))
+    empty = pd.DataFrame(columns=["arm", "reference", "patients", "difference", "task", "metric", "reading"])
+    return pd.concat(parts, ignore_index=True) if parts else empty
+
+
+def stacked(scores: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """The scores of all tasks in one table, with a column `task`."""
+    return pd.concat([table.assign(task=name) for name, table in scores.items()], ignore_index=True)
+
+
+def write_latex(path: Path, table: pd.DataFrame, heading: str) -> None:
+    """Write a table as LaTeX (booktabs), with its heading as the caption; numbers to three digits."""
+    text = rounded(table).to_latex(index=False, escape=True, caption=heading.replace("_", r"\_"))
+    files.write_text(path, text)
+
+
+def heading(number: int | str, cohort: str, origin: str, patients: int) -> str:
+    """Heading of a table or figure: where its numbers come from, and where they do not."""
+    own = f"our runs on the {origin} cohort {cohort}" if origin == "phantom" else f"our runs on {cohort}"
+    note = " A phantom is not a patient." if origin == "phantom" else ""
+    own = own[0].upper() + own[1:]
+    return f"Table {number}. {own}, {patients} held-out patients.{note} Columns paper_*: as published."
+
+
+def rounded(table: pd.DataFrame, digits: int = 3) -> pd.DataFrame:
+    """A copy for reading: numbers rounded, blanks shown as a dash."""
+    shown = table.copy()
+    for column in shown.select_dtypes("number"):
+        shown[column] = [
+            ("" if np.isnan(v) else f"{v:.{digits}f}".rstrip("0").rstrip(".")) for v in shown[column]
+        ]
+    return shown

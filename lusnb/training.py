@@ -1,0 +1,97 @@
+"""What every training here shares: Lightning without files, the best epoch kept in memory, the history."""
+
+import logging
+import warnings
+from pathlib import Path
+
+import lightning
+import pandas as pd
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from lusnb import files
+
+
+class KeepBest(lightning.Callback):
+    """Keep the weights of the best epoch, and one history row an epoch.
+
+    `monitor` is a logged value; later epochs win ties, and every epoch counts as best while it is undefined.
+    """
+
+    def __init__(self, monitor: str, highest: bool):
+        self.monitor, self.sign = monitor, 1 if highest else -1
+        self.rows, self.best, self.state = [], -float("inf"), None
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        row = {k: float(v) for k, v in trainer.callback_metrics.items()}
+        score = self.sign * row.get(self.monitor, float("nan"))
+        row["epoch"], row["lr"] = trainer.current_epoch, trainer.optimizers[0].param_groups[0]["lr"]
+        row["kept"] = score >= self.best or (score != score and self.best == -float("inf"))
+        if row["kept"]:
+            self.best = score if score == score else self.best
+            self.state = {k: v.detach().cpu().clone() for k, v in module.network.state_dict().items()}
+        self.rows.append(row)
+
+    @property
+    def history(self) -> pd.DataFrame:
+        """One row an epoch: epoch, lr, what was logged, and `best` at the epoch that was kept."""
+        table = pd.DataFrame(self.rows)
+        last = table.index[table["kept"]].max()
+        first = [c for c in ("epoch", "lr") if c in table]
+        rest = sorted(c for c in table if c not in (*first, "kept"))
+        return table[first + rest].assign(best=table.index == last)
+
+
+def fit(
+    module: lightning.LightningModule,
+    train: object,
+    validation: object,
+    *,
+    epochs: int,
+    precision: str,
+    monitor: str,
+    highest: bool,
+) -> pd.DataFrame:
+    """Train `module.network`, leave it with the weights of its best epoch in eval mode, return the history.
+
+    `train` and `validation` are loaders; an empty validation keeps the last epoch.
+    """
+    keep = KeepBest(monitor, highest)
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="lightning", category=UserWarning)
+        trainer = lightning.Trainer(
+            max_epochs=epochs,
+            precision=precision,
+            callbacks=[keep],
+            accelerator="auto",
+            devices=1,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            reload_dataloaders_every_n_epochs=0,
+        )
+        trainer.fit(module, train, validation)
+    module.network.load_state_dict(keep.state)
+    module.network.eval()
+    return keep.history
+
+
+def device() -> torch.device:
+    """Where networks run: the GPU when there is one."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def save(path: Path, network: nn.Module) -> None:
+    """Write a network's weights as safetensors, whole or not at all."""
+    state = {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
+    files.write_with(path, lambda beside: save_file(state, beside))
+
+
+def restore(path: Path, network: nn.Module) -> nn.Module:
+    """Read weights written by `save` into a network of the same shape."""
+    network.load_state_dict(load_file(path))
+    return network

@@ -1,0 +1,337 @@
+"""The phantom: same bytes, true geometry, moving lungs, an honest rater, tables that add up."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from PIL import Image
+from scipy.stats import spearmanr
+
+from lusnb.phantom import build
+from lusnb.phantom.acoustics import AXIAL_FWHM_MM, compress, speckle
+from lusnb.phantom.anatomy import FEATURES, Pose, Scene, draw_scene
+from lusnb.phantom.build import make_cohort
+from lusnb.phantom.patients import FIO2_LADDER, VIEWS, draw_tables
+from lusnb.phantom.raters import paint, reported
+from lusnb.phantom.scan import render
+from lusnb.phantom.structures import Grid, masks, pleura_depth, structures
+
+TINY = dict(
+    name="tiny", n_patients=4, n_clips=9, size=64, n_frames=3, fps=20.0, split=(2, 1, 1), folds=2, seed=7
+)
+STILL = Pose(0.0, 0.0)
+
+
+def scene_with(seed: int = 0, **changes) -> Scene:
+    """A scene without a rib, drawn at a middling congestion, with some of its parts changed."""
+    changes = {"rib": None, **changes}
+    return replace(draw_scene(np.random.default_rng(seed), 2, 0.5, 0.0), **changes)
+
+
+def square(scene: Scene, size: int = 128) -> Grid:
+    return Grid(size, size, scene.depth_mm, scene.width_mm)
+
+
+def bytes_of(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory) -> Path:
+    return make_cohort(tmp_path_factory.mktemp("tiny") / "cohort", **TINY, workers=1)
+
+
+@pytest.fixture(scope="module")
+def read_frames() -> list[tuple[np.ndarray, np.ndarray]]:
+    """Confidence in per cent (6, H, W) and truth (6, H, W) of 40 painted frames over all congestions."""
+    frames = []
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        scene = draw_scene(rng, 1 + seed % 3, seed / 40, 0.0)
+        grid = square(scene, 96)
+        ribbons = structures(scene, grid, scene.breathing.pose(0.0))
+        true = masks(ribbons, grid)
+        frame = render(rng, scene, 96, 1, 20.0)[0]
+        label = paint(rng, frame, ribbons, true, grid, calibration=1.0, noise=0.5)
+        frames.append((np.rint(label / 2.55).astype(int), true))
+    return frames
+
+
+def test_two_workers_make_the_same_bytes_as_one(tiny, tmp_path):
+    other = make_cohort(tmp_path / "cohort", **TINY, workers=2)
+    assert bytes_of(other) == bytes_of(tiny)
+
+
+def test_another_seed_makes_another_cohort(tiny, tmp_path):
+    other = make_cohort(tmp_path / "cohort", **{**TINY, "seed": 8}, workers=1)
+    ours, theirs = ({c for p, c in bytes_of(f).items() if p.startswith("clips/")} for f in (tiny, other))
+    assert len(ours) == len(theirs) == 9 and not ours & theirs
+
+
+def test_files_are_what_the_tables_say(tiny):
+    clips = pd.read_csv(tiny / "clips.csv")
+    assert list(clips.columns) == [
+        "clip_id", "patient_id", "day", "view", "path", "depth_cm", "fps", "width_cm",
+    ]  # fmt: skip
+    for path in clips["path"]:
+        clip = np.load(tiny / path, allow_pickle=False)
+        assert clip.shape == (3, 64, 64) and clip.dtype == np.uint8 and clip.std() > 10
+    for table in ("labels", "truth"):
+        rows = pd.read_csv(tiny / f"{table}.csv")
+        assert len(rows) == len(clips) * len(FEATURES)
+        images = [np.asarray(Image.open(tiny / path)) for path in rows["path"]]
+        assert all(image.shape == (64, 64) and image.dtype == np.uint8 for image in images)
+    truth = pd.read_csv(tiny / "truth.csv")
+    assert {int(v) for p in truth["path"] for v in np.unique(Image.open(tiny / p))} == {0, 255}
+    described = yaml.safe_load((tiny / "cohort.yaml").read_text())
+    assert described["features"] == list(FEATURES) and described["views"] == VIEWS
+    assert described["provenance"]["made_by"] == "lusnb.phantom" and described["provenance"]["seed"] == 7
+    assert not (tiny / "making.json").exists()
+
+
+def test_features_keep_their_order():
+    assert FEATURES == ("sharp_pleura", "fuzzy_pleura", "fascia_band", "a_line", "sub_a_line", "b_line")
+
+
+def test_a_line_lies_at_twice_the_pleural_depth():
+    checked = 0
+    for seed in range(12):
+        scene = scene_with(seed, b_lines=(), a_level_db=-20.0, depth_mm=60.0)
+        grid = square(scene, 256)
+        true = masks(structures(scene, grid, STILL), grid)
+        twice = 2 * pleura_depth(scene, grid.x_mm, STILL)
+        for column in (20, 128, 230):
+            rows = grid.z_mm[true[3, :, column] & (grid.z_mm < twice[column] + 4.0)]
+            pleura = grid.z_mm[true[:2, :, column].any(axis=0)]
+            if len(rows):
+                assert rows.mean() == pytest.approx(twice[column], abs=0.2)
+                assert pleura.min() < twice[column] / 2 < pleura.max()
+                checked += 1
+    assert checked >= 30
+
+
+def test_the_picture_is_bright_where_the_truth_says():
+    scene = scene_with(3, b_lines=(), a_level_db=-20.0, depth_mm=60.0, sub_a_level_db=-90.0)
+    grid = square(scene)
+    true = masks(structures(scene, grid, scene.breathing.pose(0.0)), grid)
+    frame = render(np.random.default_rng(0), scene, 128, 1, 20.0)[0].astype(float)
+    for channel in (0, 3):
+        if true[channel].any():
+            below = np.roll(true[channel], 8, axis=0) & ~true.any(axis=0)
+            assert frame[true[channel]].mean() > frame[below].mean() + 25
+
+
+def test_masks_do_not_overlap_and_lines_are_thick_enough():
+    for seed in range(20):
+        scene = draw_scene(np.random.default_rng(seed), 1 + seed % 3, seed / 20, 0.0)
+        grid = square(scene, 96)
+        true = masks(structures(scene, grid, scene.breathing.pose(0.4)), grid)
+        assert true.dtype == bool and true.shape == (6, 96, 96)
+        assert true.sum(axis=0).max() == 1
+        pleura = true[:2].any(axis=0).sum(axis=0)
+        thinnest = int(1.8 / (scene.depth_mm / 96))
+        assert pleura[pleura > 0].min() >= thinnest
+        assert not (true[5] & (grid.z_mm[:, None] < scene.pleura.depth_mm - 4.0)).any()
+
+
+def test_b_lines_erase_the_a_line_unless_told_not_to():
+    drawn = draw_scene(np.random.default_rng(5), 2, 0.9, 0.0)
+    keep = dict(b_lines=drawn.b_lines, a_level_db=-20.0, depth_mm=60.0)
+    erased = scene_with(5, **keep)
+    grid = square(erased)
+
+    def a_area(scene):
+        lines = [r for r in structures(scene, grid, STILL) if r.feature == "a_line"]
+        return sum(int(line.present.sum()) for line in lines)
+
+    assert len(erased.b_lines) >= 3
+    assert a_area(erased) < 0.85 * a_area(replace(erased, b_erases=False))
+
+
+def test_b_lines_and_their_picture_move_with_breathing():
+    line = replace(
+        draw_scene(np.random.default_rng(5), 2, 0.9, 0.0).b_lines[0], x_mm=0.0, width_mm=3.0, level_db=-16.0
+    )
+    breathing = replace(scene_with(1).breathing, rate_hz=0.25, slide_mm=4.0, lift_mm=0.4, phase=-np.pi / 2)
+    scene = scene_with(
+        1, b_lines=(line,), breathing=breathing, haze_db=-60.0, a_level_db=-90.0, sub_a_level_db=-90.0
+    )
+    grid = square(scene)
+    clip = render(np.random.default_rng(0), scene, 128, 3, 1.0)  # one frame a second: out, middle, in
+    for frame, expected in zip(clip, (-4.0, 0.0, 4.0), strict=True):
+        profile = frame[90:].mean(axis=0)
+        assert grid.x_mm[profile > 0.7 * profile.max()].mean() == pytest.approx(expected, abs=0.6)
+    for time, expected in ((0.0, -4.0), (2.0, 4.0)):
+        true = masks(structures(scene, grid, breathing.pose(time)), grid)[5]
+        assert grid.x_mm[true.any(axis=0)].mean() == pytest.approx(expected, abs=0.3)
+
+
+def test_speckle_moves_with_the_lung_and_decorrelates_over_time():
+    breathing = replace(scene_with(1).breathing, rate_hz=0.25, slide_mm=3.0, lift_mm=0.0, phase=0.0)
+    scene = scene_with(
+        1, b_lines=(), breathing=breathing, haze_db=-20.0, haze_decay_db_per_mm=0.0,
+        a_level_db=-90.0, sub_a_level_db=-90.0,
+    )  # fmt: skip
+    clip = render(np.random.default_rng(0), scene, 128, 21, 20.0).astype(float)
+    patch = clip[:, 90:120, 30:98]
+
+    def alike(frame, columns):
+        moved = clip[frame, 90:120, 30 + columns : 98 + columns]
+        return np.corrcoef(patch[0].ravel(), moved.ravel())[0, 1]
+
+    pixel = scene.width_mm / 128
+    quarter = 3.0 * np.sin(2 * np.pi * 0.25 * 0.25)
+    there = round(quarter / pixel)
+    assert alike(5, there) > 0.75 and alike(5, there) > alike(5, 0) + 0.3
+    assert alike(20, round(3.0 / pixel)) < alike(5, there)
+
+
+def test_speckle_is_fully_developed_and_as_wide_as_asked():
+    rows, columns, step = 512, 512, 0.1
+    field = speckle(np.random.default_rng(0), (rows, columns), (step, step), AXIAL_FWHM_MM, 1.2)
+    envelope = np.abs(field)
+    assert envelope.mean() / envelope.std() == pytest.approx(1.91, rel=0.05)
+    assert (envelope**2).mean() == pytest.approx(1.0, rel=0.05)
+    for axis, fwhm in ((0, AXIAL_FWHM_MM), (1, 1.2)):
+        lag = 5
+        found = (np.conj(field) * np.roll(field, -lag, axis)).mean().real / (envelope**2).mean()
+        sigma = fwhm / 2.3548
+        assert found == pytest.approx(np.exp(-((lag * step) ** 2) / (4 * sigma**2)), abs=0.03)
+
+
+def test_lateral_resolution_follows_the_depth():
+    width = np.linspace(0.6, 3.0, 200)
+    field = speckle(np.random.default_rng(0), (200, 600), (0.2, 0.1), 0.4, width)
+    near, far = (np.abs((np.conj(f) * np.roll(f, -8, 1)).mean()) for f in (field[:40], field[-40:]))
+    assert far > near + 0.4
+
+
+def test_compression_spans_the_dynamic_range():
+    assert compress(np.array([1.0, 1e-3, 1e-9]), 60.0) == pytest.approx([255.0, 0.0, 0.0])
+    assert compress(np.array([10 ** (-30 / 20)]), 60.0) == pytest.approx([127.5])
+
+
+def test_b_burden_rises_with_congestion():
+    burden = []
+    for congestion in (0.05, 0.3, 0.6, 0.9):
+        scenes = [draw_scene(np.random.default_rng(seed), 2, congestion, 0.0) for seed in range(60)]
+        burden.append(np.mean([sum(line.width_mm for line in scene.b_lines) for scene in scenes]))
+    assert all(later > earlier + 1.0 for earlier, later in zip(burden, burden[1:], strict=False))
+
+
+def test_a_calibrated_rater_is_right_as_often_as_it_says(read_frames):
+    said = np.concatenate([label.ravel() for label, _ in read_frames])
+    true = np.concatenate([truth.ravel() for _, truth in read_frames])
+    levels = np.arange(10, 101, 10)
+    right = np.array([true[said == level].mean() for level in levels])
+    assert set(np.unique(said)) <= {0, *levels}
+    assert spearmanr(levels, right).statistic > 0.95
+    assert np.abs(right - levels / 100).max() < 0.12
+
+
+def test_an_over_confident_rater_says_more_for_the_same():
+    sure = np.array([0.0, 0.2, 0.5, 1.0])
+    assert reported(sure, 1.0) == pytest.approx(sure)
+    assert (reported(sure, 2.0)[1:3] > sure[1:3]).all() and (reported(sure, 0.5)[1:3] < sure[1:3]).all()
+    assert reported(sure, 2.0) ** 2.0 == pytest.approx(sure)
+
+
+def test_target_area_falls_with_the_threshold_and_b_lines_vanish_first(read_frames):
+    label = np.stack([label for label, _ in read_frames])  # (N, 6, H, W)
+    area = np.array([(label >= level).mean(axis=(0, 2, 3)) for level in (1, 20, 40, 50, 60, 80, 100)])
+    assert (np.diff(area, axis=0) <= 0).all() and (np.diff(area[:, [0, 2, 5]], axis=0) < 0).all()
+    left = area[5] / area[0]  # what 80 % keeps of what was painted at all
+    assert left[5] < left[0] and left[5] < left[2]
+    assert left[0] > 0.15 and area[6, 0] > 0
+    assert all((label == level).any() for level in (20, 40, 50, 60, 80, 100))
+
+
+@pytest.mark.parametrize(
+    ("n_patients", "n_clips", "split", "folds", "sizes"),
+    [
+        (42, 466, (32, 6, 4), 5, [8, 8, 8, 7, 7]),
+        (12, 96, (8, 2, 2), 2, [5, 5]),
+        (6, 24, (3, 1, 2), 2, [2, 2]),
+    ],
+)
+def test_tables_have_the_counts_asked_for(n_patients, n_clips, split, folds, sizes):
+    for seed in range(5):
+        tables = draw_tables(np.random.default_rng(seed), n_patients, n_clips, split, folds, 0.6)
+        patients, views, exams = tables["patients"], tables["views"], tables["exams"]
+        counts = patients["split"].value_counts()
+        assert tuple(int(counts[name]) for name in ("train", "validation", "test")) == split
+        assert patients["fold"].value_counts().sort_index().tolist() == sizes
+        assert patients.loc[patients["split"] == "test", "fold"].isna().all()
+        assert set(patients.loc[patients["split"] == "test", "readmitted_30d"]) == {0, 1}
+        assert len(views) == n_clips and views["clip_id"].is_unique
+        by_day = views.groupby(["patient_id", "view"])["day"].agg(set)
+        shared = by_day.map(lambda days: {0, 1} <= days)
+        assert shared.groupby("patient_id").any().all() and shared.mean() > 0.6
+        assert (exams["sf_ratio"] - exams["spo2"] / exams["fio2"]).abs().max() < 0.5
+        assert exams["sf_ratio"].between(0, 477).all() and set(exams["fio2"]) <= set(FIO2_LADDER)
+        assert {0, 1} <= set(exams["day"]) and not exams.duplicated(["patient_id", "day"]).any()
+
+
+def test_congestion_drives_oxygen_by_the_link():
+    def correlation(link):
+        tables = draw_tables(np.random.default_rng(1), 200, 1600, (160, 20, 20), 5, link)
+        exams = tables["views"].merge(tables["exams"])
+        return exams["congestion"].corr(exams["sf_ratio"])
+
+    assert correlation(0.6) < -0.6 and correlation(0.0) > -0.25
+
+
+def test_a_resumed_cohort_skips_what_is_there(tiny, tmp_path, monkeypatch):
+    folder, made = tmp_path / "cohort", []
+    whole = build.make_clip
+
+    def stop_after_four(*args):
+        if len(made) == 4:
+            raise KeyboardInterrupt
+        made.append(whole(*args))
+
+    monkeypatch.setattr(build, "make_clip", stop_after_four)
+    with pytest.raises(KeyboardInterrupt):
+        make_cohort(folder, **TINY, workers=1)
+    assert not (folder / "cohort.yaml").exists()
+    assert json.loads((folder / "making.json").read_text())["seed"] == 7
+    again = []
+    monkeypatch.setattr(build, "make_clip", lambda *args: again.append(whole(*args)))
+    make_cohort(folder, **TINY, workers=1)
+    assert len(made) == 4 and len(again) == 5
+    assert bytes_of(folder) == bytes_of(tiny)
+    make_cohort(folder, **TINY, workers=1)
+    assert len(again) == 5, "a finished cohort is left as it is"
+    make_cohort(folder, **{**TINY, "noise": 0.0}, workers=1)
+    assert len(again) == 14, "other parameters start over"
+
+
+def test_what_stands_in_the_folder_is_not_overwritten(tmp_path):
+    (tmp_path / "thesis.txt").write_text("mine")
+    with pytest.raises(ValueError, match="should be empty or hold a phantom cohort, but holds other files"):
+        make_cohort(tmp_path, **TINY, workers=1)
+    (tmp_path / "cohort.yaml").write_text("name: real\nprovenance: {made_by: a hospital}\n")
+    with pytest.raises(ValueError, match="holds another one: choose another folder"):
+        make_cohort(tmp_path, **TINY, workers=1)
+    assert (tmp_path / "thesis.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"n_clips": 7}, r"n_clips must be 8 to 72 for 4 patients .*, got 7: change n_clips or n_patients"),
+        ({"n_clips": 73}, r"n_clips must be 8 to 72 .*, got 73"),
+        ({"split": (2, 1, 2)}, r"split must be three counts .* add up to n_patients=4, got \(2, 1, 2\)"),
+        ({"folds": 4}, r"folds must be 1 to 3, the patients outside the test set, got 4"),
+        ({"size": 16}, r"size must be 32 to 1024, got 16: change size"),
+        ({"calibration": 0.0}, r"calibration must be 0.1 to 10, got 0.0"),
+    ],
+)
+def test_impossible_wishes_are_refused_in_a_sentence(tmp_path, change, message):
+    with pytest.raises(ValueError, match=message):
+        make_cohort(tmp_path / "cohort", **{**TINY, **change}, workers=1)
+    assert not (tmp_path / "cohort").exists()
