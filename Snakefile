@@ -1,6 +1,8 @@
 # The graph of a profile: papermill runs every node. `make study PROFILE=quick` calls it.
 # Which nodes there are, what they need and what makes them run again: lusnb/study.py and lusnb/reruns.py.
 import json
+import shlex
+import sys
 from pathlib import Path
 
 from lusnb import reruns, study
@@ -36,7 +38,7 @@ for node in NODES:
             code=reruns.code_fingerprint(node.notebook, BASE),
             notebook=f"notebooks/{node.notebook}.ipynb",
         shell:
-            "OMP_NUM_THREADS=1 papermill --no-progress-bar --log-level ERROR"
+            f"OMP_NUM_THREADS=1 {shlex.quote(sys.executable)} -m papermill --no-progress-bar --log-level ERROR"
             " {params.notebook} {log.notebook} {params.arguments}"
 
 

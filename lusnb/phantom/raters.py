@@ -24,7 +24,7 @@ SURROUND_MM = 2.5
 LEVEL = 0.1
 FAINTEST_STROKE = 0.15
 # Confidence is logistic in the contrast (in SDs of the surround's grey): at HALF_CONTRAST it is 50 %.
-HALF_CONTRAST, SLOPE = 1.0, 1.7
+HALF_CONTRAST, SLOPE = 0.6, 2.5
 # B lines merge and look like haze, and repeats can be anything: the same contrast convinces less.
 DOUBT = {"b_line": 1.3, "a_line": 0.2, "sub_a_line": 0.4, "fuzzy_pleura": 0.2}
 # A look-alike is bright, like what it is taken for: the best of this many places.
