@@ -1,11 +1,11 @@
 # The graph of a profile: papermill runs every node. `make study PROFILE=quick` calls it.
-# Which nodes there are, what they need and what makes them run again: lusnb/study.py and lusnb/reruns.py.
+# Which nodes there are, what they need and what makes them run again: lusnb/study.py, graph.py and reruns.py.
 import json
 import shlex
 import sys
 from pathlib import Path
 
-from lusnb import reruns, study
+from lusnb import graph, reruns, study
 
 BASE = Path(workflow.basedir)
 PROFILE = config.get("profile", "quick")
@@ -13,7 +13,7 @@ STUDY = study.load(PROFILE, BASE)
 NODES = study.nodes(STUDY)
 study.check(STUDY, BASE)
 for cohort in STUDY.cohorts:
-    study.forget_changed_cohort(PROFILE, cohort, BASE)
+    graph.forget_changed_cohort(PROFILE, cohort, BASE)
 
 
 rule all:
@@ -27,13 +27,13 @@ for node in NODES:
         name:
             node.folder.removeprefix(f"{PROFILE}/").replace("/", "__")
         input:
-            [path for needed in node.needs for path in needed.outputs],
+            [path for needed in node.needs for path in graph.outputs_of(needed)],
         output:
-            node.outputs,
+            graph.outputs_of(node),
         log:
             notebook=f"runs/{node.folder}/notebook.ipynb",
         params:
-            arguments=study.papermill_arguments(node, BASE),
+            arguments=graph.papermill_arguments(node, BASE),
             asked=json.dumps(study.parameters(node, BASE), sort_keys=True),
             code=reruns.code_fingerprint(node.notebook, BASE),
             notebook=f"notebooks/{node.notebook}.ipynb",
@@ -43,8 +43,8 @@ for node in NODES:
 
 
 onsuccess:
-    print(study.ending(STUDY, BASE))
+    print(graph.ending(STUDY, BASE))
 
 
 onerror:
-    print(study.failure(STUDY, BASE))
+    print(graph.failure(STUDY, BASE))

@@ -36,8 +36,9 @@ class Cohort:
 
     @property
     def origin(self) -> str:
-        """What its clips are, for headings: 'phantom', or what cohort.yaml says."""
-        return (self.meta.get("provenance") or {}).get("kind", "imported")
+        """What its clips are, for headings: 'phantom' or 'imported'."""
+        made_by = (self.meta.get("provenance") or {}).get("made_by")
+        return "phantom" if made_by == "lusnb.phantom" else "imported"
 
     def patients_in(self, split: str) -> list[str]:
         """Patient ids of one split, in table order."""

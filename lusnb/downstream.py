@@ -4,7 +4,6 @@ Every task encodes clips to features and puts a head on them: on the difference 
 pair of clips; readmission: two days of one view) or on a clip's own (S/F ratio).
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,9 +14,10 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, IterableDataset
+from torch.utils.data import DataLoader
 
-from lusnb import baselines, clipbank, examples, files, networks, outcomes, training
+from lusnb import baselines, batches, clipbank, files, networks, outcomes, training
+from lusnb.batches import Batch
 from lusnb.clipbank import ClipBank
 from lusnb.cohort import Cohort
 from lusnb.params import Params
@@ -47,92 +47,11 @@ class TaskNetwork(nn.Module):
         return self.logits(self.encoder(clips), pairs)
 
 
-@dataclass(frozen=True)
-class Batch:
-    """Clips by their position in the bank, pairs of positions within `clips` (or None), and targets."""
-
-    clips: np.ndarray
-    pairs: Tensor | None
-    target: Tensor
-
-
 def task_loss(outputs: Tensor, target: Tensor) -> Tensor:
     """Cross-entropy of logits, or mean squared error of values (float targets)."""
     if target.is_floating_point():
         return F.mse_loss(outputs.squeeze(1), target)
     return F.cross_entropy(outputs, target)
-
-
-def _pair_batch(bank: ClipBank, pairs: np.ndarray, target: np.ndarray) -> Batch:
-    """A batch that encodes each clip of its pairs, clip ids (P, 2), once."""
-    ids, local = np.unique(pairs.astype(str), return_inverse=True)
-    local = torch.as_tensor(local.reshape(-1, 2))
-    return Batch(bank.position.loc[ids].to_numpy(), local, torch.as_tensor(target))
-
-
-def units(task: str, cohort: Cohort, patients: list[str], p: Params) -> pd.DataFrame:
-    """What a task is asked about some patients: one row a pair, a clip, or a view; see examples.py."""
-    clips = cohort.clips[cohort.clips["patient_id"].isin(patients)]
-    if task == "sf_change":
-        return examples.within_patient_pairs(clips, cohort.views, p.tolerance / cohort.sf_max)
-    if task == "sf_ratio":
-        table = examples.dated(clips, cohort.views)[["patient_id", "clip_id", "day", "view", "sf_ratio"]]
-        return table.rename(columns={"sf_ratio": "truth"}).reset_index(drop=True)
-    days = (p.first_day, p.second_day)
-    chosen = cohort.patients[cohort.patients["patient_id"].isin(patients)]
-    return examples.readmission_units(clips, chosen, cohort.views, days)
-
-
-def _as_batch(bank: ClipBank, table: pd.DataFrame) -> Batch:
-    """Units as one batch."""
-    if "clip_id" in table:
-        where = bank.position.loc[table["clip_id"]].to_numpy()
-        return Batch(where, None, torch.as_tensor(table["truth"].to_numpy(np.float32)))
-    return _pair_batch(bank, table[["clip_1", "clip_2"]].to_numpy(), table["truth"].to_numpy(np.int64))
-
-
-def change_batches(
-    bank: ClipBank, clips: pd.DataFrame, cohort: Cohort, p: Params, rng: np.random.Generator
-) -> Iterator[Batch]:
-    """One epoch of S/F change: pairs across patients and days of one zone, each in a random order.
-
-    pairing 'batch': draw `batch` clips of one zone, take all their pairs, encode each clip once. pairing
-    'pair': walk through every pair, 'batch_pairs' at a time, and encode both its clips.
-    """
-    clips = examples.dated(clips, cohort.views)
-    sf, ids = clips.set_index("clip_id")["sf_ratio"], clips["clip_id"].to_numpy(object)
-    if p.pairing == "batch":
-        groups = examples.zone_batches(clips["zone"].to_numpy(), p.batch, rng)
-        chunks = [_all_pairs(ids[group]) for group in groups]
-    else:
-        pairs = rng.permutation(examples.training_pairs(clips, cohort.views))
-        chunks = np.array_split(pairs, max(1, len(pairs) // p.batch_pairs))
-    for chunk in chunks:
-        ordered = examples.orient(chunk, rng)
-        first, second = sf.loc[ordered[:, 0]].to_numpy(), sf.loc[ordered[:, 1]].to_numpy()
-        yield _pair_batch(bank, ordered, examples.change_class(first, second, p.tolerance / cohort.sf_max))
-
-
-def _all_pairs(ids: np.ndarray) -> np.ndarray:
-    return ids[np.stack(np.triu_indices(len(ids), 1), 1)]
-
-
-class Epochs(IterableDataset):
-    """Batches drawn anew each epoch from one seeded generator."""
-
-    def __init__(self, draw: object, seed: int):
-        self.draw, self.rng = draw, np.random.default_rng(seed)
-
-    def __iter__(self) -> Iterator[Batch]:
-        yield from self.draw(self.rng)
-
-
-def _unit_batches(
-    bank: ClipBank, table: pd.DataFrame, batch: int, rng: np.random.Generator
-) -> Iterator[Batch]:
-    order = rng.permutation(len(table))
-    for part in np.array_split(order, max(1, round(len(table) / batch))):
-        yield _as_batch(bank, table.iloc[part])
 
 
 @torch.inference_mode()
@@ -144,11 +63,11 @@ def encode(network: TaskNetwork, bank: ClipBank, where: np.ndarray, batch: int) 
 
 
 @torch.inference_mode()
-def outputs(network: TaskNetwork, bank: ClipBank, units: Batch, batch: int) -> Tensor:
+def outputs(network: TaskNetwork, bank: ClipBank, asked: Batch, batch: int) -> Tensor:
     """Logits or values of units, each clip encoded once; eval mode."""
     network.eval()
-    features = encode(network, bank, units.clips, batch)
-    pairs = None if units.pairs is None else units.pairs.to(features.device)
+    features = encode(network, bank, asked.clips, batch)
+    pairs = None if asked.pairs is None else asked.pairs.to(features.device)
     return network.logits(features, pairs)
 
 
@@ -198,15 +117,17 @@ def train_fold(
         network.encoder.load_state_dict(encoder)
     if task == "sf_change":
         clips = bank.clips[bank.clips["patient_id"].isin(members)]
-        draw = lambda rng: change_batches(bank, clips, cohort, p, rng)  # noqa: E731
+        draw = lambda rng: batches.change_batches(bank, clips, cohort, p, rng)  # noqa: E731
     else:
-        table = units(task, cohort, members, p)
-        draw = lambda rng: _unit_batches(bank, table, p.batch, rng)  # noqa: E731
-    held_out = units(task, cohort, list(patients.loc[patients["fold"] == fold, "patient_id"]), p)
+        table = batches.units(task, cohort, members, p)
+        if task == "sf_ratio" and p.start_at_mean:
+            nn.init.constant_(network.head[-1].bias, float(table["truth"].mean()))
+        draw = lambda rng: batches.unit_batches(bank, table, p.batch, rng)  # noqa: E731
+    held_out = batches.units(task, cohort, list(patients.loc[patients["fold"] == fold, "patient_id"]), p)
     history = training.fit(
         ClipTask(network, bank, p),
-        DataLoader(Epochs(draw, 1000 * p.seed + fold), batch_size=None),
-        DataLoader([_as_batch(bank, held_out)], batch_size=None) if len(held_out) else None,
+        DataLoader(batches.Epochs(draw, 1000 * p.seed + fold), batch_size=None),
+        DataLoader([batches.as_batch(bank, held_out)], batch_size=None) if len(held_out) else None,
         epochs=p.epochs,
         precision=p.precision,
         monitor="validation_loss",
@@ -225,13 +146,15 @@ def predict_fold(
     patients = cohort.patients
     ids = {"validation": patients["fold"] == fold, "test": patients["split"] == "test"}
     members = list(patients.loc[patients["fold"].notna() & (patients["fold"] != fold), "patient_id"])
-    known = units(task, cohort, members, p)
+    known = batches.units(task, cohort, members, p)
     tables = []
     for split, chosen in ids.items():
-        asked = units(task, cohort, list(patients.loc[chosen, "patient_id"]), p)
+        asked = batches.units(task, cohort, list(patients.loc[chosen, "patient_id"]), p)
         if len(asked):
             network = network.to(training.device())
-            values = {"tsm": outputs(network, bank, _as_batch(bank, asked), p.batch).float().cpu().numpy()}
+            values = {
+                "tsm": outputs(network, bank, batches.as_batch(bank, asked), p.batch).float().cpu().numpy()
+            }
             values |= _baselines(task, known, asked, bank.burdens())
             tables += [_rows(asked, model, value, split) for model, value in values.items()]
     table = pd.concat(tables, ignore_index=True)

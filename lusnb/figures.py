@@ -22,6 +22,7 @@ PALETTE = (
     "#d55e00",
 )  # Okabe and Ito, by feature order
 FORMATS = ("pdf", "png", "svg")
+PROPORTIONS = ("recall", "precision")
 WIDTH = 7.2  # inches, a journal's double column
 
 
@@ -101,8 +102,10 @@ def threshold_name(t: float) -> str:
 def confidence_histogram(table: pd.DataFrame, features: tuple[str, ...], ax: Axes | None = None) -> Axes:
     """Share of labelled area kept at each threshold. table: feature, threshold, share."""
     ax = ax or plt.gca()
+    named = table.assign(feature=table["feature"].map(words))
+    colour = {words(f): c for f, c in feature_colours(features).items()}
     sns.lineplot(
-        table, x="threshold", y="share", hue="feature", palette=feature_colours(features), marker="o", ax=ax
+        named, x="threshold", y="share", hue="feature", palette=colour, marker="o", errorbar=None, ax=ax
     )
     ax.set(xlabel="confidence threshold", ylabel="share of labelled area kept", ylim=(0, 1.05))
     ax.legend(frameon=False, fontsize=8)
@@ -117,7 +120,7 @@ def iou_by_feature(table: pd.DataFrame, features: tuple[str, ...], ax: Axes | No
         table, x="feature", y="value", hue="arm", order=features, hue_order=arms, palette="viridis", ax=ax
     )
     ax.set(xlabel="", ylabel="IoU at 0.5, own labels")
-    ax.set_xticks(range(len(features)), [words(f) for f in features])
+    ax.set_xticks(range(len(features)), [words(f).replace(" ", "\n") for f in features])
     ax.legend(frameon=False, fontsize=7, ncols=2, title="arm", title_fontsize=7)
     sns.despine(ax=ax)
     return ax
@@ -162,7 +165,7 @@ def task_scores(scores: pd.DataFrame, metric: str, ax: Axes | None = None) -> Ax
         ax.text(0.5, 0.5, "not possible with this cohort", ha="center", transform=ax.transAxes)
         return ax
     tsm = scores[scores["model"] == "tsm"]
-    sns.stripplot(tsm, x="arm", y="value", order=order, color="0.45", size=4, jitter=0.12, ax=ax)
+    sns.stripplot(tsm, x="arm", y="value", order=order, color="0.45", size=4, jitter=False, alpha=0.7, ax=ax)
     sns.pointplot(
         tsm, x="arm", y="value", order=order, errorbar=None, linestyle="none", marker="_", markersize=16,
         color="#0072b2", ax=ax,
@@ -176,6 +179,7 @@ def task_scores(scores: pd.DataFrame, metric: str, ax: Axes | None = None) -> Ax
         means = ridge.groupby("arm")["value"].mean().reindex(order)
         ax.plot(range(len(order)), means, "x", color="#009e73", label="ridge on B-line burden")
     ax.set(xlabel="", ylabel=words(metric))
+    ax.set_ylim((-0.05, 1.05) if metric in PROPORTIONS or metric.startswith("accuracy") else (0, None))
     ax.tick_params(axis="x", labelrotation=45, labelsize=8)
     ax.legend(frameon=False, fontsize=7)
     sns.despine(ax=ax)

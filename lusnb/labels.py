@@ -51,9 +51,9 @@ def _one_size(cohort: Cohort) -> bool:
 
 
 def thickness(cohort: Cohort, merge: str, sizes: list[int]) -> pd.DataFrame:
-    """Median vertical thickness of each painted line (c > 0), in mm and in pixels at some working sizes.
+    """Median vertical thickness of lines painted with at least 50 %, in mm and in pixels at working sizes.
 
-    A column's thickness is the longest vertical run of painted pixels in it. Columns: feature, mm, and one
+    A column's thickness is its longest vertical run of such pixels. Columns: feature, mm, and one
     `px_<size>` a size; features that are not lines are left out.
     """
     table = cohorts.labelled_frames(cohort)
@@ -63,7 +63,7 @@ def thickness(cohort: Cohort, merge: str, sizes: list[int]) -> pd.DataFrame:
         height = maps.shape[2]
         down, _ = cohorts.pixel_mm(cohort, row.clip_id)
         for feature in found:
-            runs = _runs(maps[0, cohort.features.index(feature)] > 0)
+            runs = _runs(confidence.targets(maps[0, cohort.features.index(feature)] / 255, 0.5))
             found[feature] += [(run * down, run / height) for run in runs]
     rows = []
     for feature, values in found.items():

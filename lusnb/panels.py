@@ -10,12 +10,13 @@ from lusnb.predictions import CUT, Predictions
 
 
 def example_frame(cohort: Cohort, patients: list[str], merge: str) -> tuple[str, int]:
-    """The frame of some patients with the most features painted, of several the most area: clip_id, frame."""
+    """A frame of some patients with the most features painted, the median area of these: clip_id, frame."""
     table = cohorts.labelled_frames(cohort)
     table = table[table["patient_id"].isin(patients)].reset_index(drop=True)
     maps, _ = cohorts.confidence_of(cohort, table, 64, merge)
     painted = (maps > 0).mean((2, 3))
-    best = np.lexsort((painted.sum(1), (painted > 0).sum(1)))[-1]
+    richest = np.flatnonzero((painted > 0).sum(1) == (painted > 0).sum(1).max())
+    best = richest[np.argsort(painted[richest].sum(1), kind="stable")[len(richest) // 2]]
     return table.loc[best, "clip_id"], int(table.loc[best, "frame"])
 
 

@@ -39,7 +39,7 @@ def make(p: Params, folder: Path, base: Path) -> None:
         )
     elif p.source == "rater_masks":
         source = samples(base) / p.rater_folder
-        provenance = {"kind": "imported", "source": p.rater_folder, "profile": p.profile}
+        provenance = {"made_by": "lusnb.readers", "source": p.rater_folder}
         meta = {"name": p.cohort, "licence": p.licence, "provenance": provenance}
         readers.import_rater_masks(source, folder, feature=p.feature, foreground=p.foreground, meta=meta)
     elif p.source != "folder":

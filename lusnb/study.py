@@ -4,18 +4,13 @@ Reads `params/<profile>/study.yaml` (the matrix) and `params/<profile>/<notebook
 notebook's defaults). Imports nothing heavy, so that a rerun with nothing to do is quick.
 """
 
-import argparse
-import json
-import os
-import shlex
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 
-from lusnb import params, reruns
+from lusnb import params
 
 NOTEBOOKS = {
     "cohort": "00_cohort",
@@ -28,55 +23,6 @@ NOTEBOOKS = {
     "readmission": "07_readmission",
     "tasks": "08_compare_tasks",
     "figures": "09_figures",
-}
-TRAINED = ("params.yaml", "history.csv", "metrics.csv")
-OUTPUTS = {  # what a finished node leaves, beside `finished`; ../ is the cohort's folder of runs
-    "00_cohort": ("params.yaml", "fingerprint.json"),
-    "01_explore_data": ("params.yaml",),
-    "02_confidence_maps": ("params.yaml", "kept_area.csv", "thickness.csv"),
-    "03_train_segmentation": (
-        *TRAINED,
-        "model.safetensors",
-        *(f"predictions/{name}" for name in ("labelled.npy", "frames.npy", "index.csv", "fingerprint.json")),
-    ),
-    "04_compare_segmentation": tuple(
-        f"../tables/{name}.csv"
-        for name in (
-            "table1_segmentation",
-            "iou_by_feature",
-            "threshold_matrix",
-            "segmentation_differences",
-            "reliability",
-            "calibration",
-        )
-    ),
-    **{
-        notebook: (*TRAINED, "predictions.csv")
-        for notebook in ("05_sf_change", "06_sf_ratio", "07_readmission")
-    },
-    "08_compare_tasks": tuple(
-        f"../tables/{name}.csv"
-        for name in (
-            "table2_sf_change",
-            "table3_sf_ratio",
-            "table4_readmission",
-            "task_differences",
-            "task_scores",
-        )
-    ),
-    "09_figures": tuple(
-        f"../figures/{name}.{ending}"
-        for ending in ("pdf", "png", "svg")
-        for name in (
-            "figure1_thresholds",
-            "kept_area",
-            "figure3_iou_by_feature",
-            "figure4_predictions",
-            "threshold_matrix",
-            "reliability",
-            "tasks",
-        )
-    ),
 }
 TASKS = ("sf_change", "sf_ratio", "readmission")
 GRAYSCALE = "grayscale"  # the baseline arm: the tasks see no segmentation at all
@@ -129,12 +75,6 @@ class Node:
     def folder(self) -> str:
         """The run's folder below runs/: only the levels that apply."""
         return run_folder(self.notebook, dict(self.identity))
-
-    @property
-    def outputs(self) -> list[str]:
-        """What it leaves, below the project's folder; `finished` last."""
-        made = (Path("runs", self.folder, name) for name in (*OUTPUTS[self.notebook], "finished"))
-        return [os.path.normpath(path) for path in made]
 
 
 def run_folder(notebook: str, identity: dict) -> str:
@@ -272,97 +212,3 @@ def parameters(node: Node, base: Path | None = None) -> dict:
     known = params.of_notebook(base / "notebooks" / f"{node.notebook}.ipynb")
     defaults = {name: value for name, (_, value) in known.items()}
     return {**defaults, **overrides(profile, node.notebook, base), **dict(node.identity)}
-
-
-def papermill_arguments(node: Node, base: Path | None = None) -> str:
-    """The `-f` and `-p`/`-r` arguments of a node, quoted for the shell: scalars only."""
-    base = base or root()
-    profile = dict(node.identity)["profile"]
-    arguments = []
-    if overrides(profile, node.notebook, base):
-        arguments += ["-f", f"params/{profile}/{node.notebook}.yaml"]
-    for name, value in node.identity:
-        arguments += ["-r" if isinstance(value, str) else "-p", name, str(value)]
-    return shlex.join(arguments)
-
-
-def command(node: Node, base: Path | None = None) -> str:
-    """The shell command, run in the project's folder, that executes one node by papermill alone."""
-    output = f"runs/{node.folder}/notebook.ipynb"
-    return (
-        f"mkdir -p {shlex.quote(str(Path(output).parent))} && papermill notebooks/{node.notebook}.ipynb "
-        f"{shlex.quote(output)} {papermill_arguments(node, base)}"
-    )
-
-
-def clean(profile: str, base: Path | None = None) -> list[str]:
-    """Remove a profile's runs, and the phantom cohorts it made; return the folders removed."""
-    base = base or root()
-    study = load(profile, base)
-    gone = [base / "runs" / profile]
-    for cohort in study.cohorts:
-        meta = base / "data" / cohort / "cohort.yaml"
-        made = (yaml.safe_load(meta.read_text(encoding="utf-8")) if meta.is_file() else None) or {}
-        if (made.get("provenance") or {}).get("profile") == profile:
-            gone.append(meta.parent)
-    gone = [folder for folder in gone if folder.exists()]
-    for folder in gone:
-        shutil.rmtree(folder)
-    return [str(folder.relative_to(base)) for folder in gone]
-
-
-def unfinished(study: Study, base: Path | None = None) -> list[str]:
-    """Executed notebooks of nodes that did not finish, below runs/."""
-    runs = (base or root()) / "runs"
-    folders = [runs / node.folder for node in nodes(study)]
-    return [
-        str((f / "notebook.ipynb").relative_to(runs.parent))
-        for f in folders
-        if (f / "notebook.ipynb").is_file() and not (f / "finished").is_file()
-    ]
-
-
-def forget_changed_cohort(profile: str, cohort: str, base: Path) -> None:
-    """Undo 00_cohort's `finished` when the cohort's files are no longer those that it checked."""
-    checked = base / "runs" / run_folder(NOTEBOOKS["cohort"], {"profile": profile, "cohort": cohort})
-    if (checked / "finished").is_file():
-        then = json.loads((checked / "fingerprint.json").read_text(encoding="utf-8"))
-        if reruns.fingerprint_now(base / "data" / cohort, then) != then["cohort"]:
-            (checked / "finished").unlink()
-
-
-def ending(study: Study, base: Path) -> str:
-    """What to say when every node of a study is finished: where everything is."""
-    lines = [f"study {study.profile} is complete:"]
-    for cohort in study.cohorts:
-        place = f"runs/{study.profile}/{cohort}"
-        lines.append(
-            f"  tables in {place}/tables, figures in {place}/figures, executed notebooks below {place}"
-        )
-    return "\n".join(lines)
-
-
-def failure(study: Study, base: Path) -> str:
-    """What to say when a node failed: where its notebook lies, and how to go on."""
-    left = unfinished(study, base) or ["none was written: see the messages above"]
-    return "\n".join(
-        [
-            f"study {study.profile} stopped. Executed notebooks that did not finish, each with its traceback:",
-            *(f"  {path}" for path in left),
-            f"Correct the cause, then go on with: make study PROFILE={study.profile} (what is finished stays)",
-        ]
-    )
-
-
-def main() -> None:
-    """`python -m lusnb.study clean <profile>`: remove what a profile made."""
-    parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("what", choices=["clean"])
-    parser.add_argument("profile")
-    asked = parser.parse_args()
-    removed = clean(asked.profile)
-    print("removed " + ", ".join(removed) if removed else f"profile {asked.profile}: nothing to remove")
-
-
-if __name__ == "__main__":
-    main()

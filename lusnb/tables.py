@@ -172,6 +172,15 @@ def heading(number: int | str, cohort: str, origin: str, patients: int) -> str:
     return f"Table {number}. {own}, {patients} held-out patients.{note} Columns paper_*: as published."
 
 
+def readable(table: pd.DataFrame, digits: int = 3) -> pd.DataFrame:
+    """A copy for reading: `metric` and `metric_sd` become one column, mean ± SD."""
+    shown = rounded(table, digits)
+    for column in [c for c in shown if f"{c}_sd" in shown]:
+        spread = shown.pop(f"{column}_sd")
+        shown[column] = [f"{m} ± {s}" if m and s else m for m, s in zip(shown[column], spread, strict=True)]
+    return shown
+
+
 def rounded(table: pd.DataFrame, digits: int = 3) -> pd.DataFrame:
     """A copy for reading: numbers rounded, blanks shown as a dash."""
     shown = table.copy()

@@ -1,0 +1,196 @@
+"""What Snakemake is told about each node of a study, and what people are told when it ends.
+
+Which files a node leaves, how papermill runs it, which runs are unfinished, and what `make clean` removes.
+"""
+
+import argparse
+import fcntl
+import json
+import os
+import shlex
+import shutil
+import sys
+from pathlib import Path
+
+import yaml
+
+from lusnb import reruns
+from lusnb.study import NOTEBOOKS, Node, Study, load, nodes, overrides, root, run_folder
+
+TRAINED = ("params.yaml", "history.csv", "metrics.csv")
+OUTPUTS = {  # what a finished node leaves, beside `finished`; ../ is the cohort's folder of runs
+    "00_cohort": ("params.yaml", "fingerprint.json"),
+    "01_explore_data": ("params.yaml",),
+    "02_confidence_maps": ("params.yaml", "kept_area.csv", "thickness.csv"),
+    "03_train_segmentation": (
+        *TRAINED,
+        "model.safetensors",
+        *(f"predictions/{name}" for name in ("labelled.npy", "frames.npy", "index.csv", "fingerprint.json")),
+    ),
+    "04_compare_segmentation": tuple(
+        f"../tables/{name}.csv"
+        for name in (
+            "table1_segmentation",
+            "iou_by_feature",
+            "threshold_matrix",
+            "segmentation_differences",
+            "reliability",
+            "calibration",
+        )
+    ),
+    **{
+        notebook: (*TRAINED, "predictions.csv")
+        for notebook in ("05_sf_change", "06_sf_ratio", "07_readmission")
+    },
+    "08_compare_tasks": tuple(
+        f"../tables/{name}.csv"
+        for name in (
+            "table2_sf_change",
+            "table3_sf_ratio",
+            "table4_readmission",
+            "task_differences",
+            "task_scores",
+        )
+    ),
+    "09_figures": tuple(
+        f"../figures/{name}.{ending}"
+        for ending in ("pdf", "png", "svg")
+        for name in (
+            "figure1_thresholds",
+            "kept_area",
+            "figure3_iou_by_feature",
+            "figure4_predictions",
+            "threshold_matrix",
+            "reliability",
+            "tasks",
+        )
+    ),
+}
+
+
+def outputs_of(node: Node) -> list[str]:
+    """What a node leaves, below the project's folder; `finished` last."""
+    made = (Path("runs", node.folder, name) for name in (*OUTPUTS[node.notebook], "finished"))
+    return [os.path.normpath(path) for path in made]
+
+
+def papermill_arguments(node: Node, base: Path | None = None) -> str:
+    """The `-f` and `-p`/`-r` arguments of a node, quoted for the shell: scalars only."""
+    base = base or root()
+    profile = dict(node.identity)["profile"]
+    arguments = []
+    if overrides(profile, node.notebook, base):
+        arguments += ["-f", f"params/{profile}/{node.notebook}.yaml"]
+    for name, value in node.identity:
+        arguments += ["-r" if isinstance(value, str) else "-p", name, str(value)]
+    return shlex.join(arguments)
+
+
+def command(node: Node, base: Path | None = None) -> str:
+    """The shell command, run in the project's folder, that executes one node by papermill alone."""
+    output = f"runs/{node.folder}/notebook.ipynb"
+    return (
+        f"mkdir -p {shlex.quote(str(Path(output).parent))} && papermill notebooks/{node.notebook}.ipynb "
+        f"{shlex.quote(output)} {papermill_arguments(node, base)}"
+    )
+
+
+def clean(profile: str, base: Path | None = None) -> list[str]:
+    """Remove a profile's runs, and the cohorts that it alone made; return the folders removed.
+
+    A cohort is only removed when lusnb made it (its provenance says so) and no other profile names it.
+    """
+    base = base or root()
+    others = {p.parent.name for p in (base / "params").glob("*/study.yaml")} - {profile}
+    shared = {cohort for other in others for cohort in load(other, base).cohorts}
+    gone = [base / "runs" / profile]
+    for cohort in set(load(profile, base).cohorts) - shared:
+        meta = base / "data" / cohort / "cohort.yaml"
+        content = (yaml.safe_load(meta.read_text(encoding="utf-8")) if meta.is_file() else None) or {}
+        if str((content.get("provenance") or {}).get("made_by", "")).startswith("lusnb."):
+            gone.append(meta.parent)
+    gone = sorted(folder for folder in gone if folder.exists())
+    for folder in gone:
+        shutil.rmtree(folder)
+    return [str(folder.relative_to(base)) for folder in gone]
+
+
+def unfinished(study: Study, base: Path | None = None) -> list[str]:
+    """Executed notebooks of nodes that did not finish, below runs/."""
+    runs = (base or root()) / "runs"
+    folders = [runs / node.folder for node in nodes(study)]
+    return [
+        str((f / "notebook.ipynb").relative_to(runs.parent))
+        for f in folders
+        if (f / "notebook.ipynb").is_file() and not (f / "finished").is_file()
+    ]
+
+
+def forget_changed_cohort(profile: str, cohort: str, base: Path) -> None:
+    """Undo 00_cohort's `finished` when the cohort's files are no longer those that it checked."""
+    checked = base / "runs" / run_folder(NOTEBOOKS["cohort"], {"profile": profile, "cohort": cohort})
+    if (checked / "finished").is_file():
+        then = json.loads((checked / "fingerprint.json").read_text(encoding="utf-8"))
+        if reruns.fingerprint_now(base / "data" / cohort, then) != then["cohort"]:
+            (checked / "finished").unlink()
+
+
+def ending(study: Study, base: Path) -> str:
+    """What to say when every node of a study is finished: where everything is."""
+    lines = [f"study {study.profile} is complete:"]
+    for cohort in study.cohorts:
+        place = f"runs/{study.profile}/{cohort}"
+        lines.append(
+            f"  tables in {place}/tables, figures in {place}/figures, executed notebooks below {place}"
+        )
+    return "\n".join(lines)
+
+
+def failure(study: Study, base: Path) -> str:
+    """What to say when a node failed: where its notebook lies, and how to go on."""
+    left = unfinished(study, base) or ["none was written: see the messages above"]
+    return "\n".join(
+        [
+            f"study {study.profile} stopped. Notebooks that did not finish, each with its traceback:",
+            *(f"  {path}" for path in left),
+            f"Correct the cause, then go on with: make study PROFILE={study.profile} (finished nodes stay)",
+        ]
+    )
+
+
+def run(profile: str, jobs: int, more: list[str]) -> None:
+    """Become Snakemake on one profile, under a lock that dies with this process and its papermill children.
+
+    (Snakemake's own lock outlives a killed driver. This one holds exactly as long as something still writes.)
+    """
+    base = root()
+    (base / ".snakemake").mkdir(exist_ok=True)
+    lock = os.open(base / ".snakemake" / "lusnb.lock", os.O_RDWR | os.O_CREAT)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        sys.exit(
+            "another study still runs in this folder (or a papermill of one that was killed): wait, or end it"
+        )
+    os.set_inheritable(lock, True)
+    options = ["-j", str(jobs), "--config", f"profile={profile}", "--rerun-incomplete", "--nolock"]
+    os.execv(
+        sys.executable, [sys.executable, "-m", "snakemake", *options, "--quiet", "host", "reason", *more]
+    )
+
+
+def main() -> None:
+    """`python -m lusnb.graph run <profile>` or `clean <profile>`."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("what", choices=["run", "clean"])
+    parser.add_argument("profile")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count())
+    asked, more = parser.parse_known_args()
+    if asked.what == "run":
+        run(asked.profile, asked.jobs, more)
+    removed = clean(asked.profile)
+    print("removed " + ", ".join(removed) if removed else f"profile {asked.profile}: nothing to remove")
+
+
+if __name__ == "__main__":
+    main()
