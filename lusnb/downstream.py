@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from torch.optim.swa_utils import update_bn
 from torch.utils.data import DataLoader
 
 from lusnb import baselines, batches, clipbank, files, networks, outcomes, training
@@ -72,11 +73,16 @@ def outputs(network: TaskNetwork, bank: ClipBank, asked: Batch, batch: int) -> T
 
 
 class ClipTask(lightning.LightningModule):
-    """One task's training: any of them is a batch of clips, perhaps their pairs, and targets."""
+    """One task's training: any of them is a batch of clips, perhaps their pairs, and targets.
 
-    def __init__(self, network: TaskNetwork, bank: ClipBank, p: Params):
+    learnt: positions of the training clips. With p.refresh_norm the statistics of batch normalisation are
+    taken anew from them before each validation: over few steps the running averages lag so far behind that
+    a network gives every clip the same answer.
+    """
+
+    def __init__(self, network: TaskNetwork, bank: ClipBank, learnt: np.ndarray, p: Params):
         super().__init__()
-        self.network, self.bank, self.p = network, bank, p
+        self.network, self.bank, self.learnt, self.p = network, bank, learnt, p
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, _: int) -> Batch:
         return batch  # the clips are fetched by position, in the step
@@ -87,6 +93,12 @@ class ClipTask(lightning.LightningModule):
         loss = task_loss(predicted, batch.target.to(self.device))
         self.log("train_loss", loss, on_epoch=True, on_step=False, batch_size=len(batch.target))
         return loss
+
+    def on_validation_epoch_start(self) -> None:
+        if self.p.refresh_norm:
+            parts = np.array_split(self.learnt, max(1, len(self.learnt) // self.p.batch))
+            inputs = (self.bank.inputs(part).to(self.device) for part in parts)
+            update_bn(inputs, self.network.encoder)
 
     def validation_step(self, batch: Batch, _: int) -> None:
         predicted = outputs(self.network, self.bank, batch, self.p.batch)
@@ -104,7 +116,8 @@ def train_fold(
 ) -> tuple[TaskNetwork, pd.DataFrame]:
     """Train one task without one fold, which validates; return the best epoch's network, and the history.
 
-    p: learning_rate, epochs, batch, restart_epochs, encoder_weights, precision, seed, and the task's own.
+    p: learning_rate, epochs, batch, restart_epochs, encoder_weights, refresh_norm, precision, seed, and the
+    task's own.
     start: weights of the task 1 network of the same arm and fold, whose encoder is taken over.
     """
     patients = cohort.patients
@@ -115,17 +128,22 @@ def train_fold(
     if start is not None:
         encoder = {k.removeprefix("encoder."): v for k, v in start.items() if k.startswith("encoder.")}
         network.encoder.load_state_dict(encoder)
+    clips = bank.clips[bank.clips["patient_id"].isin(members)]
     if task == "sf_change":
-        clips = bank.clips[bank.clips["patient_id"].isin(members)]
         draw = lambda rng: batches.change_batches(bank, clips, cohort, p, rng)  # noqa: E731
     else:
         table = batches.units(task, cohort, members, p)
+        if table.empty:
+            raise ValueError(
+                f"{task}, fold {fold}: expected units of {len(members)} training patients, found none; "
+                "this fold leaves nothing to learn from: add patients or use fewer folds."
+            )
         if task == "sf_ratio" and p.start_at_mean:
             nn.init.constant_(network.head[-1].bias, float(table["truth"].mean()))
         draw = lambda rng: batches.unit_batches(bank, table, p.batch, rng)  # noqa: E731
     held_out = batches.units(task, cohort, list(patients.loc[patients["fold"] == fold, "patient_id"]), p)
     history = training.fit(
-        ClipTask(network, bank, p),
+        ClipTask(network, bank, bank.position.loc[clips["clip_id"]].to_numpy(), p),
         DataLoader(batches.Epochs(draw, 1000 * p.seed + fold), batch_size=None),
         DataLoader([batches.as_batch(bank, held_out)], batch_size=None) if len(held_out) else None,
         epochs=p.epochs,

@@ -1,0 +1,36 @@
+# Every target sets up .venv when it is missing. README says what each takes.
+PROFILE ?= quick
+JOBS ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
+PYTHON ?= python3
+PY := .venv/bin/python
+READY := .venv/ready
+
+.PHONY: setup study test test-rest test-all lint lab clean
+
+setup: $(READY)
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(PY) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test]'
+	@touch $(READY)
+
+study: $(READY)
+	@$(PY) -m lusnb.graph run $(PROFILE) --jobs $(JOBS)
+
+test: $(READY)
+	$(PY) -m pytest -m "not slow"
+
+lint: $(READY)
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+
+test-rest: lint
+	$(PY) -m pytest -m slow
+
+test-all: test test-rest
+
+lab: $(READY)
+	$(PY) -m jupyterlab notebooks
+
+clean: $(READY)
+	@$(PY) -m lusnb.graph clean $(PROFILE)

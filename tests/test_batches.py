@@ -1,0 +1,204 @@
+"""Batches: one encoding of a clip serves all its pairs, and gives the loss and gradient of pair by pair."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from lusnb import batches, clipbank, downstream, examples
+from lusnb import cohort as cohorts
+from lusnb.clipbank import ClipBank
+from lusnb.cohort import Cohort
+from lusnb.predictions import Predictions, pack
+
+SIZE, FRAMES = 32, 2
+
+
+def segmented(cohort: Cohort, channels: str = "binary", seed: int = 0) -> Predictions:
+    """Random masks of every clip, as a segmenter would have left them."""
+    rng = np.random.default_rng(seed)
+    shape = (len(cohort.clips), FRAMES, len(cohort.features), SIZE, SIZE)
+    frames = pack(rng.random(shape) < 0.3) if channels == "binary" else rng.integers(0, 256, shape, np.uint8)
+    made_from = {"channels": channels, "task_size": SIZE, "task_frames": FRAMES}
+    return Predictions(np.zeros((0,), np.uint8), frames, pd.DataFrame(), made_from)
+
+
+@pytest.fixture(scope="module")
+def bank(cohort: Cohort) -> ClipBank:
+    return clipbank.load(cohort, segmented(cohort), masks=True)
+
+
+# -- the bank
+
+
+def test_inputs_are_gray_and_then_the_masks_of_the_same_clip(cohort: Cohort, bank: ClipBank):
+    where = np.array([7, 0, 7])
+    inputs = bank.inputs(where)
+    assert inputs.shape == (3, FRAMES, 7, SIZE, SIZE) and bank.channels == 7
+    gray = cohorts.task_frames(cohort, SIZE, FRAMES)[where] / 127.5 - 1
+    np.testing.assert_allclose(inputs[:, :, 0], gray, atol=1e-6)
+    masks = np.random.default_rng(0).random((26, FRAMES, 6, SIZE, SIZE)) < 0.3
+    np.testing.assert_array_equal(inputs[:, :, 1:], masks[where])
+
+
+def test_probabilities_become_fractions(cohort: Cohort):
+    found = segmented(cohort, "probability")
+    inputs = clipbank.load(cohort, found, masks=True).inputs(np.array([3]))
+    np.testing.assert_allclose(inputs[0, :, 1:], found.frames[3] / 255, atol=1e-6)
+
+
+def test_grayscale_alone_has_one_channel_and_no_burden(cohort: Cohort, bank: ClipBank):
+    alone = clipbank.load(cohort, segmented(cohort), masks=False)
+    assert alone.channels == 1
+    torch.testing.assert_close(alone.inputs(np.array([4])), bank.inputs(np.array([4]))[:, :, :1])
+    assert alone.burdens() is None
+    assert replace(bank, features=("a", "b", "c", "d", "e", "f")).burdens() is None
+
+
+def test_burden_is_the_share_of_b_line_pixels_of_each_clip(cohort: Cohort, bank: ClipBank):
+    masks = np.random.default_rng(0).random((26, FRAMES, 6, SIZE, SIZE)) < 0.3
+    burdens = bank.burdens()
+    want = masks[:, :, cohort.features.index("b_line")].mean((1, 2, 3))
+    np.testing.assert_allclose(burdens.loc[cohort.clips["clip_id"]], want)
+
+
+def test_burden_of_faint_probabilities_is_faint(cohort: Cohort):
+    found = segmented(cohort, "probability")
+    found.frames[0] = 1  # 1/255 everywhere
+    found.frames[1] = 2
+    burdens = clipbank.load(cohort, found, masks=True).burdens()
+    assert burdens.iloc[:2].to_list() == pytest.approx([1 / 255, 2 / 255])
+
+
+# -- batches
+
+
+def drawn(cohort: Cohort, bank: ClipBank, p: object, seed: int = 0) -> list[batches.Batch]:
+    return list(batches.change_batches(bank, bank.clips, cohort, p, np.random.default_rng(seed)))
+
+
+def pairs_of(bank: ClipBank, drawn: list[batches.Batch]) -> list[tuple[str, str]]:
+    ids = bank.clips["clip_id"].to_numpy()
+    return [tuple(ids[b.clips[pair]]) for b in drawn for pair in b.pairs.numpy()]
+
+
+def test_a_pair_batch_encodes_each_clip_once_and_finds_it_again(bank: ClipBank):
+    ids = bank.clips["clip_id"].to_numpy(object)
+    pairs = np.array([[ids[5], ids[2]], [ids[2], ids[9]], [ids[5], ids[9]]], dtype=object)
+    batch = batches.pair_batch(bank, pairs, np.array([0, 1, 2]))
+    assert sorted(batch.clips) == [2, 5, 9]
+    np.testing.assert_array_equal(ids[batch.clips[batch.pairs.numpy()]], pairs)
+    assert batch.target.tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize(("pairing", "batch"), [("batch", 64), ("pair", 16)])
+def test_an_epoch_holds_every_pair_of_a_zone_once(
+    cohort: Cohort, bank: ClipBank, params_of: Callable, pairing: str, batch: int
+):
+    p = params_of("05_sf_change", pairing=pairing, batch=batch, batch_pairs=5)
+    got = pairs_of(bank, drawn(cohort, bank, p))
+    want = examples.training_pairs(bank.clips, cohort.views)
+    assert len(got) == len(want)
+    assert {frozenset(pair) for pair in got} == {frozenset(pair) for pair in want}
+
+
+def test_targets_follow_the_orientation(cohort: Cohort, bank: ClipBank, params_of: Callable):
+    sf = bank.clips.set_index("clip_id")["sf_ratio"]
+    batch = drawn(cohort, bank, params_of("05_sf_change", batch=8))
+    truth = torch.cat([b.target for b in batch]).tolist()
+    first, second = (sf.loc[list(ids)].to_numpy() for ids in zip(*pairs_of(bank, batch), strict=True))
+    assert truth == (np.sign(second - first) + 1).astype(int).tolist()
+    assert set(truth) == {0, 1, 2}
+
+
+def test_a_small_batch_still_has_pairs_and_stays_in_its_zone(
+    cohort: Cohort, bank: ClipBank, params_of: Callable
+):
+    zone = bank.clips["view"].map(cohort.views).to_numpy()
+    for seed in range(5):
+        for batch in drawn(cohort, bank, params_of("05_sf_change", batch=3), seed):
+            n = len(batch.clips)
+            assert n > 1 and len(batch.pairs) == len(batch.target) == n * (n - 1) // 2
+            assert len(set(zone[batch.clips])) == 1
+
+
+@pytest.mark.parametrize("count", [3, 7])
+def test_batches_of_two_leave_no_clip_without_a_pair(
+    cohort: Cohort, bank: ClipBank, params_of: Callable, count: int
+):
+    zone = bank.clips["view"].map(cohort.views)
+    few = bank.clips[zone == zone.value_counts().idxmax()].iloc[:count]
+    p = params_of("05_sf_change", batch=2)
+    for batch in batches.change_batches(bank, few, cohort, p, np.random.default_rng(0)):
+        assert len(batch.pairs) > 0
+
+
+def test_epochs_draw_anew_and_repeat_with_their_seed(cohort: Cohort, bank: ClipBank, params_of: Callable):
+    p = params_of("05_sf_change", batch=4)
+    draw = lambda rng: batches.change_batches(bank, bank.clips, cohort, p, rng)  # noqa: E731
+    one, two = batches.Epochs(draw, 3), batches.Epochs(draw, 3)
+    first = pairs_of(bank, list(one))
+    assert pairs_of(bank, list(two)) == first
+    assert pairs_of(bank, list(one)) != first
+    assert pairs_of(bank, list(batches.Epochs(draw, 4))) != first
+
+
+def test_unit_batches_hold_every_unit_once(cohort: Cohort, bank: ClipBank, params_of: Callable):
+    p = params_of("06_sf_ratio")
+    table = batches.units("sf_ratio", cohort, list(cohort.patients["patient_id"]), p)
+    got = list(batches.unit_batches(bank, table, 8, np.random.default_rng(0)))
+    where = np.concatenate([b.clips for b in got])
+    assert len(got) == 3 and sorted(where) == list(range(26))
+    truth = torch.cat([b.target for b in got])
+    assert truth.dtype == torch.float32
+    np.testing.assert_allclose(truth, bank.clips["sf_ratio"].to_numpy()[where], rtol=1e-6)
+
+
+# -- batch of clips against pair by pair
+
+
+def loss_of(network: torch.nn.Module, bank: ClipBank, batch: batches.Batch) -> torch.Tensor:
+    return downstream.task_loss(network(bank.inputs(batch.clips).double(), batch.pairs), batch.target)
+
+
+def gradient_of(network: torch.nn.Module, loss: torch.Tensor) -> torch.Tensor:
+    grads = torch.autograd.grad(loss, list(network.parameters()))
+    return torch.cat([g.flatten() for g in grads])
+
+
+def test_batch_of_clips_has_the_loss_and_gradient_of_pair_by_pair(
+    cohort: Cohort, bank: ClipBank, params_of: Callable
+):
+    torch.manual_seed(0)
+    network = downstream.TaskNetwork("sf_change", bank.channels, FRAMES).double().eval()
+    torch.nn.init.normal_(network.head.weight, std=0.2)  # so that the classes' losses differ
+    whole = min(drawn(cohort, bank, params_of("05_sf_change", batch=64)), key=lambda b: len(b.clips))
+    ids = bank.clips["clip_id"].to_numpy(object)
+    zone = bank.clips["view"].map(cohort.views).to_numpy()
+    n = (zone == zone[whole.clips[0]]).sum()
+    assert len(whole.clips) == n and len(whole.pairs) == n * (n - 1) // 2 > 10
+    losses, gradients = [], []
+    for pair, target in zip(whole.pairs.numpy(), whole.target, strict=True):
+        one = batches.pair_batch(bank, ids[whole.clips[pair]][None], target[None])
+        assert len(one.clips) == 2  # both clips of the pair are encoded for it alone
+        loss = loss_of(network, bank, one)
+        losses.append(loss.item())
+        gradients.append(gradient_of(network, loss))
+    together = loss_of(network, bank, whole)
+    assert together.item() == pytest.approx(np.mean(losses), rel=1e-10)
+    assert np.ptp(losses) > 1e-3
+    want = torch.stack(gradients).mean(0)
+    assert want.norm() > 1e-3
+    torch.testing.assert_close(gradient_of(network, together), want, rtol=1e-7, atol=1e-10)
+
+
+def test_the_head_sees_the_second_clip_less_the_first(bank: ClipBank):
+    network = downstream.TaskNetwork("sf_change", bank.channels, FRAMES).eval()
+    features = torch.randn(2, 1280, generator=torch.Generator().manual_seed(0))
+    forward = network.logits(features, torch.tensor([[0, 1]]))
+    torch.testing.assert_close(forward, network.head(features[1:] - features[:1]))
+    backward = network.logits(features, torch.tensor([[1, 0]]))
+    torch.testing.assert_close(forward + backward, 2 * network.head.bias[None])

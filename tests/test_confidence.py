@@ -1,0 +1,158 @@
+"""Targets, weights and trimaps by hand on 4 x 4 maps, at every threshold of the paper."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import torch
+
+from lusnb import confidence
+
+A, B = 0.99999, 254.9 / 255  # both must still count as 100 %
+# just below the threshold: by less and by more than 1/510 (at t = 0: just above zero, and zero)
+LESS = {0.0: 1e-6, **{t: t - 1 / 600 for t in (0.2, 0.4, 0.5, 0.6, 0.8, 1.0)}}
+MORE = {0.0: 0.0, **{t: t - 1 / 400 for t in (0.2, 0.4, 0.5, 0.6, 0.8, 1.0)}}
+
+TARGETS = {
+    0.0: [[0, 1, 1, 1], [1, 1, 1, 1], [1, 1, 1, 1], [1, 1, 1, 0]],
+    0.2: [[0, 0, 0, 1], [1, 1, 1, 1], [1, 1, 1, 1], [1, 1, 1, 0]],
+    0.4: [[0, 0, 0, 0], [0, 1, 1, 1], [1, 1, 1, 1], [1, 1, 1, 0]],
+    0.5: [[0, 0, 0, 0], [0, 0, 1, 1], [1, 1, 1, 1], [1, 1, 1, 0]],
+    0.6: [[0, 0, 0, 0], [0, 0, 0, 1], [1, 1, 1, 1], [1, 1, 1, 0]],
+    0.8: [[0, 0, 0, 0], [0, 0, 0, 0], [0, 1, 1, 1], [1, 1, 1, 0]],
+    1.0: [[0, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 1], [1, 1, 1, 0]],
+}
+PAPER = {
+    0.0: [[0.8, 0.001, 0.1, 0.2], [0.3, 0.4, 0.5, 0.6], [0.7, 0.8, 0.9, 1.0], [A, B, LESS[0.0], 0.8]],
+    0.2: [[0.2, 0.2, 0.2, 0.2], [0.3, 0.4, 0.5, 0.6], [0.7, 0.8, 0.9, 1.0], [A, B, LESS[0.2], 0.2]],
+    0.4: [[0.4, 0.4, 0.4, 0.4], [0.4, 0.4, 0.5, 0.6], [0.7, 0.8, 0.9, 1.0], [A, B, LESS[0.4], 0.4]],
+    0.5: [[0.5, 0.5, 0.5, 0.5], [0.5, 0.5, 0.5, 0.6], [0.7, 0.8, 0.9, 1.0], [A, B, LESS[0.5], 0.5]],
+    0.6: [[0.6, 0.6, 0.6, 0.6], [0.6, 0.6, 0.6, 0.6], [0.7, 0.8, 0.9, 1.0], [A, B, LESS[0.6], 0.6]],
+    0.8: [[0.8, 0.8, 0.8, 0.8], [0.8, 0.8, 0.8, 0.8], [0.8, 0.8, 0.9, 1.0], [A, B, LESS[0.8], 0.8]],
+    1.0: [[0.8, 0.8, 0.8, 0.8], [0.8, 0.8, 0.8, 0.8], [0.8, 0.8, 0.8, 1.0], [A, B, LESS[1.0], 0.8]],
+}
+EVERY = pytest.mark.parametrize("t", confidence.THRESHOLDS)
+
+
+def example(t: float) -> np.ndarray:
+    """A 4 x 4 map: zero, next to zero, every tenth, two that count as 100 %, two just below t."""
+    return np.array(
+        [[0, 0.001, 0.1, 0.2], [0.3, 0.4, 0.5, 0.6], [0.7, 0.8, 0.9, 1.0], [A, B, LESS[t], MORE[t]]]
+    )
+
+
+def test_the_thresholds_are_the_papers_seven():
+    assert confidence.THRESHOLDS == (0.0, 0.2, 0.4, 0.5, 0.6, 0.8, 1.0) == tuple(TARGETS)
+
+
+@EVERY
+def test_targets_by_hand(t):
+    y = confidence.targets(example(t), t)
+    assert y.dtype == bool
+    np.testing.assert_array_equal(y, np.array(TARGETS[t], bool))
+
+
+@EVERY
+def test_paper_weights_by_hand(t):
+    np.testing.assert_allclose(confidence.weights(example(t), t), PAPER[t], rtol=0, atol=1e-12)
+
+
+def test_confidence_weights_keep_c_wherever_it_is_not_zero():
+    c = np.array([[0, 0.1, 0.5, 0.6], [0, 0.59, 1.0, A], [0, 0, 0, 0], [0.2, 0.4, 0.8, 0]])
+    by_hand = [[0.6, 0.1, 0.5, 0.6], [0.6, 0.59, 1.0, A], [0.6, 0.6, 0.6, 0.6], [0.2, 0.4, 0.8, 0.6]]
+    np.testing.assert_allclose(confidence.weights(c, 0.6, "confidence"), by_hand, rtol=0, atol=1e-12)
+
+
+def test_no_confidence_weight_is_one_on_the_target():
+    by_hand = [[0.6, 0.6, 0.6, 0.6], [0.6, 0.6, 0.6, 1], [1, 1, 1, 1], [1, 1, 1, 0.6]]
+    np.testing.assert_allclose(confidence.weights(example(0.6), 0.6, "none"), by_hand, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("how", "by_hand"),
+    [("paper", [0.3, 0.3, 0.6, 1.0]), ("confidence", [0.3, 0.4, 0.6, 1.0]), ("none", [0.3, 0.3, 1, 1])],
+)
+def test_a_fixed_background_replaces_the_papers(how, by_hand):
+    c = np.array([0, 0.4, 0.6, 1.0])
+    np.testing.assert_allclose(confidence.weights(c, 0.6, how, 0.3), by_hand, rtol=0, atol=1e-12)
+
+
+def test_a_background_of_zero_is_not_taken_for_the_papers():
+    np.testing.assert_array_equal(confidence.weights(np.array([0, 0.4, 1.0]), 0.6, "paper", 0.0), [0, 0, 1])
+
+
+def test_paper_background_is_t_but_08_at_both_ends():
+    assert [confidence.paper_background(t) for t in confidence.THRESHOLDS] == [
+        0.8, 0.2, 0.4, 0.5, 0.6, 0.8, 0.8
+    ]  # fmt: skip
+
+
+@EVERY
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_numpy_and_torch_agree(t, dtype):
+    c, tensor = example(t), torch.tensor(example(t), dtype=dtype)
+    np.testing.assert_array_equal(confidence.targets(tensor, t).numpy(), confidence.targets(c, t))
+    np.testing.assert_array_equal(confidence.certain(tensor).numpy(), confidence.certain(c))
+    for how in ("paper", "confidence", "none"):
+        for background in (None, 0.3):
+            w = confidence.weights(tensor, t, how, background)
+            assert w.is_floating_point()
+            np.testing.assert_allclose(w, confidence.weights(c, t, how, background), rtol=0, atol=1e-7)
+
+
+@pytest.mark.parametrize("percent", [0, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100])
+def test_every_8_bit_level_falls_on_the_side_exact_arithmetic_puts_it(percent):
+    exact = [
+        level > 0 if percent == 0 else Fraction(level, 255) >= Fraction(percent, 100) - Fraction(1, 510)
+        for level in range(256)
+    ]
+    levels = torch.arange(256, dtype=torch.uint8)
+    in_numpy = confidence.targets(levels.numpy() / 255, percent / 100)
+    in_torch = confidence.targets(levels.float() / 255, percent / 100)
+    assert np.flatnonzero(in_numpy != exact).tolist() == []
+    assert np.flatnonzero(in_torch.numpy() != exact).tolist() == []
+
+
+def test_certain_is_zero_or_as_good_as_one():
+    c = np.array([[0, 1e-9, 0.5, 1], [A, B, 1 - 1 / 600, 1 - 1 / 400]])
+    by_hand = [[True, False, False, True], [True, True, True, False]]
+    np.testing.assert_array_equal(confidence.certain(c), by_hand)
+
+
+def test_mean_of_raters_by_hand():
+    raters = np.array([[[0, 255, 10]], [[255, 255, 20]], [[0, 255, 40]]], np.uint8)
+    merged = confidence.merge(raters, "mean")
+    assert merged.dtype == np.uint8
+    np.testing.assert_array_equal(merged, [[85, 255, 23]])  # 70 / 3 = 23.3
+
+
+def test_majority_needs_more_than_half_who_are_at_least_half_sure():
+    three = np.array([[[127, 126, 0, 255]], [[127, 255, 255, 255]], [[0, 126, 0, 255]]], np.uint8)
+    np.testing.assert_array_equal(confidence.merge(three, "majority"), [[255, 0, 0, 255]])
+    tie = np.array([[[255, 255]], [[255, 255]], [[0, 200]], [[0, 0]]], np.uint8)
+    np.testing.assert_array_equal(confidence.merge(tie, "majority"), [[0, 255]])
+
+
+@pytest.mark.parametrize("how", confidence.MERGES)
+def test_one_rater_merged_by(how):
+    one = np.array([[[0, 100, 128, 255]]], np.uint8)
+    by_hand = {"mean": [[0, 100, 128, 255]], "majority": [[0, 0, 255, 255]]}
+    np.testing.assert_array_equal(confidence.merge(one, how), by_hand[how])
+
+
+@pytest.mark.parametrize(("t", "shown"), [(60, "60"), (-0.1, "-0.1"), (1.01, "1.01"), (np.nan, "nan")])
+def test_a_threshold_that_is_no_fraction_is_refused(t, shown):
+    text = rf"confidence threshold: expected a fraction from 0 to 1, got {shown}; write 60 % as 0\.6"
+    with pytest.raises(ValueError, match=text):
+        confidence.targets(np.zeros(4), t)
+    with pytest.raises(ValueError, match=text):
+        confidence.weights(np.zeros(4), t)
+
+
+def test_unknown_weightings_and_merges_are_refused():
+    with pytest.raises(
+        ValueError, match="confidence_weight: expected paper, confidence or none, got 'linear'"
+    ):
+        confidence.weights(np.zeros(4), 0.5, "linear")
+    with pytest.raises(ValueError, match=r"merge: expected one of .*mean.*majority.*, got 'median'"):
+        confidence.merge(np.zeros((2, 4, 4), np.uint8), "median")

@@ -1,0 +1,329 @@
+"""The three tasks: who trains, who is predicted, from which weights, and what is left on disk."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from lusnb import batches, clipbank, downstream, outcomes, training
+from lusnb import cohort as cohorts
+from lusnb.clipbank import ClipBank
+from lusnb.cohort import Cohort
+from lusnb.params import Params
+from lusnb.predictions import Predictions, pack
+
+SIZE, FRAMES = 32, 2
+NOTEBOOKS = {"sf_change": "05_sf_change", "sf_ratio": "06_sf_ratio", "readmission": "07_readmission"}
+OWN_COLUMNS = {
+    "sf_change": {"clip_1", "clip_2", "day_1", "day_2", "truth", "logit_0", "logit_1", "logit_2"},
+    "sf_ratio": {"clip_id", "day", "view", "truth", "prediction"},
+    "readmission": {"view", "clip_1", "clip_2", "truth", "logit_0", "logit_1"},
+}
+TRIVIAL = {"sf_change": "majority", "sf_ratio": "mean", "readmission": "majority"}
+every_task = pytest.mark.parametrize("task", NOTEBOOKS)
+
+
+@pytest.fixture(scope="module")
+def outcome_cohort(cohort: Cohort) -> Cohort:
+    """The phantom, with both outcomes of readmission and views of two days in every role."""
+    patients = cohort.patients.assign(readmitted_30d=pd.array([0, 1] * 3, "Int64"))
+    units = batches.units(
+        "readmission", cohort, list(patients["patient_id"]), Params("", {"first_day": 0, "second_day": 1})
+    )
+    assert set(units["patient_id"]) == set(patients["patient_id"])
+    return replace(cohort, patients=patients)
+
+
+@pytest.fixture(scope="module")
+def segmented(cohort: Cohort) -> Predictions:
+    shape = (len(cohort.clips), FRAMES, len(cohort.features), SIZE, SIZE)
+    frames = pack(np.random.default_rng(0).random(shape) < 0.3)
+    made_from = {"channels": "binary", "task_size": SIZE, "task_frames": FRAMES}
+    return Predictions(np.zeros((0,), np.uint8), frames, pd.DataFrame(), made_from)
+
+
+@pytest.fixture(scope="module")
+def bank(outcome_cohort: Cohort, segmented: Predictions) -> ClipBank:
+    return clipbank.load(outcome_cohort, segmented, masks=True)
+
+
+@pytest.fixture(scope="module")
+def p_of(params_of: Callable) -> Callable[..., Params]:
+    return lambda task, **changes: params_of(NOTEBOOKS[task], **{"epochs": 1, "batch": 8, **changes})
+
+
+@pytest.fixture(scope="module")
+def results(outcome_cohort: Cohort, segmented: Predictions, p_of: Callable) -> dict[str, downstream.Result]:
+    """Every task, trained for one epoch on both folds."""
+    return {task: downstream.run(task, outcome_cohort, segmented, p_of(task)) for task in NOTEBOOKS}
+
+
+@pytest.fixture
+def untrained(monkeypatch: pytest.MonkeyPatch) -> list[tuple]:
+    """Training that only notes what it was given: (module, training batches, validation batches)."""
+    seen = []
+
+    def fit(module: torch.nn.Module, train: object, validation: object, **_: object) -> pd.DataFrame:
+        seen.append((module, list(train), list(validation) if validation else []))
+        return pd.DataFrame({"epoch": [0]})
+
+    monkeypatch.setattr(training, "fit", fit)
+    return seen
+
+
+def by_role(cohort: Cohort, fold: int) -> dict[str, set[str]]:
+    table = cohort.patients.set_index("patient_id")
+    test = set(table.index[table["split"] == "test"])
+    validation = set(table.index[(table["fold"] == fold).fillna(False)])
+    return {"test": test, "validation": validation, "train": set(table.index) - test - validation}
+
+
+# -- who trains, who is predicted
+
+
+@every_task
+@pytest.mark.parametrize("fold", [1, 2])
+def test_no_patient_of_the_fold_or_the_test_split_is_trained_on(
+    outcome_cohort: Cohort, bank: ClipBank, p_of: Callable, untrained: list, task: str, fold: int
+):
+    downstream.train_fold(task, outcome_cohort, bank, fold, p_of(task))
+    ((_, train, validation),) = untrained
+    owner = bank.clips["patient_id"].to_numpy()
+    roles = by_role(outcome_cohort, fold)
+    assert {*owner[np.concatenate([b.clips for b in train])]} == roles["train"]
+    assert {*owner[np.concatenate([b.clips for b in validation])]} == roles["validation"]
+    if validation[0].pairs is not None:
+        pairs = owner[validation[0].clips[validation[0].pairs.numpy()]]
+        assert (pairs[:, 0] == pairs[:, 1]).all()  # asked within a patient
+
+
+def test_only_the_change_task_trains_on_pairs_across_patients(
+    outcome_cohort: Cohort, bank: ClipBank, p_of: Callable, untrained: list
+):
+    owner = bank.clips["patient_id"].to_numpy()
+    across = {}
+    for task in ("sf_change", "readmission"):
+        downstream.train_fold(task, outcome_cohort, bank, 1, p_of(task))
+        pairs = np.concatenate([owner[b.clips[b.pairs.numpy()]] for b in untrained.pop()[1]])
+        across[task] = (pairs[:, 0] != pairs[:, 1]).any()
+    assert across == {"sf_change": True, "readmission": False}
+
+
+@every_task
+def test_predictions_are_of_the_fold_and_of_the_test_patients_alone(
+    outcome_cohort: Cohort, results: dict, task: str
+):
+    table = results[task].predictions
+    assert set(table["fold"]) == {1, 2}
+    for (fold, split), part in table.groupby(["fold", "split"]):
+        assert set(part["patient_id"]) == by_role(outcome_cohort, fold)[split]
+    tests = table[(table["split"] == "test") & (table["model"] == "tsm")]
+    keys = [c for c in ("view", "clip_id", "clip_1", "clip_2") if c in table]
+    one, two = (tests[tests["fold"] == k][keys].to_numpy().tolist() for k in (1, 2))
+    assert one == two  # the same test units in every fold
+
+
+@every_task
+def test_predictions_have_the_documented_columns_and_one_row_a_unit_and_model(
+    outcome_cohort: Cohort, p_of: Callable, results: dict, task: str
+):
+    table = results[task].predictions
+    assert set(table) >= {"arm", "model", "seed", "fold", "split", "patient_id"} | OWN_COLUMNS[task]
+    assert set(table["model"]) == {"tsm", TRIVIAL[task], "ridge"}
+    assert (set(table["arm"]), set(table["seed"])) == ({"t060"}, {0})
+    assert table[list(OWN_COLUMNS[task])].notna().all(axis=None)
+    test = batches.units(task, outcome_cohort, outcome_cohort.patients_in("test"), p_of(task))
+    for _, part in table[table["split"] == "test"].groupby(["fold", "model"]):
+        assert part["truth"].to_list() == test["truth"].to_list()
+    assert set(results[task].history["fold"]) == {1, 2}
+
+
+@every_task
+def test_each_prediction_is_that_of_its_own_clips(
+    outcome_cohort: Cohort, bank: ClipBank, results: dict, task: str
+):
+    table = results[task].predictions
+    rows = table[(table["model"] == "tsm") & (table["fold"] == 2)].iloc[::3]
+    network = results[task].networks[2].cpu().eval()
+    for row in rows.to_dict("records"):
+        clips = [row["clip_id"]] if task == "sf_ratio" else [row["clip_1"], row["clip_2"]]
+        with torch.inference_mode():
+            features = network.encoder(bank.inputs(bank.position.loc[clips].to_numpy()))
+            want = network.head(features if task == "sf_ratio" else features[1:] - features[:1])[0].numpy()
+        got = [row[c] for c in ("prediction", "logit_0", "logit_1", "logit_2") if c in row]
+        np.testing.assert_allclose(got, want, rtol=1e-3, atol=1e-4)
+
+
+def test_baselines_know_the_training_patients_alone(outcome_cohort: Cohort, results: dict):
+    table, clips = results["sf_ratio"].predictions, outcome_cohort.clips
+    for fold in (1, 2):
+        train = clips["patient_id"].isin(by_role(outcome_cohort, fold)["train"])
+        mean = table[(table["fold"] == fold) & (table["model"] == "mean")]["prediction"]
+        np.testing.assert_allclose(mean, clips.loc[train, "sf_ratio"].mean())
+    table = results["readmission"].predictions
+    units = table[(table["model"] == "tsm") & (table["split"] == "validation")]
+    for fold, other in ((1, 2), (2, 1)):  # with two folds, one trains on the other
+        count = np.bincount(units.loc[units["fold"] == other, "truth"], minlength=2) + 1
+        rows = table[(table["fold"] == fold) & (table["model"] == "majority")]
+        want = np.broadcast_to(np.log(count / count.sum()), (len(rows), 2))
+        np.testing.assert_allclose(rows[["logit_0", "logit_1"]], want)
+
+
+def test_a_task_that_nobody_of_a_fold_and_the_test_split_can_be_asked_gives_no_rows(
+    outcome_cohort: Cohort, bank: ClipBank, p_of: Callable
+):
+    members = by_role(outcome_cohort, 1)["train"]
+    known = outcome_cohort.patients["patient_id"].isin(members)
+    alone = outcome_cohort.patients.assign(
+        readmitted_30d=outcome_cohort.patients["readmitted_30d"].where(known)
+    )
+    network = downstream.TaskNetwork("readmission", bank.channels, FRAMES)
+    table = downstream.predict_fold(
+        "readmission", replace(outcome_cohort, patients=alone), bank, 1, p_of("readmission"), network
+    )
+    assert len(table) == 0
+
+
+# -- networks
+
+
+def test_heads_are_as_deep_as_the_task_asks():
+    def linear(task: str) -> list[tuple[int, int]]:
+        layers = [
+            m
+            for m in downstream.TaskNetwork(task, 1, FRAMES).head.modules()
+            if isinstance(m, torch.nn.Linear)
+        ]
+        return [(m.in_features, m.out_features) for m in layers]
+
+    assert linear("sf_change") == [(1280, 3)]
+    assert linear("sf_ratio") == [(1280, 256), (256, 64), (64, 1)]
+    assert linear("readmission") == [(1280, 2)]
+
+
+def test_losses_by_hand():
+    logits = torch.tensor([[0.0, np.log(3.0), 0.0], [0.0, 0.0, 0.0]])
+    want = (np.log(5 / 3) + np.log(3)) / 2
+    assert downstream.task_loss(logits, torch.tensor([1, 0])).item() == pytest.approx(want, rel=1e-6)
+    values = torch.tensor([[0.5], [1.0]])
+    assert downstream.task_loss(values, torch.tensor([0.2, 1.0])).item() == pytest.approx(0.045, rel=1e-6)
+
+
+def test_readmission_starts_from_the_change_task_s_encoder_of_its_own_fold(
+    outcome_cohort: Cohort,
+    segmented: Predictions,
+    p_of: Callable,
+    results: dict,
+    untrained: list,
+    tmp_path: Path,
+):
+    downstream.store(tmp_path, results["sf_change"])
+    downstream.run("readmission", outcome_cohort, segmented, p_of("readmission"), start=tmp_path)
+    started = [module.network.state_dict() for module, *_ in untrained]
+    saved = [load_file(tmp_path / f"model_fold{fold}.safetensors") for fold in (1, 2)]
+    names = [k for k in saved[0] if k.startswith("encoder.")]
+    assert len(names) > 100 and any(not torch.equal(saved[0][k], saved[1][k]) for k in names)
+    for mine, theirs in zip(started, saved, strict=True):
+        assert all(torch.equal(mine[k], theirs[k]) for k in names)
+        assert mine["head.weight"].shape == (2, 1280)
+
+
+def test_without_a_start_the_encoder_is_its_own(
+    outcome_cohort: Cohort, bank: ClipBank, p_of: Callable, untrained: list
+):
+    p = p_of("readmission")
+    given = {k: v + 1 for k, v in downstream.TaskNetwork("sf_change", 7, FRAMES).state_dict().items()}
+    plain, _ = downstream.train_fold("readmission", outcome_cohort, bank, 1, p)
+    started, _ = downstream.train_fold("readmission", outcome_cohort, bank, 1, p, given)
+    weights = [n.encoder.state_dict()["body.0.0.weight"] for n in (plain, started)]
+    assert not torch.equal(*weights)
+    torch.testing.assert_close(started.head.state_dict(), plain.head.state_dict())
+
+
+def test_the_value_head_may_start_at_the_training_mean(
+    outcome_cohort: Cohort, bank: ClipBank, p_of: Callable, untrained: list
+):
+    train = outcome_cohort.clips["patient_id"].isin(by_role(outcome_cohort, 1)["train"])
+    mean = outcome_cohort.clips.loc[train, "sf_ratio"].mean()
+    at_mean, _ = downstream.train_fold("sf_ratio", outcome_cohort, bank, 1, p_of("sf_ratio"))
+    plain, _ = downstream.train_fold(
+        "sf_ratio", outcome_cohort, bank, 1, p_of("sf_ratio", start_at_mean=False)
+    )
+    assert at_mean.head[-1].bias.item() == pytest.approx(mean, rel=1e-6)
+    assert plain.head[-1].bias.item() != pytest.approx(mean, rel=1e-2)
+
+
+def test_grayscale_has_one_channel_and_no_ridge(
+    outcome_cohort: Cohort, segmented: Predictions, p_of: Callable, untrained: list
+):
+    found = downstream.run("sf_ratio", outcome_cohort, segmented, p_of("sf_ratio", arm="grayscale"))
+    assert found.networks[1].encoder.body[0][0].in_channels == 1
+    assert set(found.predictions["model"]) == {"tsm", "mean"}
+    assert set(found.predictions["arm"]) == {"grayscale"}
+
+
+@pytest.mark.parametrize("task", ["sf_change", "sf_ratio"])
+def test_the_same_seed_gives_the_same_predictions(
+    outcome_cohort: Cohort, bank: ClipBank, p_of: Callable, results: dict, task: str
+):
+    def predictions(seed: int) -> pd.DataFrame:
+        p = p_of(task, seed=seed)
+        network, _ = downstream.train_fold(task, outcome_cohort, bank, 1, p)
+        return downstream.predict_fold(task, outcome_cohort, bank, 1, p, network)
+
+    first = results[task].predictions
+    first = first[first["fold"] == 1].reset_index(drop=True)
+    pd.testing.assert_frame_equal(predictions(0), first, check_exact=True)
+    value = "prediction" if task == "sf_ratio" else "logit_0"
+    assert not np.allclose(predictions(1)[value], first[value])
+
+
+# -- what is left
+
+
+def test_a_cohort_without_exams_gives_empty_tables_with_headers(
+    cohort: Cohort, segmented: Predictions, p_of: Callable, tmp_path: Path
+):
+    blank = replace(cohort, clips=cohort.clips.assign(sf_ratio=np.nan), exams=cohort.exams[:0])
+    for task in ("sf_change", "sf_ratio"):
+        result = downstream.run(task, blank, segmented, p_of(task))
+        assert result.networks == {}
+        downstream.store(tmp_path / task, result)
+        names = sorted(path.name for path in (tmp_path / task).iterdir())
+        assert names == ["history.csv", "metrics.csv", "predictions.csv"]
+        tables = {n: pd.read_csv(tmp_path / task / n) for n in names}
+        assert all(len(t) == 0 for t in tables.values())
+        assert list(tables["metrics.csv"]) == [*outcomes.RUN, "patient_id", "metric", "value"]
+        assert set(tables["predictions.csv"]) >= {*outcomes.RUN, "patient_id", "truth"}
+        assert {"epoch", "fold"} <= set(tables["history.csv"])
+
+
+def test_a_cohort_without_outcomes_gives_no_readmission(
+    cohort: Cohort, segmented: Predictions, p_of: Callable
+):
+    patients = cohort.patients.assign(readmitted_30d=pd.array([pd.NA] * 6, "Int64"))
+    found = downstream.run("readmission", replace(cohort, patients=patients), segmented, p_of("readmission"))
+    assert (len(found.predictions), len(found.scores), found.networks) == (0, 0, {})
+
+
+@every_task
+def test_every_stored_number_can_be_had_again(results: dict, task: str, tmp_path: Path):
+    downstream.store(tmp_path, results[task])
+    predictions = pd.read_csv(tmp_path / "predictions.csv", dtype={"patient_id": str})
+    stored = pd.read_csv(tmp_path / "metrics.csv", keep_default_na=False, na_values={"value": [""]})
+    again = outcomes.score(task, predictions)
+    assert len(stored) > 0 and (stored["patient_id"] == "").any()
+    pd.testing.assert_frame_equal(again, stored, check_dtype=False)
+    network = results[task].networks[1]
+    kept = load_file(tmp_path / "model_fold1.safetensors")
+    assert all(torch.equal(kept[k], v.cpu()) for k, v in network.state_dict().items())
+
+
+def test_stored_frames_are_those_that_were_segmented(cohort: Cohort, segmented: Predictions):
+    bank = clipbank.load(cohort, segmented, masks=True)
+    np.testing.assert_array_equal(bank.frames, cohorts.task_frames(cohort, SIZE, FRAMES))

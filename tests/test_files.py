@@ -1,0 +1,77 @@
+"""Files appear whole or not at all."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from lusnb import files
+
+
+class Stop(BaseException):
+    """Something that is no ordinary error, as an interrupt from the keyboard."""
+
+
+@pytest.mark.parametrize("error", [RuntimeError, Stop])
+def test_an_error_leaves_neither_the_file_nor_a_temporary_one(tmp_path, error):
+    with pytest.raises(error), files.whole(tmp_path / "table.csv") as beside:
+        beside.write_text("half")
+        assert [p.name for p in tmp_path.iterdir()] == [beside.name]
+        raise error
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_error_leaves_an_existing_file_as_it_was(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text("old")
+    with pytest.raises(RuntimeError, match="disk full"), files.whole(path) as beside:
+        beside.write_text("new")
+        raise RuntimeError("disk full")
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_old_file_stands_until_the_new_one_is_done(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text("old")
+    with files.whole(path) as beside:
+        beside.write_text("new")
+        assert path.read_text() == "old"
+    assert path.read_text() == "new"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_temporary_file_keeps_the_ending_and_missing_folders_are_made(tmp_path):
+    path = tmp_path / "a" / "b" / "model.safetensors"
+    with files.whole(path) as beside:
+        assert (beside.suffix, beside.parent) == (".safetensors", path.parent)
+        beside.write_bytes(b"x")
+    assert path.read_bytes() == b"x"
+
+
+def test_an_error_of_a_writer_passes_through(tmp_path):
+    def half(beside):
+        beside.write_text("half")
+        raise OSError("no space")
+
+    with pytest.raises(OSError, match="no space"):
+        files.write_with(tmp_path / "figure.png", half)
+    with pytest.raises(ValueError, match="Object arrays cannot be saved"):
+        files.write_npy(tmp_path / "array.npy", np.array([{}], object))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_written_is_read_back_to_the_last_digit(tmp_path):
+    rng = np.random.default_rng(3)
+    table = pd.DataFrame({"id": ["a", "b"], "value": rng.normal(size=2)})
+    files.write_csv(tmp_path / "t.csv", table)
+    lines = [line.split(",") for line in (tmp_path / "t.csv").read_text().splitlines()]
+    assert lines[0] == ["id", "value"]
+    assert [(name, float(value)) for name, value in lines[1:]] == list(table.itertuples(index=False))
+    image = rng.integers(0, 256, (5, 7), np.uint8)
+    files.write_png(tmp_path / "i.png", image)
+    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "i.png")), image)
+    files.write_npy(tmp_path / "a.npy", image)
+    np.testing.assert_array_equal(np.load(tmp_path / "a.npy"), image)
+    files.write_json(tmp_path / "j.json", {"b": 1, "a": [2.5]})
+    assert (tmp_path / "j.json").read_text() == '{\n "a": [\n  2.5\n ],\n "b": 1\n}\n'

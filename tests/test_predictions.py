@@ -1,0 +1,126 @@
+"""Predictions on disk: packed and unpacked, in the right places, refused when stale."""
+
+import json
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lusnb import predictions
+from lusnb.predictions import StalePredictions
+
+# two clips, the second first: positions follow the order of the rows, not of the names
+LABELLED = pd.DataFrame({"clip_id": ["007", "B"], "frame": [0, 3], "patient_id": ["P2", "P1"]})
+TASK = pd.DataFrame({"clip_id": ["B"] * 3 + ["007"] * 3, "slot": [0, 1, 2] * 2, "frame": [1, 4, 7, 0, 2, 4]})
+
+
+def masks(width: int, seed: int = 0) -> np.ndarray:
+    """Random masks of 2 clips, 3 frames, 6 features: bool (2, 3, 6, 5, width)."""
+    return np.random.default_rng(seed).random((2, 3, 6, 5, width)) < 0.5
+
+
+def opened(frames: np.ndarray, **made_from) -> predictions.Predictions:
+    return predictions.Predictions(np.zeros(0, np.uint8), frames, pd.DataFrame(), made_from)
+
+
+@pytest.mark.parametrize("width", [1, 7, 8, 13, 16])
+def test_packed_masks_unpack_to_what_they_were(width):
+    binary = masks(width)
+    packed = predictions.pack(binary)
+    assert packed.dtype == np.uint8
+    assert packed.shape == (2, 3, 6, 5, -(-width // 8))
+    channels = opened(packed, channels="binary", task_size=width).task_channels(np.array([1, 0, 1]))
+    assert channels.dtype == np.uint8
+    np.testing.assert_array_equal(channels, binary[[1, 0, 1]])
+
+
+def test_eight_pixels_a_byte_by_hand():
+    row = np.array([[1, 0, 0, 0, 0, 0, 0, 1, 0, 1]], bool)
+    assert predictions.pack(row).tolist() == [[0b10000001, 0b01000000]]
+
+
+def test_probabilities_are_handed_out_as_they_are():
+    levels = np.random.default_rng(1).integers(0, 256, (2, 3, 6, 5, 5), np.uint8)
+    channels = opened(levels, channels="probability", task_size=5).task_channels(np.array([1]))
+    np.testing.assert_array_equal(channels, levels[[1]])
+
+
+def test_the_index_says_what_each_entry_is_of():
+    table = predictions.index(LABELLED, TASK)
+    assert list(table) == ["array", "position", "slot", "clip_id", "frame"]
+    assert list(table.itertuples(index=False, name=None)) == [
+        ("labelled", 0, 0, "007", 0),
+        ("labelled", 1, 0, "B", 3),
+        ("frames", 0, 0, "B", 1),
+        ("frames", 0, 1, "B", 4),
+        ("frames", 0, 2, "B", 7),
+        ("frames", 1, 0, "007", 0),
+        ("frames", 1, 1, "007", 2),
+        ("frames", 1, 2, "007", 4),
+    ]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A finished segmenter's folder with predictions of LABELLED and TASK."""
+    (tmp_path / "model.safetensors").write_bytes(b"weights")
+    made_from = {
+        "cohort": "c0ffee",
+        "model": predictions.model_fingerprint(tmp_path / "model.safetensors"),
+        "task_size": 13,
+        "channels": "binary",
+    }
+    labelled = np.random.default_rng(2).integers(0, 256, (2, 6, 8, 8), np.uint8)
+    table = predictions.index(LABELLED, TASK)
+    predictions.write(tmp_path, labelled, predictions.pack(masks(13)), table, made_from)
+    return tmp_path
+
+
+def test_what_is_written_is_read_back(folder):
+    found = predictions.read(folder, "c0ffee")
+    labelled = np.random.default_rng(2).integers(0, 256, (2, 6, 8, 8), np.uint8)
+    np.testing.assert_array_equal(found.labelled, labelled)
+    assert isinstance(found.frames, np.memmap)
+    np.testing.assert_array_equal(found.task_channels(np.array([0, 1])), masks(13))
+    pd.testing.assert_frame_equal(found.index, predictions.index(LABELLED, TASK))  # "007" stays a text
+    assert found.made_from["task_size"] == 13
+
+
+def test_predictions_of_another_cohort_are_refused(folder):
+    text = (
+        re.escape(str(folder / "predictions")) + ": made from the cohort c0ffee, but the cohort is now f00d; "
+        "run 03_train_segmentation again"
+    )
+    with pytest.raises(StalePredictions, match=text):
+        predictions.read(folder, "f00d")
+
+
+def test_predictions_of_another_model_are_refused(folder):
+    before = predictions.model_fingerprint(folder / "model.safetensors")
+    (folder / "model.safetensors").write_bytes(b"weightS")
+    after = predictions.model_fingerprint(folder / "model.safetensors")
+    assert before != after
+    with pytest.raises(StalePredictions, match=f"made from the model {before}, but the model is now {after}"):
+        predictions.read(folder, "c0ffee")
+
+
+def test_the_fingerprint_comes_last(folder, monkeypatch):
+    written = []
+    monkeypatch.setattr(predictions.files, "write_npy", lambda path, _: written.append(path.name))
+    monkeypatch.setattr(predictions.files, "write_csv", lambda path, _: written.append(path.name))
+    monkeypatch.setattr(predictions.files, "write_json", lambda path, _: written.append(path.name))
+    predictions.write(folder, np.zeros(1), np.zeros(1), pd.DataFrame(), {})
+    assert written[-1] == "fingerprint.json"
+    assert sorted(written) == ["fingerprint.json", "frames.npy", "index.csv", "labelled.npy"]
+
+
+def test_an_array_with_pickled_objects_is_not_opened(folder):
+    np.save(folder / "predictions" / "frames.npy", np.array([{}], object), allow_pickle=True)
+    with pytest.raises(ValueError, match="[Pp]ython objects|allow_pickle"):
+        predictions.read(folder, "c0ffee")
+
+
+def test_the_fingerprint_on_disk_is_plain_json(folder):
+    made_from = json.loads((folder / "predictions" / "fingerprint.json").read_text())
+    assert made_from["cohort"] == "c0ffee"

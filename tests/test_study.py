@@ -1,0 +1,233 @@
+"""The matrix, the nodes and their parameters; what makes a node run again."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+from lusnb import graph, params, reruns, study
+
+ROOT = Path(__file__).parents[1]
+PROFILES = sorted(p.parent.name for p in (ROOT / "params").glob("*/study.yaml"))
+
+
+@pytest.fixture
+def project(tmp_path):
+    """A copy of the project's notebooks, parameters and code, to change."""
+    for name in ("notebooks", "params", "lusnb"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    reruns.code_fingerprint.cache_clear()
+    reruns._imports.cache_clear()
+    yield tmp_path
+    reruns.code_fingerprint.cache_clear()
+    reruns._imports.cache_clear()
+
+
+def edit(path, **changes):
+    content = (yaml.safe_load(path.read_text()) if path.is_file() else None) or {}
+    path.write_text(yaml.safe_dump({**content, **changes}))
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_every_key_of_every_profile_is_known_to_its_notebook(profile):
+    study.check(study.load(profile, ROOT), ROOT)
+
+
+def test_the_named_profiles_are_there():
+    assert {"smoke", "quick", "paper", "bubil"} <= set(PROFILES)
+
+
+@pytest.mark.parametrize("profile", ["quick", "paper", "bubil"])
+def test_the_sweep_has_the_papers_seven_thresholds(profile):
+    arms = study.load(profile, ROOT).arms
+    assert [a["label_threshold"] for a in arms.values()] == [0.0, 0.2, 0.4, 0.5, 0.6, 0.8, 1.0]
+
+
+def test_the_paper_profile_has_the_papers_numbers():
+    nodes = {n.notebook: study.parameters(n, ROOT) for n in study.nodes(study.load("paper", ROOT))}
+    cohort, train = nodes["00_cohort"], nodes["03_train_segmentation"]
+    assert (cohort["patients"], cohort["clips"], cohort["split"], cohort["folds"]) == (42, 466, [32, 6, 4], 5)
+    assert (train["encoder"], train["size"], train["batch"]) == ("resnet34", 512, 8)
+    assert (train["epochs"], train["learning_rate"], train["rotation"]) == (100, 1e-4, 15.0)
+    assert (train["task_size"], train["task_frames"]) == (224, 8)
+    assert (nodes["05_sf_change"]["epochs"], nodes["05_sf_change"]["batch"]) == (30, 32)
+    assert nodes["06_sf_ratio"]["epochs"] == nodes["07_readmission"]["epochs"] == 50
+
+
+def test_the_nodes_of_quick_are_counted_by_hand():
+    nodes = study.nodes(study.load("quick", ROOT))
+    # 00 01 02 04 08 09, seven segmenters, three tasks of seven arms and of grayscale alone
+    assert len(nodes) == 6 + 7 + 3 * 8
+    assert len({n.folder for n in nodes}) == len(nodes)
+
+
+def test_a_node_comes_after_what_it_needs():
+    seen = set()
+    for node in study.nodes(study.load("quick", ROOT)):
+        assert all(needed.folder in seen for needed in node.needs)
+        seen.add(node.folder)
+
+
+def test_readmission_needs_the_sf_change_of_its_arm():
+    for node in study.nodes(study.load("smoke", ROOT)):
+        if node.notebook == "07_readmission":
+            arm = dict(node.identity)["arm"]
+            assert [dict(n.identity)["arm"] for n in node.needs if n.notebook == "05_sf_change"] == [arm]
+
+
+def test_a_value_comes_from_default_then_file_then_identity(project):
+    path = project / "params" / "smoke" / "03_train_segmentation.yaml"
+    node = next(n for n in study.nodes(study.load("smoke", project)) if n.notebook == path.stem)
+    assert (
+        study.parameters(node, project)["epochs"]
+        == params.of_notebook(project / "notebooks" / "03_train_segmentation.ipynb")["epochs"][1]
+    )
+    edit(path, epochs=17)
+    assert study.parameters(node, project)["epochs"] == 17
+    assert study.parameters(node, project)["arm"] == "t000"
+
+
+@pytest.mark.parametrize(
+    ("file", "change", "message"),
+    [
+        ("03_train_segmentation", {"epoch": 3}, "there is no parameter `epoch`; did you mean `epochs`"),
+        ("03_train_segmentation", {"epochs": "x"}, "`epochs` must be int, got 'x'"),
+        ("03_train_segmentation", {"label_threshold": 0.5}, "also comes from study.yaml"),
+        ("03_train_segmentaton", {"epochs": 3}, "did you mean `03_train_segmentation`"),
+    ],
+)
+def test_a_wrong_key_stops_before_anything_runs(project, file, change, message):
+    edit(project / "params" / "smoke" / f"{file}.yaml", **change)
+    with pytest.raises(params.ParameterError, match=message):
+        study.check(study.load("smoke", project), project)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"arms": {"t060": {"label_threshold": 60}}},
+            "label_threshold must be a fraction from 0 to 1, got 60",
+        ),
+        ({"arm": {}}, "no parameter `arm`; did you mean `arms`"),
+        ({"tasks": ["sf_chnge"]}, "did you mean `sf_change`"),
+        ({"folds": "two"}, "`folds` must be a int, got 'two'"),
+        ({"protocol": "papers"}, "protocol must be one of"),
+    ],
+)
+def test_a_wrong_study_is_refused(project, change, message):
+    edit(project / "params" / "smoke" / "study.yaml", **change)
+    with pytest.raises(params.ParameterError, match=message):
+        study.load("smoke", project)
+
+
+def test_an_unknown_profile_lists_the_known_ones():
+    with pytest.raises(params.ParameterError, match="profiles are .*smoke"):
+        study.load("smok", ROOT)
+
+
+def test_yaml_is_never_executed(project):
+    (project / "params" / "smoke" / "study.yaml").write_text(
+        "arms: !!python/object/apply:os.system ['exit 1']"
+    )
+    with pytest.raises(yaml.YAMLError):
+        study.load("smoke", project)
+
+
+def test_papermill_gets_scalars_only():
+    for node in study.nodes(study.load("bubil", ROOT)):
+        assert "{" not in graph.papermill_arguments(node, ROOT)
+
+
+def prints(project):
+    reruns.code_fingerprint.cache_clear()
+    reruns._imports.cache_clear()
+    return {name: reruns.code_fingerprint(name, project) for name in study.NOTEBOOKS.values()}
+
+
+def changed(project, path, text="\nEDITED = 1\n"):
+    before = prints(project)
+    target = project / path
+    target.write_text(target.read_text() + text)
+    after = prints(project)
+    return {name for name in before if before[name] != after[name]}
+
+
+TRAINING = {"03_train_segmentation", "05_sf_change", "06_sf_ratio", "07_readmission"}
+
+
+def test_an_edit_to_figures_reruns_no_training(project):
+    found = changed(project, "lusnb/figures.py")
+    assert found & TRAINING == set()
+    assert {"04_compare_segmentation", "09_figures"} <= found
+
+
+def test_an_edit_to_the_tasks_leaves_the_segmenters_alone(project):
+    found = changed(project, "lusnb/downstream.py")
+    assert found == {"05_sf_change", "06_sf_ratio", "07_readmission"}
+
+
+def test_an_edit_to_the_loss_reruns_all_training_of_segmenters(project):
+    assert "03_train_segmentation" in changed(project, "lusnb/confidence.py")
+
+
+def test_an_import_inside_a_function_counts(project):
+    source = "def f():\n    from lusnb import stats\n"
+    assert project / "lusnb" / "stats.py" in reruns.closure(source, project)
+
+
+def test_outputs_and_metadata_of_a_notebook_do_not_count(project):
+    before = prints(project)
+    path = project / "notebooks" / "01_explore_data.ipynb"
+    content = json.loads(path.read_text())
+    content["metadata"]["kernelspec"]["display_name"] = "another"
+    code = next(c for c in content["cells"] if c["cell_type"] == "code")
+    code["outputs"] = [{"output_type": "stream", "name": "stdout", "text": ["hello"]}]
+    code["execution_count"] = 3
+    path.write_text(json.dumps(content))
+    assert prints(project) == before
+    code["source"] = [*code["source"], "\nx = 1"]
+    path.write_text(json.dumps(content))
+    assert {n for n, v in prints(project).items() if v != before[n]} == {"01_explore_data"}
+
+
+def test_a_changed_cohort_is_checked_again(tmp_path):
+    folder, checked = tmp_path / "data" / "c", tmp_path / "runs" / "p" / "c" / "00_cohort"
+    folder.mkdir(parents=True)
+    checked.mkdir(parents=True)
+    (folder / "cohort.yaml").write_text("name: c")
+    found = {"cohort": reruns.cohort_fingerprint(folder), "stamp": reruns.cohort_stamp(folder)}
+    (checked / "fingerprint.json").write_text(json.dumps(found))
+    (checked / "finished").touch()
+    (folder / "cohort.yaml").touch()  # touched, not changed
+    graph.forget_changed_cohort("p", "c", tmp_path)
+    assert (checked / "finished").is_file()
+    (folder / "cohort.yaml").write_text("name: d")
+    graph.forget_changed_cohort("p", "c", tmp_path)
+    assert not (checked / "finished").is_file()
+
+
+def test_clean_removes_runs_and_own_cohorts_and_nothing_else(project):
+    for name, made_by in (("phantom_smoke", "lusnb.phantom"), ("mine", "someone")):
+        (project / "data" / name).mkdir(parents=True)
+        meta = {"name": name, "provenance": {"made_by": made_by}}
+        (project / "data" / name / "cohort.yaml").write_text(yaml.safe_dump(meta))
+    edit(project / "params" / "smoke" / "study.yaml", cohorts={"phantom_smoke": {}, "mine": {}})
+    for profile in ("smoke", "quick"):
+        (project / "runs" / profile).mkdir(parents=True)
+    assert graph.clean("smoke", project) == ["data/phantom_smoke", "runs/smoke"]
+    assert (project / "data" / "mine").is_dir() and (project / "runs" / "quick").is_dir()
+
+
+def test_a_failure_names_the_notebook_and_how_to_go_on(project):
+    asked = study.load("smoke", project)
+    node = study.nodes(asked)[3]
+    folder = project / "runs" / node.folder
+    folder.mkdir(parents=True)
+    (folder / "notebook.ipynb").write_text("{}")
+    told = graph.failure(asked, project)
+    assert f"runs/{node.folder}/notebook.ipynb" in told and "make study PROFILE=smoke" in told
+    (folder / "finished").touch()
+    assert node.folder not in graph.failure(asked, project)
