@@ -1,5 +1,6 @@
 """The door of a cohort: every table and file is checked, and all problems are found in one pass."""
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -7,10 +8,12 @@ import pandas as pd
 import pandera.pandas as pa
 from PIL import Image
 
+PNG_END = b"IEND\xaeB`\x82"  # the last chunk of every whole PNG
 SPLITS = ("train", "validation", "test")
+TOLD = 20  # problems spelt out in a message
 SF_AGREEMENT = 1.0  # S/F given and S/F computed may differ by this much, from rounding
 
-ID = {"dtype": str, "nullable": False, "checks": pa.Check(lambda s: s.str.strip() != "", name="not blank")}
+ID = {"dtype": str, "nullable": False, "checks": pa.Check(lambda s: s.str.strip() != "", error="not blank")}
 
 
 def _column(
@@ -23,36 +26,38 @@ TABLES = {
     "patients": pa.DataFrameSchema(
         {
             "patient_id": pa.Column(**ID),
-            "readmitted_30d": _column("Int64", pa.Check.isin([0, 1]), blank=True),
-            "split": _column(str, pa.Check.isin(SPLITS), blank=True),
-            "fold": _column("Int64", pa.Check.ge(1), blank=True),
+            "readmitted_30d": _column("Int64", pa.Check.isin([0, 1], error="0, 1 or blank"), blank=True),
+            "split": _column(
+                str, pa.Check.isin(SPLITS, error="train, validation, test or blank"), blank=True
+            ),
+            "fold": _column("Int64", pa.Check.ge(1, error="a number from 1 on, or blank"), blank=True),
         }
     ),
     "exams": pa.DataFrameSchema(
         {
             "patient_id": pa.Column(**ID),
-            "day": _column(int, pa.Check.ge(0)),
-            "spo2": _column(float, pa.Check.in_range(0, 100), blank=True),
-            "fio2": _column(float, pa.Check.in_range(0.21, 1), blank=True),
-            "sf_ratio": _column(float, pa.Check.ge(0), blank=True),
+            "day": _column(int, pa.Check.ge(0, error="a number from 0 on")),
+            "spo2": _column(float, pa.Check.in_range(0, 100, error="per cent from 0 to 100"), blank=True),
+            "fio2": _column(float, pa.Check.in_range(0.21, 1, error="a fraction from 0.21 to 1"), blank=True),
+            "sf_ratio": _column(float, pa.Check.ge(0, error="a number from 0 on"), blank=True),
         }
     ),
     "clips": pa.DataFrameSchema(
         {
             "clip_id": pa.Column(**ID),
             "patient_id": pa.Column(**ID),
-            "day": _column("Int64", pa.Check.ge(0), blank=True),
+            "day": _column("Int64", pa.Check.ge(0, error="a number from 0 on"), blank=True),
             "view": _column(str, blank=True),
             "path": pa.Column(**ID),
-            "depth_cm": _column(float, pa.Check.gt(0), blank=True),
-            "fps": _column(float, pa.Check.gt(0), blank=True),
-            "width_cm": _column(float, pa.Check.gt(0), blank=True),
+            "depth_cm": _column(float, pa.Check.gt(0, error="a number above 0"), blank=True),
+            "fps": _column(float, pa.Check.gt(0, error="a number above 0"), blank=True),
+            "width_cm": _column(float, pa.Check.gt(0, error="a number above 0"), blank=True),
         }
     ),
     "labels": pa.DataFrameSchema(
         {
             "clip_id": pa.Column(**ID),
-            "frame": _column(int, pa.Check.ge(0)),
+            "frame": _column(int, pa.Check.ge(0, error="a number from 0 on")),
             "rater": pa.Column(**ID),
             "feature": pa.Column(**ID),
             "path": pa.Column(**ID),
@@ -72,13 +77,18 @@ OPTIONAL_COLUMNS = {"patients": ["readmitted_30d", "split", "fold"], "exams": ["
 OPTIONAL_COLUMNS["clips"] = ["day", "view", "fps", "width_cm", "depth_cm"]
 
 
+TEXT = ("patient_id", "clip_id", "rater", "feature", "path", "view", "split")
+
+
 class CohortError(ValueError):
     """A cohort that cannot be used; `problems` holds all of them: file, row, expected, arrived, remedy."""
 
     def __init__(self, problems: list[dict]):
         self.problems = pd.DataFrame(problems, columns=["file", "row", "expected", "arrived", "remedy"])
-        more = f" (and {len(problems) - 1} more problems: see `.problems`)" if len(problems) > 1 else ""
-        super().__init__(_sentence(problems[0]) + more)
+        sentences = [_sentence(p) for p in problems[:TOLD]]
+        if len(problems) > TOLD:
+            sentences.append(f"... and {len(problems) - TOLD} more problems: see `.problems`")
+        super().__init__("\n".join(sentences))
 
 
 def _sentence(p: dict) -> str:
@@ -94,43 +104,64 @@ def problem(file: object, row: int | None, expected: str, arrived: str, remedy: 
 def read_table(folder: Path, name: str) -> tuple[pd.DataFrame, list[dict]]:
     """Read and check one table of a cohort; return it with the right types, and its problems."""
     path = folder / f"{name}.csv"
-    empty = pd.DataFrame({c: pd.Series(dtype=object) for c in TABLES[name].columns})
+    columns = list(TABLES[name].columns)
+    empty = pd.DataFrame({c: pd.Series(dtype=object) for c in columns})
     if not path.is_file():
         if name in OPTIONAL_TABLES:
             return empty, []
         return empty, [
-            problem(path, None, "a table", "no such file", f"write it with the columns {list(empty)}.")
+            problem(path, None, "a table", "no such file", f"write it with the columns {columns}.")
         ]
-    ids = {c: str for c in ("patient_id", "clip_id", "rater", "feature", "path", "view", "split")}
     try:
-        table = pd.read_csv(path, dtype=ids, keep_default_na=False, na_values=[""], encoding="utf-8")
-    except (ValueError, UnicodeDecodeError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            table = pd.read_csv(path, dtype=str, keep_default_na=False, index_col=False, encoding="utf-8-sig")
+    except (ValueError, pd.errors.ParserWarning) as error:
         return empty, [problem(path, None, "a comma-separated UTF-8 table", str(error), "export it again.")]
-    for column in OPTIONAL_COLUMNS.get(name, []):
-        if column not in table:
-            table[column] = pd.NA
-    missing = [c for c in TABLES[name].columns if c not in table]
+    missing = [c for c in columns if c not in table and c not in OPTIONAL_COLUMNS.get(name, [])]
     if missing:
         return empty, [problem(path, None, f"the columns {missing}", f"columns {list(table)}", "add them.")]
-    return _validated(path, name, table[list(TABLES[name].columns)])
+    table = table.apply(lambda column: column.str.strip()).replace("", np.nan)
+    return _validated(path, name, table.reindex(columns=columns))
+
+
+def _numbers(path: Path, name: str, table: pd.DataFrame) -> tuple[pd.DataFrame, list[dict]]:
+    """Text columns that should hold numbers as floats, with one problem for each cell that is none."""
+    found, table = [], table.copy()
+    for column, rule in TABLES[name].columns.items():
+        if column in TEXT:
+            continue
+        number = pd.to_numeric(table[column], errors="coerce").astype(float)
+        whole = "int" in str(rule.dtype).lower()
+        bad = table[column].notna() & ~np.isfinite(number)
+        bad |= number.notna() & whole & (number % 1 != 0)
+        wanted = f"{column} to be a {'whole ' if whole else ''}number"
+        found += [
+            problem(path, i + 1, wanted, repr(table[column][i]), "correct it.") for i in np.flatnonzero(bad)
+        ]
+        table[column] = number.mask(bad)
+    return table, found
 
 
 def _validated(path: Path, name: str, table: pd.DataFrame) -> tuple[pd.DataFrame, list[dict]]:
+    table, found = _numbers(path, name, table)
+    if found:
+        return table, found
     try:
         table = TABLES[name].validate(table, lazy=True)
     except pa.errors.SchemaErrors as error:
-        return table, [
-            problem(
-                path,
-                None if pd.isna(case["index"]) else int(case["index"]) + 1,
-                f"{case['column']} to be {case['check']}",
-                repr(case["failure_case"]),
-                "correct it.",
-            )
-            for case in error.failure_cases.to_dict("records")
-        ]
+        cases = error.failure_cases.to_dict("records")
+        return table, [problem(path, *_case(case), "correct it.") for case in cases]
     twice = table.duplicated(KEYS[name])
     return table, [_twice(path, name, table, i) for i in np.flatnonzero(twice)]
+
+
+def _case(case: dict) -> tuple[int | None, str, str]:
+    """Row, what was expected and what arrived, of one of pandera's failure cases."""
+    row = None if pd.isna(case["index"]) else int(case["index"]) + 1
+    check = "not blank" if case["check"] == "not_nullable" else case["check"]
+    value = "a blank" if pd.isna(case["failure_case"]) else repr(case["failure_case"])
+    return row, f"{case['column']} to be {check}", value
 
 
 def _twice(path: Path, name: str, table: pd.DataFrame, row: int) -> dict:
@@ -214,6 +245,8 @@ def _clip_problem(folder: Path, path: str) -> tuple[tuple | None, tuple[str, str
         clip = np.load(folder / path, mmap_mode="r", allow_pickle=False)
     except (ValueError, OSError, EOFError) as error:
         return None, ("a .npy array", f"{path}: {error}", "save it again with numpy.save.")
+    if not isinstance(clip, np.ndarray):
+        return None, ("a .npy array", f"{path}: an archive of arrays", "save it again with numpy.save.")
     if clip.dtype != np.uint8 or clip.ndim != 3 or 0 in clip.shape:
         arrived = f"{path}: {clip.dtype} of shape {clip.shape}"
         return None, ("a uint8 array (frames, height, width)", arrived, "convert it to 8-bit grayscale.")
@@ -228,9 +261,13 @@ def _label_problem(folder: Path, path: str, frame: int, clip: tuple) -> tuple[st
         return ("a confidence image", f"no file {path}", "put it there or correct the path.")
     try:
         with Image.open(folder / path) as image:
-            mode, (width, height) = image.mode, image.size
+            mode, (width, height), kind = image.mode, image.size, image.format
     except OSError as error:
         return ("an 8-bit grayscale PNG", f"{path}: {error}", "save it again.")
+    if kind != "PNG":
+        return ("an 8-bit grayscale PNG", f"{path}, a {kind}", "save it as PNG, which loses nothing.")
+    if not (folder / path).read_bytes().rstrip(b"\0").endswith(PNG_END):
+        return ("an 8-bit grayscale PNG", f"{path}, which is cut short", "save it again.")
     if mode != "L":
         return ("an 8-bit grayscale PNG (mode L)", f"{path} of mode {mode}", "save it as 8-bit grayscale.")
     if (height, width) != clip[1:]:

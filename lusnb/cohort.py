@@ -82,8 +82,13 @@ def _read_meta(folder: Path) -> tuple[dict, list[dict]]:
                 path, None, "a cohort folder with a cohort.yaml", "no such file", "make the cohort first."
             )
         ]
-    meta = {"views": {}, "sf_max": 477, **(yaml.safe_load(path.read_text(encoding="utf-8")) or {})}
-    meta["views"] = meta["views"] or {}
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        return {}, [checks.problem(path, None, "YAML", " ".join(str(error).split()), "correct it.")]
+    if not isinstance(content, dict):
+        return {}, [checks.problem(path, None, "`key: value` lines", repr(content), "see README.")]
+    meta = {"sf_max": 477, **content, "views": content.get("views") or {}}
     wrong = [
         checks.problem(path, None, f"`{key}` as {kind}", repr(meta.get(key)), "correct it.")
         for key, kind in META.items()
@@ -169,7 +174,7 @@ def roles(cohort: Cohort, fold: int) -> dict[str, list[str]]:
     if fold not in set(patients["fold"].dropna()):
         raise ValueError(
             f"{cohort.folder}: no patient is in fold {fold}; folds are "
-            f"{sorted(patients['fold'].dropna().unique())}, and 0 is the published split."
+            f"{sorted(patients['fold'].dropna().unique().tolist())}, and 0 is the published split."
         )
     rest = patients[patients["fold"].notna() & (patients["fold"] != fold)]
     chosen = list(rest.loc[rest["split"] == "validation", "patient_id"])

@@ -174,6 +174,7 @@ def run(profile: str, jobs: int, more: list[str]) -> None:
         )
     os.set_inheritable(lock, True)
     options = ["-j", str(jobs), "--config", f"profile={profile}", "--rerun-incomplete", "--nolock"]
+    options += ["--keep-going"]  # a failed arm does not stop the others
     os.execv(
         sys.executable, [sys.executable, "-m", "snakemake", *options, "--quiet", "host", "reason", *more]
     )

@@ -8,7 +8,8 @@ from lusnb import confidence
 from lusnb.cohort import Cohort
 
 TOO_THIN = 3.0  # pixels: a working size at which a pleura is thinner than this is too small
-LINES = ("sharp_pleura", "fuzzy_pleura", "fascia_band", "a_line", "sub_a_line")
+PLEURA = ("sharp_pleura", "fuzzy_pleura")
+LINES = (*PLEURA, "fascia_band", "a_line", "sub_a_line")
 
 
 def kept(cohort: Cohort, size: int, merge: str, thresholds: list[float]) -> pd.DataFrame:
@@ -69,7 +70,7 @@ def thickness(cohort: Cohort, merge: str, sizes: list[int]) -> pd.DataFrame:
     for feature, values in found.items():
         mm, share = np.median(np.array(values or [(np.nan, np.nan)]), axis=0)
         rows.append({"feature": feature, "mm": mm, **{f"px_{size}": share * size for size in sizes}})
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=["feature", "mm", *(f"px_{size}" for size in sizes)])
 
 
 def _runs(mask: np.ndarray) -> np.ndarray:
@@ -83,7 +84,7 @@ def _runs(mask: np.ndarray) -> np.ndarray:
 
 def too_thin(table: pd.DataFrame) -> str:
     """One sentence on the working sizes at which a pleura is under three pixels thick."""
-    pleura = table[table["feature"].str.endswith("pleura")].dropna()
+    pleura = table[table["feature"].isin(PLEURA)].dropna()
     sizes = [c for c in table if c.startswith("px_")]
     if pleura.empty:
         return "no pleura is painted in this cohort: nothing to judge a working size by"

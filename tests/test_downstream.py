@@ -92,9 +92,10 @@ def test_no_patient_of_the_fold_or_the_test_split_is_trained_on(
     outcome_cohort: Cohort, bank: ClipBank, p_of: Callable, untrained: list, task: str, fold: int
 ):
     downstream.train_fold(task, outcome_cohort, bank, fold, p_of(task))
-    ((_, train, validation),) = untrained
+    ((module, train, validation),) = untrained
     owner = bank.clips["patient_id"].to_numpy()
     roles = by_role(outcome_cohort, fold)
+    assert {*owner[module.learnt]} == roles["train"]
     assert {*owner[np.concatenate([b.clips for b in train])]} == roles["train"]
     assert {*owner[np.concatenate([b.clips for b in validation])]} == roles["validation"]
     if validation[0].pairs is not None:
@@ -189,7 +190,36 @@ def test_a_task_that_nobody_of_a_fold_and_the_test_split_can_be_asked_gives_no_r
     assert len(table) == 0
 
 
+def test_a_fold_that_leaves_nobody_to_learn_from_says_so(
+    outcome_cohort: Cohort, bank: ClipBank, p_of: Callable
+):
+    members = by_role(outcome_cohort, 1)["train"]
+    known = ~outcome_cohort.patients["patient_id"].isin(members)
+    outcome = outcome_cohort.patients["readmitted_30d"].where(known)
+    gone = replace(outcome_cohort, patients=outcome_cohort.patients.assign(readmitted_30d=outcome))
+    with pytest.raises(
+        ValueError, match="readmission, fold 1: expected units of 2 training patients, found none"
+    ):
+        downstream.train_fold("readmission", gone, bank, 1, p_of("readmission"))
+
+
 # -- networks
+
+
+def test_batch_norm_is_refreshed_from_the_training_clips(bank: ClipBank, p_of: Callable):
+    network, learnt = downstream.TaskNetwork("sf_ratio", 7, FRAMES), np.array([1, 4, 9, 11])
+    norm = network.encoder.body[0][1]
+    inputs = bank.inputs(learnt).flatten(0, 1)
+    stem = network.encoder.body[0][0](inputs).detach()
+    downstream.ClipTask(
+        network, bank, learnt, p_of("sf_ratio", refresh_norm=False)
+    ).on_validation_epoch_start()
+    assert not norm.running_mean.any()
+    downstream.ClipTask(
+        network, bank, learnt, p_of("sf_ratio", refresh_norm=True)
+    ).on_validation_epoch_start()
+    torch.testing.assert_close(norm.running_mean, stem.mean((0, 2, 3)), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(norm.running_var, stem.var((0, 2, 3)), rtol=1e-4, atol=1e-5)
 
 
 def test_heads_are_as_deep_as_the_task_asks():

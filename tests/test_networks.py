@@ -63,6 +63,11 @@ def test_a_shifted_convolution_is_the_convolution_of_the_shifted():
 # the clip encoder
 
 
+def apart(one: Tensor, other: Tensor) -> float:
+    """Largest difference, as a share of the largest value."""
+    return ((one - other).abs().max() / one.abs().max()).item()
+
+
 @pytest.fixture(scope="module")
 def encoder() -> networks.ClipEncoder:
     """A clip encoder of 7 channels and 4 frames, in eval mode."""
@@ -84,21 +89,25 @@ def test_one_vector_of_1280_a_clip_and_clips_do_not_mix(encoder):
     clips = torch.rand(2, 4, 7, 32, 32, generator=seeded())
     both = encoder(clips)
     assert both.shape == (2, networks.FEATURES) == (2, 1280)
-    torch.testing.assert_close(encoder(clips[1:]), both[1:], rtol=1e-4, atol=1e-5)
+    assert apart(both[0], both[1]) > 1e-2
+    assert apart(encoder(clips[1:]), both[1:]) < 1e-3
 
 
 @torch.inference_mode()
 def test_the_order_of_frames_matters_only_through_the_shifts(encoder):
     clip = torch.rand(1, 4, 7, 32, 32, generator=seeded())
     forth, back = encoder(clip), encoder(clip.flip(1))
-    assert (forth - back).abs().max() > 1e-2 * forth.abs().max()
+    assert apart(forth, back) > 1e-2
 
     torch.manual_seed(0)
     still = networks.ClipEncoder(7, 4).eval()
     for k in networks.SHIFTED:
         still.body[k].conv[0][0] = still.body[k].conv[0][0].conv
-    assert (still(clip) - forth).abs().max() > 1e-2 * forth.abs().max()
-    torch.testing.assert_close(still(clip), still(clip.flip(1)), rtol=1e-4, atol=1e-5)
+    assert apart(still(clip), forth) > 1e-2
+    assert apart(still(clip), still(clip.flip(1))) < 1e-3
+    by_frame = still.body(clip[0]).mean((-2, -1))  # (4, 1280)
+    assert apart(by_frame[0], by_frame[3]) > 1e-2
+    assert apart(still(clip)[0], by_frame.mean(0)) < 1e-3
 
 
 def test_a_clip_of_another_length_is_refused(encoder):
@@ -144,7 +153,7 @@ def test_the_response_to_a_gray_image_is_kept(channels):
 # the FPN, and local weights
 
 
-@pytest.mark.parametrize("size", [(32, 32), (64, 96)])
+@pytest.mark.parametrize("size", [(64, 64), (64, 96)])
 @torch.inference_mode()
 def test_the_fpn_gives_one_logit_a_feature_and_pixel(size):
     network = networks.build_fpn("mobilenet_v2", 6, 64).eval()

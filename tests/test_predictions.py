@@ -10,9 +10,11 @@ import pytest
 from lusnb import predictions
 from lusnb.predictions import StalePredictions
 
-# two clips, the second first: positions follow the order of the rows, not of the names
-LABELLED = pd.DataFrame({"clip_id": ["007", "B"], "frame": [0, 3], "patient_id": ["P2", "P1"]})
-TASK = pd.DataFrame({"clip_id": ["B"] * 3 + ["007"] * 3, "slot": [0, 1, 2] * 2, "frame": [1, 4, 7, 0, 2, 4]})
+# two clips, the later first: positions follow the order of the rows, not of the names
+LABELLED = pd.DataFrame({"clip_id": ["007", "021"], "frame": [0, 3], "patient_id": ["P2", "P1"]})
+TASK = pd.DataFrame(
+    {"clip_id": ["021"] * 3 + ["007"] * 3, "slot": [0, 1, 2] * 2, "frame": [1, 4, 7, 0, 2, 4]}
+)
 
 
 def masks(width: int, seed: int = 0) -> np.ndarray:
@@ -51,10 +53,10 @@ def test_the_index_says_what_each_entry_is_of():
     assert list(table) == ["array", "position", "slot", "clip_id", "frame"]
     assert list(table.itertuples(index=False, name=None)) == [
         ("labelled", 0, 0, "007", 0),
-        ("labelled", 1, 0, "B", 3),
-        ("frames", 0, 0, "B", 1),
-        ("frames", 0, 1, "B", 4),
-        ("frames", 0, 2, "B", 7),
+        ("labelled", 1, 0, "021", 3),
+        ("frames", 0, 0, "021", 1),
+        ("frames", 0, 1, "021", 4),
+        ("frames", 0, 2, "021", 7),
         ("frames", 1, 0, "007", 0),
         ("frames", 1, 1, "007", 2),
         ("frames", 1, 2, "007", 4),

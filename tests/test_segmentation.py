@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from kornia.constants import Resample
+from kornia.constants import DataKey, Resample
 from torch import Tensor, nn
 
 from lusnb import cohort as cohorts
@@ -40,15 +40,16 @@ def lines(seed: int, count: int = 64) -> Tensor:
 def areas_after(resample: Resample, c: Tensor) -> dict[float, float]:
     """Mean target area after augmentation over that before it, at every threshold; 12 draws."""
     augment = segmentation.augmentation(15.0)
-    augment.extra_args = {"mask": {"resample": resample, "align_corners": False}}
+    augment.extra_args = {DataKey.MASK: {"resample": resample, "align_corners": False}}
     torch.manual_seed(0)
     drawn = torch.cat([augment(torch.zeros(len(c), 1, 64, 64), c)[1] for _ in range(12)])
     area = {t: confidence.targets(drawn, t).double().mean() for t in confidence.THRESHOLDS}
     return {t: (area[t] / confidence.targets(c, t).double().mean()).item() for t in confidence.THRESHOLDS}
 
 
-def test_augmentation_warps_confidence_by_nearest_neighbour():
-    assert segmentation.augmentation(15.0).extra_args["mask"]["resample"] == Resample.NEAREST
+def test_nearest_neighbour_is_asked_for_under_a_key_that_kornia_knows():
+    """A key that is no DataKey is ignored in silence."""
+    assert segmentation.augmentation(15.0).extra_args[DataKey.MASK]["resample"] == Resample.NEAREST
 
 
 def test_augmentation_keeps_the_target_area_at_every_threshold():
@@ -83,7 +84,7 @@ def test_image_and_confidence_are_warped_alike():
         seen = (image > (image[inside].min() + image[inside].max()) / 2) & inside
         assert (seen & mask).sum() / (seen | mask).sum() > 0.92
         for axis in (rows, columns):
-            assert axis[seen].mean() == pytest.approx(axis[mask].mean(), abs=0.3)
+            assert axis[seen].mean().item() == pytest.approx(axis[mask].mean().item(), abs=0.3)
         moved += bool((mask != (c[0, 0] > 0.5)).any())
     assert 30 < moved < 64  # flipped or rotated: three of four
 
@@ -170,15 +171,15 @@ def test_a_batch_without_a_known_feature_gives_zero(params_of):
 
 
 def synthetic(seed: int = 0) -> Labelled:
-    """20 frames of 32 x 32: a bright band a feature at its own grade; 6, 6, 4, 4 frames of P1 to P4."""
+    """20 frames of 64 x 64: a bright band a feature at its own grade; 6, 6, 4, 4 frames of P1 to P4."""
     rng = np.random.default_rng(seed)
     patients = np.repeat(["P1", "P2", "P3", "P4"], [6, 6, 4, 4])
-    c = np.zeros((20, 3, 32, 32), np.uint8)
-    images = rng.integers(0, 60, (20, 1, 32, 32), np.uint8)
+    c = np.zeros((20, 3, 64, 64), np.uint8)
+    images = rng.integers(0, 60, (20, 1, 64, 64), np.uint8)
     for n, k in np.ndindex(20, 3):
-        top = 2 + 10 * k + rng.integers(0, 4)
-        c[n, k, top : top + 5] = (255, 204, 153)[k]
-        images[n, 0, top : top + 5] += (180, 120, 80)[k]
+        top = 4 + 20 * k + rng.integers(0, 8)
+        c[n, k, top : top + 10] = (255, 204, 153)[k]
+        images[n, 0, top : top + 10] += (180, 120, 80)[k]
     c[12, 2] = 0  # a validation frame without the third feature
     known = torch.ones(20, 3, dtype=torch.bool)
     known[13, 0] = known[16, 1] = False
@@ -193,7 +194,7 @@ def data() -> Labelled:
 
 @pytest.fixture(scope="module")
 def p(params_of):
-    return params_of(epochs=2, batch=4, size=32, label_threshold=0.6, learning_rate=0.01)
+    return params_of(epochs=2, batch=4, size=64, label_threshold=0.6, learning_rate=0.01)
 
 
 @pytest.fixture(scope="module")
@@ -235,7 +236,7 @@ def test_an_earlier_epoch_is_returned_when_it_is_the_best(data, params_of, monke
         self.log("validation_iou", next(scripted))
 
     monkeypatch.setattr(segmentation.Segmenter, "on_validation_epoch_end", score)
-    two = {"batch": 4, "size": 32, "learning_rate": 0.01}
+    two = {"batch": 4, "size": 64, "learning_rate": 0.01}
     network, history = segmentation.train(data, ROLES, params_of(epochs=3, **two))
     assert history["best"].tolist() == [False, True, False]
     losses = [validation_loss(network, data, t=0.6)]
@@ -272,10 +273,8 @@ def test_only_training_patients_are_trained_on(data, p, trained):
 
 
 def test_a_last_batch_of_one_image_is_trained_on(data, p):
-    """At 32 x 32 the deepest maps are of one pixel: batch normalisation cannot learn from one image alone."""
-    one_more = {**ROLES, "train": ["P1"], "validation": ["P2"]}
     part = replace(data, table=data.table.assign(patient_id=["P1"] * 5 + ["P2"] * 15))
-    _, history = segmentation.train(part, one_more, p)
+    _, history = segmentation.train(part, {**ROLES, "train": ["P1"], "validation": ["P2"]}, p)
     assert len(history) == 2
 
 
@@ -326,8 +325,8 @@ def test_measures_are_tidy_and_of_validation_and_test_only(data, p, measured):
     assert not rows.duplicated(["clip_id", "frame", "feature", "metric"]).any()
     own = data.table.set_index("clip_id")["patient_id"]
     assert (rows["patient_id"] == rows["clip_id"].map(own)).all()
-    assert scores[["arm", "seed", "fold"]].drop_duplicates().values.tolist() == [[p.arm, p.seed, p.fold]]
-    assert cut[["patient_id", "clip_id", "feature"]].values.tolist() == [["", "", ""]]
+    assert scores[["arm", "seed", "fold"]].drop_duplicates().to_numpy().tolist() == [[p.arm, p.seed, p.fold]]
+    assert cut[["patient_id", "clip_id", "feature"]].to_numpy().tolist() == [["", "", ""]]
 
 
 def test_probabilities_are_of_every_frame(data, measured, trained):
@@ -335,7 +334,7 @@ def test_probabilities_are_of_every_frame(data, measured, trained):
     assert levels.shape == data.confidence.shape
     assert levels.dtype == torch.uint8
     probability = segmentation.predict(trained[0], data.images, 20).sigmoid() * 255
-    assert (levels.float() - probability).abs().max() <= 0.51
+    assert (levels.float() - probability).abs().max() <= 0.75  # half a step, and batches differ
 
 
 def test_iou_is_that_of_the_returned_probabilities(data, p, measured):
@@ -391,20 +390,28 @@ def test_measuring_without_patients_of_one_role(data, p, trained, empty):
 # with a cohort
 
 
-def test_a_size_the_network_cannot_halve_is_refused(cohort):
-    text = re.escape("size: expected a multiple of 32 (the FPN halves five times), got 48.")
+@pytest.mark.parametrize("size", [48, 100])
+def test_a_size_the_network_cannot_halve_is_refused(cohort, size):
+    text = re.escape(f"size: expected a multiple of 32 (the FPN halves five times), got {size}.")
     with pytest.raises(ValueError, match=text):
-        segmentation.load_labelled(cohort, 48, "mean")
+        segmentation.load_labelled(cohort, size, "mean")
+
+
+@pytest.mark.parametrize("size", [0, 32])
+def test_a_size_that_leaves_one_pixel_or_none_to_normalise_over_is_refused(cohort, size):
+    """At 32 x 32 the deepest maps are of one pixel, and a batch of one image cannot be normalised."""
+    with pytest.raises(ValueError, match=f"size: expected .*, got {size}"):
+        segmentation.load_labelled(cohort, size, "mean")
 
 
 def test_labelled_frames_are_read_at_the_working_size(cohort):
-    data = segmentation.load_labelled(cohort, 32, "mean")
+    data = segmentation.load_labelled(cohort, 96, "mean")
     n = len(cohort.clips)
-    assert (data.images.shape, data.images.dtype) == ((n, 1, 32, 32), torch.uint8)
-    assert (data.confidence.shape, data.confidence.dtype) == ((n, 6, 32, 32), torch.uint8)
+    assert (data.images.shape, data.images.dtype) == ((n, 1, 96, 96), torch.uint8)
+    assert (data.confidence.shape, data.confidence.dtype) == ((n, 6, 96, 96), torch.uint8)
     assert data.known.all()
     row = cohort.clips.set_index("clip_id").loc[data.table["clip_id"][3]]
-    assert data.spacing[3] == pytest.approx((row["depth_cm"] * 10 / 32, row["width_cm"] * 10 / 32))
+    assert data.spacing[3] == pytest.approx((row["depth_cm"] * 10 / 96, row["width_cm"] * 10 / 96))
     whole = segmentation.load_labelled(cohort, 64, "mean")
     assert set(data.confidence.unique().tolist()) <= set(whole.confidence.unique().tolist())
 
@@ -451,7 +458,7 @@ def test_what_is_stored_is_read_back_and_the_network_predicts_the_same(tmp_path,
     found = predictions.read(tmp_path, "c0ffee")
     np.testing.assert_array_equal(found.labelled, levels)
     assert {k: found.made_from[k] for k in ("size", "task_size", "task_frames", "channels")} == {
-        "size": 32, "task_size": 32, "task_frames": 2, "channels": "binary",
+        "size": 64, "task_size": 32, "task_frames": 2, "channels": "binary",
     }  # fmt: skip
     fresh = training.restore(tmp_path / "model.safetensors", segmentation.build(p, 3))
     one, other = (segmentation.predict(n, data.images[:4], 4) for n in (fresh, network))

@@ -1,0 +1,286 @@
+"""Each picture is drawn where it is told, from what it is given, in fixed colours."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib import colors
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from PIL import Image
+
+from lusnb import figures, panels
+from lusnb.cohort import Cohort
+from lusnb.predictions import Predictions
+
+mpl.use("Agg")
+FEATURES = ("sharp_pleura", "fuzzy_pleura", "fascia_band", "a_line", "sub_a_line", "b_line")
+RUN = {"model": "tsm", "seed": 0, "fold": 1, "split": "test", "patient_id": ""}
+
+
+@pytest.fixture(autouse=True)
+def close_all() -> Iterator[None]:
+    yield
+    plt.close("all")
+
+
+def shares() -> pd.DataFrame:
+    return pd.DataFrame(
+        {"feature": ["a_line"] * 2 + ["b_line"] * 2, "threshold": [0, 1] * 2, "share": [1, 0.5, 1, 0.25]}
+    )
+
+
+def arms() -> pd.DataFrame:
+    return pd.DataFrame(
+        {"arm": ["t0", "t1"] * 2, "feature": ["a_line"] * 2 + ["b_line"] * 2, "value": [0.1, 0.2, 0.3, 0.4]}
+    )
+
+
+def heat() -> pd.DataFrame:
+    return pd.DataFrame([[0.5, 0.2], [0.4, 0.3]], index=["t000", "t060"], columns=[0.0, 0.6])
+
+
+def curves() -> pd.DataFrame:
+    return pd.DataFrame(
+        {"arm": ["a", "a", "b"], "predicted": [0.1, 0.8, np.nan], "observed": [0.2, 0.7, np.nan]}
+    )
+
+
+def scores() -> pd.DataFrame:
+    """Two arms over two folds, their baselines, and two scores that do not count here."""
+    rows = []
+    for arm, model, values in (
+        ("t000", "tsm", (0.2, 0.4)),
+        ("t060", "tsm", (0.6, 0.8)),
+        ("t000", "majority", (0.5, 0.5)),
+        ("t060", "ridge", (0.1, 0.3)),
+    ):
+        for fold, value in enumerate(values, 1):
+            rows.append(
+                {**RUN, "arm": arm, "model": model, "fold": fold, "metric": "accuracy", "value": value}
+            )
+    rows += [{**rows[0], "patient_id": "P1", "value": 0.9}, {**rows[0], "split": "validation", "value": 0.95}]
+    return pd.DataFrame(rows)
+
+
+def paired() -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "arm": ["b", "c"],
+            "reference": "a",
+            "difference": [0.1, -0.2],
+            "low": [0.0, np.nan],
+            "high": [0.2, np.nan],
+        }
+    )
+
+
+def exams() -> pd.DataFrame:
+    return pd.DataFrame({"patient_id": ["A", "A", "B"], "day": [0, 1, 0], "sf_ratio": [200.0, 300.0, 250.0]})
+
+
+def burdens() -> pd.DataFrame:
+    return pd.DataFrame({"burden": [0.1, 0.2, 0.4], "sf_ratio": [0.9, 0.8, 0.5]})
+
+
+DRAW: dict[str, Callable[..., Axes]] = {
+    "show": lambda ax: figures.show(ax, np.zeros((4, 4), np.uint8), "title"),
+    "confidence_histogram": lambda ax: figures.confidence_histogram(shares(), FEATURES, ax=ax),
+    "iou_by_feature": lambda ax: figures.iou_by_feature(arms(), ("a_line", "b_line"), ax=ax),
+    "matrix": lambda ax: figures.matrix(heat(), ax=ax),
+    "reliability": lambda ax: figures.reliability(curves(), ax=ax),
+    "task_scores": lambda ax: figures.task_scores(scores(), "accuracy", ax=ax),
+    "differences": lambda ax: figures.differences(paired(), "accuracy", ax=ax),
+    "sf_by_day": lambda ax: figures.sf_by_day(exams(), 477, ax=ax),
+    "burden_against_sf": lambda ax: figures.burden_against_sf(burdens(), ax=ax),
+}
+
+
+@pytest.mark.parametrize("name", DRAW)
+def test_each_picture_is_drawn_on_the_axes_it_is_given(name: str):
+    figure, (mine, other) = plt.subplots(1, 2)
+    assert DRAW[name](mine) is mine
+    assert mine.has_data()
+    assert not other.has_data()
+    assert plt.get_fignums() == [figure.number]
+
+
+@pytest.mark.parametrize("name", [n for n in DRAW if n != "show"])
+def test_each_picture_finds_an_axes_of_its_own(name: str):
+    assert DRAW[name](None) is plt.gca()
+
+
+def test_every_picture_of_one_axes_is_tested():
+    import inspect
+
+    returns = {
+        n
+        for n, f in inspect.getmembers(figures, inspect.isfunction)
+        if f.__annotations__.get("return") is Axes
+    }
+    assert returns == set(DRAW)
+
+
+# -- colours
+
+
+def test_a_feature_keeps_its_colour():
+    colour = figures.feature_colours(FEATURES)
+    assert list(colour) == list(FEATURES)
+    assert list(colour.values()) == ["#0072b2", "#56b4e9", "#e69f00", "#009e73", "#cc79a7", "#d55e00"]
+
+
+def test_more_features_than_the_palette_have_distinct_colours():
+    many = figures.feature_colours(tuple(f"f{k}" for k in range(16)))
+    assert len(set(many.values())) == 16
+
+
+def test_lines_have_their_feature_s_colour():
+    ax = figures.confidence_histogram(shares(), FEATURES)
+    drawn = {tuple(line.get_ydata()): line.get_color() for line in ax.get_lines() if len(line.get_ydata())}
+    assert drawn[1.0, 0.5] == figures.feature_colours(FEATURES)["a_line"]
+    assert drawn[1.0, 0.25] == figures.feature_colours(FEATURES)["b_line"]
+
+
+def test_overlay_by_hand():
+    image = np.array([[0, 255], [51, 51]], np.uint8)
+    masks = np.zeros((6, 2, 2))
+    masks[0, 0, 0], masks[5, 1, 1] = 1, 0.5
+    out = figures.overlay(image, masks, FEATURES, opacity=0.8)
+    first, last = (np.array(colors.to_rgb(figures.PALETTE[k])) for k in (0, 5))
+    np.testing.assert_allclose(out[0, 0], 0.8 * first)
+    np.testing.assert_allclose(out[0, 1], [1, 1, 1])
+    np.testing.assert_allclose(out[1, 0], [0.2, 0.2, 0.2])
+    np.testing.assert_allclose(out[1, 1], 0.6 * 0.2 + 0.4 * last)
+
+
+# -- what is drawn
+
+
+def test_bars_are_the_values_of_each_arm():
+    ax = figures.iou_by_feature(arms(), ("b_line", "a_line"))
+    heights = [[round(bar.get_height(), 6) for bar in bars] for bars in ax.containers]
+    assert heights == [[0.3, 0.1], [0.4, 0.2]]  # by arm, in the order of the features
+
+
+def frames_of(ax: Axes) -> list[tuple[float, float]]:
+    return [patch.get_xy() for patch in ax.patches if isinstance(patch, plt.Rectangle)]
+
+
+def test_the_matrix_frames_the_best_arm_of_each_column():
+    assert frames_of(figures.matrix(heat())) == [(0, 0), (1, 1)]
+
+
+def test_the_matrix_never_frames_an_arm_without_a_value():
+    table = heat()
+    table.loc["missing"] = np.nan
+    assert frames_of(figures.matrix(table)) == [(0, 0), (1, 1)]
+
+
+def test_task_scores_are_the_pooled_test_scores_and_their_baselines():
+    ax = figures.task_scores(scores(), "accuracy")
+    dots = sorted(tuple(p) for c in ax.collections for p in np.asarray(c.get_offsets()).round(6))
+    assert dots == [(0, 0.2), (0, 0.4), (1, 0.6), (1, 0.8)]
+    assert [t.get_text() for t in ax.get_xticklabels()] == ["t000", "t060"]
+    lines = {line.get_label(): np.asarray(line.get_ydata(), float) for line in ax.get_lines()}
+    np.testing.assert_allclose(lines["majority class"], 0.5)
+    np.testing.assert_allclose(lines["ridge on B-line burden"], [np.nan, 0.2])
+    assert ax.get_ylim() == (-0.05, 1.05)
+
+
+def test_an_impossible_task_says_so():
+    ax = figures.task_scores(scores()[:0], "accuracy")
+    assert [t.get_text() for t in ax.texts] == ["not possible with this cohort"]
+
+
+def test_differences_name_both_arms_from_top_to_bottom():
+    ax = figures.differences(paired(), "accuracy")
+    assert [t.get_text() for t in ax.get_yticklabels()] == ["b - a", "c - a"]
+    assert ax.yaxis_inverted()
+
+
+def test_the_correlation_stands_above_the_dots():
+    assert figures.burden_against_sf(burdens()).get_title() == "3 clips, rho -1.00"
+
+
+@pytest.mark.parametrize(("t", "name"), [(0, "> 0 %"), (0.2, "≥ 20 %"), (0.6, "≥ 60 %"), (1.0, "≥ 100 %")])
+def test_thresholds_are_named_as_in_the_paper(t: float, name: str):
+    assert figures.threshold_name(t) == name
+
+
+def test_a_strip_holds_every_image_under_its_title_and_one_legend():
+    images = {f"image {k}": np.full((4, 4), k, np.uint8) for k in range(5)}
+    figure = figures.strip(images, FEATURES, columns=4)
+    shown = [ax for ax in figure.axes if ax.images]
+    assert [ax.get_title() for ax in shown] == list(images)
+    assert [ax.images[0].get_array()[0, 0] for ax in shown] == [0, 1, 2, 3, 4]
+    (legend,) = figure.legends
+    assert [t.get_text() for t in legend.get_texts()] == [f.replace("_", " ") for f in FEATURES]
+
+
+def test_three_tasks_have_a_panel_each():
+    parts = {"sf_change": "accuracy_2class_cross_day", "sf_ratio": "rmse_mean", "readmission": "accuracy"}
+    table = pd.concat([scores().assign(task=task, metric=metric) for task, metric in parts.items()])
+    figure = figures.three_tasks(table)
+    assert [ax.get_title() for ax in figure.axes] == ["sf change", "sf ratio", "readmission"]
+    assert [ax.get_ylabel() for ax in figure.axes] == [figures.words(m) for m in parts.values()]
+
+
+def test_a_figure_is_saved_as_pdf_png_and_svg(tmp_path: Path):
+    figure = figures.one(figures.sf_by_day, exams(), 477)
+    figures.save(figure, tmp_path / "figures", "sf")
+    assert sorted(p.name for p in (tmp_path / "figures").iterdir()) == ["sf.pdf", "sf.png", "sf.svg"]
+    assert (tmp_path / "figures/sf.pdf").read_bytes().startswith(b"%PDF")
+    assert "<svg" in (tmp_path / "figures/sf.svg").read_text()
+    with Image.open(tmp_path / "figures/sf.png") as image:
+        assert image.width > 1000  # 200 dpi
+        assert len(np.unique(np.asarray(image.convert("L")))) > 10
+
+
+# -- stacks of images
+
+
+@pytest.fixture(scope="module")
+def predictions(cohort: Cohort) -> Predictions:
+    levels = np.random.default_rng(0).integers(0, 256, (26, 6, 32, 32), dtype=np.uint8)
+    return Predictions(levels, np.zeros((0,), np.uint8), pd.DataFrame(), {})
+
+
+def test_the_example_is_a_rich_frame_of_the_patients_asked_for(cohort: Cohort):
+    patients = cohort.patients_in("test")
+    clip, frame = panels.example_frame(cohort, patients, "mean")
+    assert cohort.clips.set_index("clip_id").at[clip, "patient_id"] in patients
+
+    def painted(clip_id: str) -> int:
+        rows = cohort.labels[cohort.labels["clip_id"] == clip_id]
+        return sum(np.asarray(Image.open(cohort.folder / path)).any() for path in rows["path"])
+
+    assert frame == 0
+    own = cohort.clips[cohort.clips["patient_id"].isin(patients)]["clip_id"]
+    assert painted(clip) == max(painted(c) for c in own)
+
+
+def test_thresholds_of_a_frame_lose_colour_from_left_to_right(cohort: Cohort):
+    clip, frame = panels.example_frame(cohort, cohort.patients_in("test"), "mean")
+    shown = panels.thresholds(cohort, clip, frame, "mean")
+    names = ["> 0 %", *(f"≥ {t} %" for t in (20, 40, 50, 60, 80, 100))]
+    assert list(shown) == ["frame", "confidence", *names]
+    coloured = [(np.ptp(shown[n], axis=2) > 0).sum() for n in names]
+    assert coloured == sorted(coloured, reverse=True) and coloured[0] > coloured[-1]
+
+
+def test_predictions_are_those_of_the_frame_and_of_each_arm_s_first_seed(
+    cohort: Cohort, predictions: Predictions
+):
+    clip = cohort.clips["clip_id"][7]
+    other = Predictions(255 - predictions.labelled, predictions.frames, pd.DataFrame(), {})
+    opened = {("t000", 0): predictions, ("t000", 1): other, ("t060", 0): other}
+    shown = panels.predictions(cohort, clip, 0, opened, pd.Series({"t000": 0.0, "t060": 0.6}))
+    assert list(shown) == ["frame", "t000: > 0 %", "t060: ≥ 60 %"]
+    where = sorted(cohort.clips["clip_id"]).index(clip)
+    for name, found in (("t000: > 0 %", predictions), ("t060: ≥ 60 %", other)):
+        want = figures.overlay(shown["frame"], found.labelled[where] >= 128, cohort.features)
+        np.testing.assert_allclose(shown[name], want)
