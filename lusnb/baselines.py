@@ -9,9 +9,9 @@ from sklearn.preprocessing import StandardScaler
 ALPHAS = np.logspace(-2, 3, 11)
 
 
-def burden(masks: np.ndarray, feature: int) -> float:
-    """Share of a clip's pixels predicted as one feature: masks uint8 (T, C, H, W), 0/1 or 0 to 255."""
-    return float(masks[:, feature].mean() / (255 if masks.max() > 1 else 1))
+def burden(masks: np.ndarray, feature: int, full: int) -> float:
+    """Share of a clip's pixels predicted as one feature: masks uint8 (T, C, H, W), 0 to `full`."""
+    return float(masks[:, feature].mean() / full)
 
 
 def class_logits(truth: pd.Series, classes: int, count: int) -> np.ndarray:

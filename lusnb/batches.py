@@ -28,7 +28,7 @@ def pair_batch(bank: ClipBank, pairs: np.ndarray, target: np.ndarray) -> Batch:
     """A batch that encodes each clip of its pairs, clip ids (P, 2), once."""
     ids, local = np.unique(pairs.astype(str), return_inverse=True)
     local = torch.as_tensor(local.reshape(-1, 2))
-    return Batch(bank.position.loc[ids].to_numpy(), local, torch.as_tensor(target))
+    return Batch(bank.position.loc[ids].to_numpy(), local, torch.tensor(target))
 
 
 def units(task: str, cohort: Cohort, patients: list[str], p: Params) -> pd.DataFrame:
@@ -48,7 +48,7 @@ def as_batch(bank: ClipBank, table: pd.DataFrame) -> Batch:
     """Units (`units`) as one batch."""
     if "clip_id" in table:
         where = bank.position.loc[table["clip_id"]].to_numpy()
-        return Batch(where, None, torch.as_tensor(table["truth"].to_numpy(np.float32)))
+        return Batch(where, None, torch.tensor(table["truth"].to_numpy(np.float32)))
     return pair_batch(bank, table[["clip_1", "clip_2"]].to_numpy(), table["truth"].to_numpy(np.int64))
 
 

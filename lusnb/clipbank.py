@@ -45,9 +45,7 @@ class ClipBank:
         if not self.masks:
             return gray
         masks = torch.from_numpy(self.predictions.task_channels(where)).float()
-        return torch.cat(
-            [gray, masks / (255 if self.predictions.made_from["channels"] == "probability" else 1)], 2
-        )
+        return torch.cat([gray, masks / self.predictions.full], 2)
 
     def burdens(self) -> pd.Series | None:
         """Share of each clip predicted as B line, by clip_id; None without that feature, or without masks."""
@@ -55,7 +53,9 @@ class ClipBank:
             return None
         k = self.features.index(BURDEN_FEATURE)
         one_by_one = (self.predictions.task_channels(np.array([n]))[0] for n in range(len(self.clips)))
-        return pd.Series([baselines.burden(m, k) for m in one_by_one], index=self.clips["clip_id"])
+        return pd.Series(
+            [baselines.burden(m, k, self.predictions.full) for m in one_by_one], index=self.clips["clip_id"]
+        )
 
 
 def load(cohort: Cohort, predictions: Predictions, masks: bool) -> ClipBank:

@@ -6,7 +6,7 @@ NumPy arrays and torch tensors alike, of any shape.
 
 import numpy as np
 
-TOLERANCE = 1 / 510  # half an 8-bit step: 254.9/255 must still count as 100 %
+TOLERANCE = 1 / 510 + 1e-6  # half an 8-bit step, and the last bits of a float: 254.9/255 counts as 100 %
 THRESHOLDS = (0.0, 0.2, 0.4, 0.5, 0.6, 0.8, 1.0)  # the paper's seven
 EXTREME_BACKGROUND = 0.8  # the paper's background weight at t = 0 and t = 1 (Section 2.2.1)
 MERGES = ("mean", "majority")

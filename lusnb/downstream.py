@@ -175,6 +175,8 @@ def predict_fold(
             }
             values |= _baselines(task, known, asked, bank.burdens())
             tables += [_rows(asked, model, value, split) for model, value in values.items()]
+    if not tables:
+        return pd.DataFrame(columns=[*outcomes.RUN, "patient_id", "truth"])
     table = pd.concat(tables, ignore_index=True)
     for k, (name, value) in enumerate({"arm": p.arm, "seed": p.seed, "fold": fold}.items()):
         table.insert(k, name, value)

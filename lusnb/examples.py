@@ -10,13 +10,14 @@ import numpy as np
 import pandas as pd
 
 DECREASE, SAME, INCREASE = 0, 1, 2
+ROUNDING = 1e-9  # a change of exactly the tolerance is "same", whatever the last bit says
 CLASSES = ("decrease", "same", "increase")
 
 
 def change_class(first: np.ndarray, second: np.ndarray, tolerance: float) -> np.ndarray:
     """Class of S/F from a first to a second clip: 0 decrease, 1 same (within tolerance), 2 increase."""
     change = np.asarray(second, float) - np.asarray(first, float)
-    return np.where(np.abs(change) <= tolerance, SAME, np.where(change > 0, INCREASE, DECREASE))
+    return np.where(np.abs(change) <= tolerance + ROUNDING, SAME, np.where(change > 0, INCREASE, DECREASE))
 
 
 def dated(clips: pd.DataFrame, views: dict) -> pd.DataFrame:
@@ -66,7 +67,7 @@ def zone_batches(zones: np.ndarray, batch: int, rng: np.random.Generator) -> lis
     for zone in sorted(set(zones), key=str):
         where = rng.permutation(np.flatnonzero(zones == zone))
         if len(where) > 1:
-            batches += np.array_split(where, max(1, round(len(where) / batch)))
+            batches += np.array_split(where, max(1, min(round(len(where) / batch), len(where) // 2)))
     return [batches[k] for k in rng.permutation(len(batches))]
 
 

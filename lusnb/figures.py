@@ -132,7 +132,7 @@ def matrix(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
     sns.heatmap(
         table, annot=True, fmt=".2f", cmap="viridis", cbar_kws={"label": "IoU"}, ax=ax, annot_kws={"size": 8}
     )
-    for column, row in enumerate(table.to_numpy().argmax(0)):
+    for column, row in enumerate(np.nan_to_num(table.to_numpy(float), nan=-np.inf).argmax(0)):
         ax.add_patch(plt.Rectangle((column, row), 1, 1, fill=False, edgecolor="white", linewidth=2))
     ax.set(xlabel="evaluated against labels at", ylabel="trained at")
     ax.tick_params(labelsize=8, rotation=0)

@@ -1,9 +1,12 @@
 """The networks: an FPN that segments a frame, and a MobileNetV2 with temporal shifts that reads a clip."""
 
+import pickle
 from pathlib import Path
 
 import segmentation_models_pytorch as smp
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torchvision.models import mobilenet_v2
 from torchvision.models.mobilenetv2 import InvertedResidual
@@ -20,11 +23,19 @@ def load_state(path: str | Path) -> dict[str, Tensor]:
             f"{path}: expected a local state dict (.safetensors, .pt), found no file; "
             "give its path, or set encoder_weights to none."
         )
-    if path.suffix == ".safetensors":
-        from safetensors.torch import load_file
-
-        return load_file(path)
-    return torch.load(path, map_location="cpu", weights_only=True)
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, SafetensorError, RuntimeError) as error:
+        raise ValueError(
+            f"{path}: expected a state dict, names and tensors alone; save one. ({error})"
+        ) from None
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise ValueError(
+            f"{path}: expected a state dict, names and tensors alone, got other entries; save one."
+        )
+    return state
 
 
 def adapt_stem(state: dict[str, Tensor], key: str, channels: int) -> dict[str, Tensor]:
@@ -45,6 +56,10 @@ def build_fpn(encoder: str, features: int, channels: int, encoder_weights: str =
     channels: of the pyramid, 256 in SMP; the segmentation blocks take half of them. encoder_weights: 'none',
     'imagenet' (downloaded), or the path of a local state dict of the encoder.
     """
+    if channels % 64:
+        raise ValueError(
+            f"decoder_channels: expected a multiple of 64 (32 groups of half of them), got {channels}."
+        )
     named = encoder_weights == "imagenet"
     network = smp.FPN(
         encoder,
@@ -56,8 +71,8 @@ def build_fpn(encoder: str, features: int, channels: int, encoder_weights: str =
     )
     if encoder_weights not in ("none", "imagenet"):
         state = load_state(encoder_weights)
-        stem = next(k for k, v in state.items() if v.ndim == 4)
-        network.encoder.load_state_dict(adapt_stem(state, stem, 1))
+        stem = next(name for name, value in network.encoder.state_dict().items() if value.ndim == 4)
+        network.encoder.load_state_dict(adapt_stem(state, stem, 1) if stem in state else state)
     return network
 
 
@@ -115,6 +130,8 @@ class ClipEncoder(nn.Module):
             )
 
     def forward(self, clips: Tensor) -> Tensor:
+        if clips.shape[1] != self.frames:
+            raise ValueError(f"clips: expected {self.frames} frames each, got {clips.shape[1]}.")
         frames = clips.flatten(0, 1).contiguous(memory_format=torch.channels_last)
         maps = self.body(frames)  # (N * T, 1280, h, w)
         return maps.mean((-2, -1)).unflatten(0, (-1, self.frames)).mean(1)

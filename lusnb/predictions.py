@@ -34,10 +34,15 @@ class Predictions:
     index: pd.DataFrame
     made_from: dict
 
+    @property
+    def full(self) -> int:
+        """What a pixel that is surely of a feature is stored as: 1 where binary, 255 as a probability."""
+        return 255 if self.made_from["channels"] == "probability" else 1
+
     def task_channels(self, clips: np.ndarray) -> np.ndarray:
         """Segmentations of some clips' frames, uint8 (n, T, C, s, s): 0/1 where binary, else 0 to 255."""
         packed = self.frames[clips]
-        if self.made_from["channels"] == "probability":
+        if self.full == 255:
             return packed
         return np.unpackbits(packed, axis=-1, count=self.made_from["task_size"])
 

@@ -43,14 +43,30 @@ def import_rater_masks(source: Path, folder: Path, *, feature: str, foreground: 
     """
     masks = rater_masks(source)
     labels, clips = [], []
-    raw = {path.stem.upper(): path for path in sorted((source / "raw").glob("*.png"))}
+    raw = {
+        path.stem.upper(): path
+        for path in sorted((source / "raw").iterdir())
+        if path.suffix.lower() == ".png"
+    }
+    if set(masks["image"]) != set(raw):
+        raise ValueError(
+            f"{source}: expected masks of the images {sorted(raw)} in raw, got masks of "
+            f"{sorted(set(masks['image']))}; add what is missing on either side."
+        )
     for image, path in raw.items():
         files.write_npy(folder / "clips" / f"{image}.npy", gray(path)[None])
+        shape = gray(path).shape
         clips.append(
             {"clip_id": image, "patient_id": image, "day": "", "view": "", "path": f"clips/{image}.npy"}
         )
         for person, tools in masks[masks["image"] == image].groupby("person"):
-            share = np.mean([gray(tool) == foreground for tool in tools["path"]], axis=0)
+            outlined = [gray(tool) == foreground for tool in tools["path"]]
+            for tool, mask in zip(tools["path"], outlined, strict=True):
+                if mask.shape != shape:
+                    raise ValueError(
+                        f"{tool}: expected the image's size {shape}, got {mask.shape}; export it again."
+                    )
+            share = np.mean(outlined, axis=0)
             name = f"labels/{image}_{person}_{feature}.png"
             files.write_png(folder / name, np.ceil(255 * share).astype(np.uint8))
             labels.append({"clip_id": image, "frame": 0, "rater": person, "feature": feature, "path": name})

@@ -15,7 +15,7 @@ from kornia.augmentation import (
     RandomHorizontalFlip,
     RandomRotation,
 )
-from kornia.constants import Resample
+from kornia.constants import DataKey, Resample
 from torch import Tensor, nn
 from torch.utils.data import BatchSampler, DataLoader, RandomSampler, SequentialSampler, TensorDataset
 
@@ -46,8 +46,10 @@ class Labelled:
 
 def load_labelled(cohort: Cohort, size: int, merge: str) -> Labelled:
     """Read every labelled frame of a cohort at size x size."""
-    if size % 32:
-        raise ValueError(f"size: expected a multiple of 32 (the FPN halves five times), got {size}.")
+    if size % 32 or size < 64:
+        raise ValueError(
+            f"size: expected a multiple of 32 from 64 on (the FPN halves five times), got {size}; change it."
+        )
     table = cohorts.labelled_frames(cohort)
     images = cohorts.frames_of(cohort, table, size)
     maps, known = cohorts.confidence_of(cohort, table, size, merge)
@@ -69,7 +71,7 @@ def augmentation(rotation: float) -> AugmentationSequential:
         RandomContrast((0.8, 1.2), p=0.5),
         RandomGamma((0.8, 1.25), p=0.5),
         data_keys=["input", "mask"],
-        extra_args={"mask": {"resample": Resample.NEAREST, "align_corners": False}},
+        extra_args={DataKey.MASK: {"resample": Resample.NEAREST, "align_corners": False}},
     )
 
 

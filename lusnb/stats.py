@@ -17,10 +17,11 @@ def attainable_p(patients: int) -> float:
 def sign_flip(differences: np.ndarray, rng: np.random.Generator, resamples: int = 9999) -> float:
     """Two-sided p of a paired sign-flip test on the patients' mean difference.
 
-    differences: one a patient. Exact where 2^patients does not exceed `resamples`. 1.0 when all are zero.
+    differences: one a patient. Exact where 2^patients does not exceed `resamples`. 1.0 for one
+    patient, and when all are zero.
     """
     differences = np.asarray(differences, float)
-    if not differences.any():
+    if len(differences) < 2 or not differences.any():
         return 1.0
     test = stats.permutation_test(
         (differences,),
@@ -48,8 +49,8 @@ def compare(values: pd.DataFrame, arms: list[str], reference: str, rng: np.rando
     """Compare each arm with a reference arm, patient by patient, and correct for their number (Holm).
 
     values: one row a patient and one column an arm; patients with a blank are left out of that comparison.
-    Columns: arm, reference, patients, difference (mean over patients), low, high (95 % BCa; blank under 6
-    patients), p, p_holm, attainable_p, reading.
+    Columns: arm, reference, patients, difference (mean over patients), low, high (95 % BCa), p, p_holm,
+    attainable_p, reading. Under FEW patients interval and p stay blank: only what p could reach is told.
     """
     rows = []
     for arm in (a for a in arms if a != reference):
@@ -57,7 +58,7 @@ def compare(values: pd.DataFrame, arms: list[str], reference: str, rng: np.rando
         difference = (both[arm] - both[reference]).to_numpy()
         n = len(difference)
         low, high = interval(difference, rng)
-        p = sign_flip(difference, rng) if n else np.nan
+        p = sign_flip(difference, rng) if n >= FEW else np.nan
         mean = difference.mean() if n else np.nan
         rows.append((arm, reference, n, mean, low, high, p, attainable_p(n)))
     columns = ["arm", "reference", "patients", "difference", "low", "high", "p", "attainable_p"]

@@ -63,7 +63,7 @@ def feature_means(metrics: pd.DataFrame, patients: list[str]) -> pd.DataFrame:
     means = patient_means(metrics, patients).groupby(["arm", "metric", "feature"], sort=False)
     table = means.agg(value=("value", "mean"), images=("images", "sum"), patients=("value", "count"))
     plain = metrics[metrics["patient_id"].isin(patients) & metrics["metric"].isin(PER_IMAGE)]
-    plain = plain.groupby(["arm", "metric", "feature"], sort=False)["value"].mean()
+    plain = plain.groupby(["arm", "metric", "feature"], sort=False)["value"].mean().dropna()
     table.loc[plain.index, "value"] = plain
     return table.reset_index()
 
@@ -79,10 +79,9 @@ def segmentation(metrics: pd.DataFrame, patients: list[str], thresholds: pd.Seri
     thresholds: each arm's label threshold, indexed by arm, in the order of the rows.
     """
     by_feature = feature_means(metrics, patients)
-    table = macro(by_feature).reindex(thresholds.index)[list(TABLE1)]
-    counted = (
-        by_feature[by_feature["metric"] == IOU].set_index("arm")["images"].groupby("arm", sort=False).sum()
-    )
+    table = macro(by_feature).reindex(index=thresholds.index, columns=list(TABLE1))
+    known = metrics[(metrics["metric"] == IOU) & metrics["patient_id"].isin(patients)].dropna(subset="value")
+    counted = known.drop_duplicates(["arm", "clip_id", "frame", "feature"]).groupby("arm").size()
     table.insert(0, "threshold", thresholds)
     table.insert(1, "labels_counted", counted.reindex(table.index).fillna(0).astype(int))
     cuts = metrics[metrics["metric"] == "cut"].groupby("arm")["value"].mean()
@@ -182,7 +181,7 @@ def readable(table: pd.DataFrame, digits: int = 3) -> pd.DataFrame:
 
 
 def rounded(table: pd.DataFrame, digits: int = 3) -> pd.DataFrame:
-    """A copy for reading: numbers rounded, blanks shown as a dash."""
+    """A copy for reading: numbers rounded, blanks left empty."""
     shown = table.copy()
     for column in shown.select_dtypes("number"):
         shown[column] = [

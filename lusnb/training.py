@@ -23,10 +23,13 @@ class KeepBest(lightning.Callback):
         self.monitor, self.sign = monitor, 1 if highest else -1
         self.rows, self.best, self.state = [], -float("inf"), None
 
+    def on_train_epoch_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        self.rate = trainer.optimizers[0].param_groups[0]["lr"]  # the schedule steps before the epoch's end
+
     def on_train_epoch_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         row = {k: float(v) for k, v in trainer.callback_metrics.items()}
         score = self.sign * row.get(self.monitor, float("nan"))
-        row["epoch"], row["lr"] = trainer.current_epoch, trainer.optimizers[0].param_groups[0]["lr"]
+        row["epoch"], row["lr"] = trainer.current_epoch, self.rate
         row["kept"] = score >= self.best or (score != score and self.best == -float("inf"))
         if row["kept"]:
             self.best = score if score == score else self.best

@@ -31,9 +31,9 @@ def test_burden_is_the_share_of_one_feature_s_pixels():
     masks = np.zeros((2, 3, 4, 4), np.uint8)
     masks[0, 1, :2] = 1  # half of one of two frames
     masks[:, 2] = 1
-    assert baselines.burden(masks, 1) == 0.25
-    assert baselines.burden(masks * 255, 1) == 0.25
-    assert baselines.burden(masks, 0) == 0.0
+    assert baselines.burden(masks, 1, 1) == 0.25
+    assert baselines.burden(masks * 255, 1, 255) == 0.25
+    assert baselines.burden(masks, 0, 1) == 0.0
 
 
 def test_the_majority_class_wins_and_unseen_classes_stay_possible():

@@ -392,7 +392,7 @@ def test_measuring_without_patients_of_one_role(data, p, trained, empty):
 
 @pytest.mark.parametrize("size", [48, 100])
 def test_a_size_the_network_cannot_halve_is_refused(cohort, size):
-    text = re.escape(f"size: expected a multiple of 32 (the FPN halves five times), got {size}.")
+    text = re.escape(f"size: expected a multiple of 32 from 64 on (the FPN halves five times), got {size};")
     with pytest.raises(ValueError, match=text):
         segmentation.load_labelled(cohort, size, "mean")
 

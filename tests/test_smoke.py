@@ -152,7 +152,7 @@ def test_the_stored_probabilities_give_the_ious_of_the_table(project):
             "arm t000 of profile smoke has label_threshold = 0.0, got 0.5",
         ),
         ({"cohort": "nowhere"}, "cohort nowhere is not in params/smoke/study.yaml"),
-        ({"arm": "odd", "size": 65}, "expected a multiple of 32"),
+        ({"arm": "odd", "size": 65}, "expected a multiple of 32 from 64 on"),
     ],
 )
 def test_bad_input_stops_with_a_sentence_and_leaves_no_finished_run(project, given, message):
