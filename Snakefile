@@ -33,7 +33,7 @@ for node in NODES:
         log:
             notebook=f"runs/{node.folder}/notebook.ipynb",
         params:
-            arguments=graph.papermill_arguments(node, BASE),
+            arguments=study.papermill_arguments(node, BASE),
             asked=json.dumps(study.parameters(node, BASE), sort_keys=True),
             code=reruns.code_fingerprint(node.notebook, BASE),
             notebook=f"notebooks/{node.notebook}.ipynb",
@@ -42,10 +42,3 @@ for node in NODES:
             " {params.notebook} {log.notebook} {params.arguments}"
             " 2> >(grep -v 'Kernel is running over TCP' >&2)"  # kernels listen on this machine alone
 
-
-onsuccess:
-    print(graph.ending(STUDY, BASE))
-
-
-onerror:
-    print(graph.failure(STUDY, BASE))

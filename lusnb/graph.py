@@ -1,21 +1,22 @@
 """What Snakemake is told about each node of a study, and what people are told when it ends.
 
-Which files a node leaves, how papermill runs it, which runs are unfinished, and what `make clean` removes.
+Which files a node leaves, which runs are unfinished, what `make clean` removes.
 """
 
 import argparse
 import fcntl
 import json
 import os
-import shlex
 import shutil
+import signal
+import subprocess
 import sys
 from pathlib import Path
 
 import yaml
 
 from lusnb import reruns
-from lusnb.study import NOTEBOOKS, Node, Study, load, nodes, overrides, root, run_folder
+from lusnb.study import NOTEBOOKS, Node, Study, load, nodes, root, run_folder
 
 TRAINED = ("params.yaml", "history.csv", "metrics.csv")
 OUTPUTS = {  # what a finished node leaves, beside `finished`; ../ is the cohort's folder of runs
@@ -72,27 +73,6 @@ def outputs_of(node: Node) -> list[str]:
     """What a node leaves, below the project's folder; `finished` last."""
     made = (Path("runs", node.folder, name) for name in (*OUTPUTS[node.notebook], "finished"))
     return [os.path.normpath(path) for path in made]
-
-
-def papermill_arguments(node: Node, base: Path | None = None) -> str:
-    """The `-f` and `-p`/`-r` arguments of a node, quoted for the shell: scalars only."""
-    base = base or root()
-    profile = dict(node.identity)["profile"]
-    arguments = []
-    if overrides(profile, node.notebook, base):
-        arguments += ["-f", f"params/{profile}/{node.notebook}.yaml"]
-    for name, value in node.identity:
-        arguments += ["-r" if isinstance(value, str) else "-p", name, str(value)]
-    return shlex.join(arguments)
-
-
-def command(node: Node, base: Path | None = None) -> str:
-    """The shell command, run in the project's folder, that executes one node by papermill alone."""
-    output = f"runs/{node.folder}/notebook.ipynb"
-    return (
-        f"mkdir -p {shlex.quote(str(Path(output).parent))} && papermill notebooks/{node.notebook}.ipynb "
-        f"{shlex.quote(output)} {papermill_arguments(node, base)}"
-    )
 
 
 def clean(profile: str, base: Path | None = None) -> list[str]:
@@ -158,26 +138,30 @@ def failure(study: Study, base: Path) -> str:
     )
 
 
-def run(profile: str, jobs: int, more: list[str]) -> None:
-    """Become Snakemake on one profile, under a lock that dies with this process and its papermill children.
+def run(profile: str, jobs: int, more: list[str]) -> int:
+    """Run Snakemake on one profile, and say last where everything is; returns its exit status.
 
-    (Snakemake's own lock outlives a killed driver. This one holds exactly as long as something still writes.)
+    The lock dies with Snakemake and its papermill children: unlike Snakemake's own, which outlives a killed
+    driver, it holds exactly as long as something still writes.
     """
     base = root()
+    study = load(profile, base)
     (base / ".snakemake").mkdir(exist_ok=True)
     lock = os.open(base / ".snakemake" / "lusnb.lock", os.O_RDWR | os.O_CREAT)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        sys.exit(
-            "another study still runs in this folder (or a papermill of one that was killed): wait, or end it"
-        )
-    os.set_inheritable(lock, True)
+        sys.exit("another study (or a notebook of one that was killed) still runs here: wait, or end it")
     options = ["-j", str(jobs), "--config", f"profile={profile}", "--rerun-incomplete", "--nolock"]
     options += ["--keep-going"]  # a failed arm does not stop the others
-    os.execv(
-        sys.executable, [sys.executable, "-m", "snakemake", *options, "--quiet", "host", "reason", *more]
-    )
+    options += ["--quiet", "host", "reason", "rules", *more]
+    signal.signal(signal.SIGINT, lambda *_: None)  # the terminal tells Snakemake too, and it stops its nodes
+    driver = subprocess.Popen([sys.executable, "-m", "snakemake", *options], cwd=base, pass_fds=(lock,))
+    signal.signal(signal.SIGTERM, lambda *_: driver.terminate())
+    status = driver.wait()
+    if "-n" not in more:
+        print(failure(study, base) if status else ending(study, base), flush=True)
+    return status
 
 
 def main() -> None:
@@ -188,7 +172,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     asked, more = parser.parse_known_args()
     if asked.what == "run":
-        run(asked.profile, asked.jobs, more)
+        sys.exit(run(asked.profile, asked.jobs, more))
     removed = clean(asked.profile)
     print("removed " + ", ".join(removed) if removed else f"profile {asked.profile}: nothing to remove")
 

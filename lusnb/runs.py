@@ -13,7 +13,7 @@ import pandas as pd
 import yaml
 
 from lusnb import cohort as cohorts
-from lusnb import files, graph, outcomes, predictions, reruns, study
+from lusnb import files, outcomes, predictions, reruns, study
 from lusnb.params import ParameterError, Params
 from lusnb.predictions import Predictions
 
@@ -209,7 +209,7 @@ def _make_cohort(p: Params, base: Path) -> None:
     print(f"cohort {p.cohort} is not there yet: 00_cohort makes it")
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     done = subprocess.run(
-        graph.command(node, base), shell=True, cwd=base, env=environment, capture_output=True, text=True
+        study.command(node, base), shell=True, cwd=base, env=environment, capture_output=True, text=True
     )
     if done.returncode:
         raise RuntimeError(f"00_cohort failed; see runs/{node.folder}/notebook.ipynb:\n{done.stderr[-2000:]}")

@@ -84,9 +84,17 @@ def segmentation(metrics: pd.DataFrame, patients: list[str], thresholds: pd.Seri
     counted = known.drop_duplicates(["arm", "clip_id", "frame", "feature"]).groupby("arm").size()
     table.insert(0, "threshold", thresholds)
     table.insert(1, "labels_counted", counted.reindex(table.index).fillna(0).astype(int))
+    table["iou_by_patient"] = _by_patient(metrics, patients).reindex(table.index)
     cuts = metrics[metrics["metric"] == "cut"].groupby("arm")["value"].mean()
     table["cut"] = cuts.reindex(table.index)
     return beside_published(table.rename_axis("arm").reset_index(), NUMBER["segmentation"])
+
+
+def _by_patient(metrics: pd.DataFrame, patients: list[str]) -> pd.Series:
+    """Each arm's IoU of each patient, mean over features, as text: few patients are shown, not summarised."""
+    means = patient_means(metrics[metrics["metric"] == IOU], patients)
+    values = means.groupby(["arm", "patient_id"])["value"].mean()
+    return values.groupby("arm").apply(lambda v: "; ".join(f"{p[1]} {x:.3f}" for p, x in v.items()))
 
 
 def beside_published(table: pd.DataFrame, number: int) -> pd.DataFrame:
@@ -161,6 +169,13 @@ def write_latex(path: Path, table: pd.DataFrame, heading: str) -> None:
     """Write a table as LaTeX (booktabs), with its heading as the caption; numbers to three digits."""
     text = rounded(table).to_latex(index=False, escape=True, caption=heading.replace("_", r"\_"))
     files.write_text(path, text)
+
+
+def told_whose(table: pd.DataFrame, cohort: str, origin: str) -> pd.DataFrame:
+    """The table with a first column that says which cohort its numbers come from."""
+    table = table.copy()
+    table.insert(0, "our_cohort", f"{cohort} ({origin})")
+    return table
 
 
 def heading(number: int | str, cohort: str, origin: str, patients: int) -> str:

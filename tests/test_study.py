@@ -138,7 +138,7 @@ def test_yaml_is_never_executed(project):
 
 def test_papermill_gets_scalars_only():
     for node in study.nodes(study.load("bubil", ROOT)):
-        assert "{" not in graph.papermill_arguments(node, ROOT)
+        assert "{" not in study.papermill_arguments(node, ROOT)
 
 
 def prints(project):
