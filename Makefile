@@ -1,6 +1,7 @@
 # Every target sets up .venv when it is missing. README says what each takes.
 PROFILE ?= quick
-JOBS ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
+# on a GPU one node at a time, unless JOBS says that more fit
+JOBS ?= $(shell nvidia-smi -L >/dev/null 2>&1 && echo 1 || nproc 2>/dev/null || sysctl -n hw.ncpu)
 PYTHON ?= python3
 PY := .venv/bin/python
 READY := .venv/ready

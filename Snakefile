@@ -5,7 +5,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from lusnb import graph, reruns, study
+from lusnb import graph, outputs, reruns, study
 
 BASE = Path(workflow.basedir)
 PROFILE = config.get("profile", "quick")
@@ -27,9 +27,9 @@ for node in NODES:
         name:
             node.folder.removeprefix(f"{PROFILE}/").replace("/", "__")
         input:
-            [path for needed in node.needs for path in graph.outputs_of(needed)],
+            [path for needed in node.needs for path in outputs.of_run(needed.notebook, needed.folder)],
         output:
-            graph.outputs_of(node),
+            outputs.of_run(node.notebook, node.folder),
         log:
             notebook=f"runs/{node.folder}/notebook.ipynb",
         params:

@@ -1,5 +1,6 @@
 """Open, check and split a cohort; its frames and confidence maps as arrays."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,6 +56,8 @@ class Cohort:
             missing.append("no patient has a value of readmitted_30d")
         if task == "readmission" and self.clips["day"].dropna().nunique() < 2:
             missing.append("no clips of two days")
+        if task == "readmission" and self.lacks("sf_change"):
+            missing.append("its networks start from those of S/F change, which cannot be trained here")
         return missing
 
 
@@ -94,15 +97,22 @@ def _read_meta(folder: Path) -> tuple[dict, list[dict]]:
         for key, kind in META.items()
         if not isinstance(meta.get(key), kind)
     ]
-    if not wrong and (not meta["features"] or len(set(meta["features"])) < len(meta["features"])):
+    if not wrong and (not meta["features"] or len(set(map(str, meta["features"]))) < len(meta["features"])):
         wrong.append(
             checks.problem(path, None, "distinct features", repr(meta["features"]), "correct the list.")
         )
-    if isinstance(
-        meta["views"], list
-    ):  # a plain list: R1 and L1 are of zone 1, a view without a number is its own
-        meta["views"] = {v: int(v[-1]) if str(v)[-1:].isdigit() else str(v) for v in meta["views"]}
+    if not wrong:  # YAML reads some names as numbers
+        meta["features"] = [str(feature) for feature in meta["features"]]
+        meta["views"] = _zones(meta["views"])
     return meta, wrong
+
+
+def _zones(views: dict | list) -> dict[str, object]:
+    """View -> zone. In a plain list R1 and L1 are of zone 1, and any other view is a zone of its own."""
+    if isinstance(views, dict):
+        return {str(view): zone for view, zone in views.items()}
+    names = [str(view) for view in views]
+    return {name: int(name[1]) if re.fullmatch("[RL][1-3]", name) else name for name in names}
 
 
 def read(folder: str | Path, folds: int = 5) -> Cohort:
@@ -146,13 +156,18 @@ def split(patients: pd.DataFrame, folds: int, seed: int = 0) -> pd.DataFrame:
     """Fill blank splits in the paper's proportion and blank folds in equal sizes, patient by patient.
 
     What the table says is kept. Every patient who is not in the test split gets a fold from 1 to `folds`.
-    The same table and seed give the same split, whatever the order of its rows.
+    Test and validation are filled up to the paper's share of all patients. The same table and seed give the
+    same split, whatever the order of its rows.
     """
     patients = patients.copy()
     rng = np.random.default_rng(seed)
     order = patients["patient_id"].sort_values().index.to_numpy()
     blank = rng.permutation(order[patients.loc[order, "split"].isna()])
-    counts = {name: min(max(1, round(share * len(blank))), len(blank)) for name, share in SHARES.items()}
+    given = patients["split"].value_counts()
+    wanted = {
+        name: max(1, round(share * len(patients))) - given.get(name, 0) for name, share in SHARES.items()
+    }
+    counts = {name: min(max(0, count), len(blank)) for name, count in wanted.items()}
     names = ["test"] * counts["test"] + ["validation"] * counts["validation"] if len(blank) > 2 else []
     patients.loc[blank, "split"] = (names + ["train"] * len(blank))[: len(blank)]
     others = patients["split"] != "test"
@@ -202,11 +217,11 @@ def image(cohort: Cohort, path: str) -> np.ndarray:
 def pixel_mm(cohort: Cohort, clip_id: str, size: int | None = None) -> tuple[float, float]:
     """Height and width in mm of one pixel, at the clip's own size or resized to size x size.
 
-    Without a width the clip's own pixels are taken as square; without a depth the unit is one pixel.
+    Without a width the clip's own pixels are taken as square; without a depth it is not known: NaN.
     """
     row = cohort.clips.set_index("clip_id").loc[clip_id]
     _, height, width = clip(cohort, clip_id).shape
-    down = row["depth_cm"] * 10 if pd.notna(row["depth_cm"]) else float(height)
+    down = row["depth_cm"] * 10 if pd.notna(row["depth_cm"]) else np.nan
     across = row["width_cm"] * 10 if pd.notna(row["width_cm"]) else down * width / height
     return (down / (size or height), across / (size or width))
 

@@ -67,7 +67,8 @@ def patient_values(scores: pd.DataFrame, patients: list[str], threshold: float) 
 def matrix(scores: pd.DataFrame, patients: list[str], arms: list[str]) -> pd.DataFrame:
     """Macro IoU: one row an arm, one column an evaluation threshold. scores: from `across_thresholds`."""
     columns = {
-        t: macro(feature_means(part, patients))["iou"] for t, part in scores.groupby("threshold", sort=True)
+        t: macro(feature_means(part, patients)).reindex(columns=["iou"])["iou"]
+        for t, part in scores.groupby("threshold", sort=True)
     }
     return pd.DataFrame(columns).reindex(arms)
 

@@ -95,6 +95,10 @@ class ClipTask(lightning.LightningModule):
         return loss
 
     def on_validation_epoch_start(self) -> None:
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Take the statistics of batch normalisation anew from the training clips, where asked for."""
         if self.p.refresh_norm:
             parts = np.array_split(self.learnt, max(1, len(self.learnt) // self.p.batch))
             inputs = (self.bank.inputs(part).to(self.device) for part in parts)
@@ -106,7 +110,7 @@ class ClipTask(lightning.LightningModule):
         self.log("validation_loss", loss, on_epoch=True, batch_size=len(batch.target))
 
     def configure_optimizers(self) -> dict:
-        optimizer = torch.optim.Adam(self.network.parameters(), lr=self.p.learning_rate)
+        optimizer = torch.optim.Adam(self.network.parameters(), lr=self.p.learning_rate, fused=True)
         restarts = torch.optim.lr_scheduler.CosineAnnealingWarmRestarts(optimizer, T_0=self.p.restart_epochs)
         return {"optimizer": optimizer, "lr_scheduler": restarts}
 
@@ -142,8 +146,9 @@ def train_fold(
             nn.init.constant_(network.head[-1].bias, float(table["truth"].mean()))
         draw = lambda rng: batches.unit_batches(bank, table, p.batch, rng)  # noqa: E731
     held_out = batches.units(task, cohort, list(patients.loc[patients["fold"] == fold, "patient_id"]), p)
+    module = ClipTask(network, bank, bank.position.loc[clips["clip_id"]].to_numpy(), p)
     history = training.fit(
-        ClipTask(network, bank, bank.position.loc[clips["clip_id"]].to_numpy(), p),
+        module,
         DataLoader(batches.Epochs(draw, 1000 * p.seed + fold), batch_size=None),
         DataLoader([batches.as_batch(bank, held_out)], batch_size=None) if len(held_out) else None,
         epochs=p.epochs,
@@ -151,7 +156,9 @@ def train_fold(
         monitor="validation_loss",
         highest=False,
     )
-    return network, history.assign(fold=fold)
+    if not len(held_out):
+        module.refresh()
+    return network, training.complete(history, "validation_loss").assign(fold=fold)
 
 
 def predict_fold(
@@ -224,6 +231,12 @@ class Result:
         return outcomes.score(self.task, self.predictions)
 
 
+def _learnable(task: str, cohort: Cohort, fold: int, p: Params) -> pd.DataFrame:
+    """Units of the patients who train when one fold validates."""
+    chosen = cohort.patients["fold"].notna() & (cohort.patients["fold"] != fold)
+    return batches.units(task, cohort, list(cohort.patients.loc[chosen, "patient_id"]), p)
+
+
 def run(task: str, cohort: Cohort, segmented: Predictions, p: Params, start: Path | None = None) -> Result:
     """Train and predict every fold of one arm's task.
 
@@ -231,12 +244,16 @@ def run(task: str, cohort: Cohort, segmented: Predictions, p: Params, start: Pat
     start: folder of the same arm's finished task 1, for readmission. A cohort that lacks what the task needs
     gives an empty result.
     """
-    if cohort.lacks(task):
+    folds = sorted(cohort.patients["fold"].dropna().unique())
+    thin = [] if cohort.lacks(task) else [k for k in folds if _learnable(task, cohort, k, p).empty]
+    if thin:
+        print(f"{task}: nothing to learn from outside fold {', '.join(map(str, thin))}; nothing is trained")
+    if cohort.lacks(task) or thin:
         empty = pd.DataFrame(columns=[*outcomes.RUN, "patient_id", "truth"])
         return Result({}, pd.DataFrame(columns=["epoch", "fold"]), empty, task)
     bank = clipbank.load(cohort, segmented, masks=p.arm != GRAYSCALE)
     done, histories, tables = {}, [], []
-    for fold in sorted(cohort.patients["fold"].dropna().unique()):
+    for fold in folds:
         first = load_file(start / f"model_fold{fold}.safetensors") if start else None
         done[fold], history = train_fold(task, cohort, bank, fold, p, first)
         histories.append(history)

@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lusnb import files
+from lusnb.tables import SHOWN
 
 PALETTE = (
     "#0072b2",
@@ -120,7 +121,7 @@ def iou_by_feature(table: pd.DataFrame, features: tuple[str, ...], ax: Axes | No
         table, x="feature", y="value", hue="arm", order=features, hue_order=arms, palette="viridis", ax=ax
     )
     ax.set(xlabel="", ylabel="IoU at 0.5, own labels")
-    ax.set_xticks(range(len(features)), [words(f).replace(" ", "\n") for f in features])
+    ax.set_xticks(range(len(features)), ["\n".join(words(f).rsplit(" ", 1)) for f in features])
     ax.legend(frameon=False, fontsize=7, ncols=2, title="arm", title_fontsize=7)
     sns.despine(ax=ax)
     return ax
@@ -158,6 +159,7 @@ def task_scores(scores: pd.DataFrame, metric: str, ax: Axes | None = None) -> Ax
     scores: a task's tidy scores (outcomes.py), arms in the order of the picture, grayscale among them.
     """
     ax = ax or plt.gca()
+    scores = scores.reindex(columns=["arm", "model", "split", "patient_id", "metric", "value"])
     pooled = scores["patient_id"].fillna("") == ""
     scores = scores[pooled & (scores["split"] == "test") & (scores["metric"] == metric)]
     order = list(dict.fromkeys(scores["arm"]))
@@ -209,9 +211,8 @@ def one(draw: Callable, *arguments: object) -> Figure:
 
 def three_tasks(scores: pd.DataFrame) -> Figure:
     """One panel a task, from pooled test scores: task, arm, model, fold, metric, value."""
-    shown = {"sf_change": "accuracy_2class_cross_day", "sf_ratio": "rmse_mean", "readmission": "accuracy"}
     figure, axes = plt.subplots(1, 3, figsize=(1.5 * WIDTH, 0.5 * WIDTH))
-    for ax, (task, metric) in zip(axes, shown.items(), strict=True):
+    for ax, (task, metric) in zip(axes, SHOWN.items(), strict=True):
         task_scores(scores[scores["task"] == task], metric, ax=ax)
         ax.set_title(words(task), fontsize=9)
     figure.tight_layout()

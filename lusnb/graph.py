@@ -1,6 +1,6 @@
 """What Snakemake is told about each node of a study, and what people are told when it ends.
 
-Which files a node leaves, which runs are unfinished, what `make clean` removes.
+Which runs are unfinished, what `make clean` removes.
 """
 
 import argparse
@@ -16,63 +16,8 @@ from pathlib import Path
 import yaml
 
 from lusnb import reruns
-from lusnb.study import NOTEBOOKS, Node, Study, load, nodes, root, run_folder
-
-TRAINED = ("params.yaml", "history.csv", "metrics.csv")
-OUTPUTS = {  # what a finished node leaves, beside `finished`; ../ is the cohort's folder of runs
-    "00_cohort": ("params.yaml", "fingerprint.json"),
-    "01_explore_data": ("params.yaml",),
-    "02_confidence_maps": ("params.yaml", "kept_area.csv", "thickness.csv"),
-    "03_train_segmentation": (
-        *TRAINED,
-        "model.safetensors",
-        *(f"predictions/{name}" for name in ("labelled.npy", "frames.npy", "index.csv", "fingerprint.json")),
-    ),
-    "04_compare_segmentation": tuple(
-        f"../tables/{name}.csv"
-        for name in (
-            "table1_segmentation",
-            "iou_by_feature",
-            "threshold_matrix",
-            "segmentation_differences",
-            "reliability",
-            "calibration",
-        )
-    ),
-    **{
-        notebook: (*TRAINED, "predictions.csv")
-        for notebook in ("05_sf_change", "06_sf_ratio", "07_readmission")
-    },
-    "08_compare_tasks": tuple(
-        f"../tables/{name}.csv"
-        for name in (
-            "table2_sf_change",
-            "table3_sf_ratio",
-            "table4_readmission",
-            "task_differences",
-            "task_scores",
-        )
-    ),
-    "09_figures": tuple(
-        f"../figures/{name}.{ending}"
-        for ending in ("pdf", "png", "svg")
-        for name in (
-            "figure1_thresholds",
-            "kept_area",
-            "figure3_iou_by_feature",
-            "figure4_predictions",
-            "threshold_matrix",
-            "reliability",
-            "tasks",
-        )
-    ),
-}
-
-
-def outputs_of(node: Node) -> list[str]:
-    """What a node leaves, below the project's folder; `finished` last."""
-    made = (Path("runs", node.folder, name) for name in (*OUTPUTS[node.notebook], "finished"))
-    return [os.path.normpath(path) for path in made]
+from lusnb.params import ParameterError
+from lusnb.study import NOTEBOOKS, Study, check, load, nodes, root, run_folder
 
 
 def clean(profile: str, base: Path | None = None) -> list[str]:
@@ -131,7 +76,7 @@ def failure(study: Study, base: Path) -> str:
     left = unfinished(study, base) or ["none was written: see the messages above"]
     return "\n".join(
         [
-            f"study {study.profile} stopped. Notebooks that did not finish, each with its traceback:",
+            f"study {study.profile} stopped. Notebooks that did not finish (a failed one has its traceback):",
             *(f"  {path}" for path in left),
             f"Correct the cause, then go on with: make study PROFILE={study.profile} (finished nodes stay)",
         ]
@@ -146,6 +91,7 @@ def run(profile: str, jobs: int, more: list[str]) -> int:
     """
     base = root()
     study = load(profile, base)
+    check(study, base)
     (base / ".snakemake").mkdir(exist_ok=True)
     lock = os.open(base / ".snakemake" / "lusnb.lock", os.O_RDWR | os.O_CREAT)
     try:
@@ -171,9 +117,12 @@ def main() -> None:
     parser.add_argument("profile")
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     asked, more = parser.parse_known_args()
-    if asked.what == "run":
-        sys.exit(run(asked.profile, asked.jobs, more))
-    removed = clean(asked.profile)
+    try:
+        if asked.what == "run":
+            sys.exit(run(asked.profile, asked.jobs, more))
+        removed = clean(asked.profile)
+    except (ParameterError, FileNotFoundError) as error:
+        sys.exit(f"error: {error}")
     print("removed " + ", ".join(removed) if removed else f"profile {asked.profile}: nothing to remove")
 
 

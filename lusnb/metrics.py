@@ -73,7 +73,8 @@ def trimap_cross_entropy(logits: Tensor, c: Tensor) -> dict[str, Tensor]:
 
 
 def surface_dice(predicted: Tensor, target: Tensor, spacing: list[tuple[float, float]]) -> Tensor:
-    """Normalised surface Dice within 1 mm (MONAI), NaN where both are empty. spacing: mm (height, width)."""
+    """Normalised surface Dice within 1 mm (MONAI), NaN where both are empty or
+    the spacing, mm (height, width), is not known."""
     from monai.metrics import compute_surface_dice
 
     thresholds = [SURFACE_TOLERANCE_MM] * target.shape[1]
@@ -82,6 +83,8 @@ def surface_dice(predicted: Tensor, target: Tensor, spacing: list[tuple[float, f
         warnings.simplefilter("ignore")  # one warning an empty mask; the NaN below says the same
         scores = [
             compute_surface_dice(p[None], y[None], thresholds, include_background=True, spacing=list(mm))
+            if np.isfinite(mm).all()
+            else torch.full((1, target.shape[1]), torch.nan)
             for p, y, mm in images
         ]
     return torch.cat(scores).to(torch.float32)

@@ -32,6 +32,9 @@ def change_scores(table: pd.DataFrame) -> dict[str, float]:
         "accuracy_2class_cross_day": two[cross].mean() if cross.any() else np.nan,
         "pairs": len(table),
         "pairs_cross_day": int(cross.sum()),
+        "true_decrease": int((truth == 0).sum()),
+        "true_same": int((truth == 1).sum()),
+        "true_increase": int((truth == 2).sum()),
     }
 
 

@@ -10,9 +10,15 @@ from lusnb.predictions import CUT, Predictions
 
 
 def example_frame(cohort: Cohort, patients: list[str], merge: str) -> tuple[str, int]:
-    """A frame of some patients with the most features painted, the median area of these: clip_id, frame."""
+    """A frame of some patients with the most features painted, the median area of these: clip_id, frame.
+
+    Of all patients where none of these has a labelled frame. Raises ValueError where there is none at all.
+    """
     table = cohorts.labelled_frames(cohort)
-    table = table[table["patient_id"].isin(patients)].reset_index(drop=True)
+    chosen = table["patient_id"].isin(patients)
+    table = (table[chosen] if chosen.any() else table).reset_index(drop=True)
+    if table.empty:
+        raise ValueError(f"{cohort.folder / 'labels.csv'}: expected a labelled frame, found none; label one.")
     maps, _ = cohorts.confidence_of(cohort, table, 64, merge)
     painted = (maps > 0).mean((2, 3))
     richest = np.flatnonzero((painted > 0).sum(1) == (painted > 0).sum(1).max())

@@ -1,5 +1,6 @@
 """Labels and images as people have them, turned into a cohort's folder."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +35,19 @@ def rater_masks(source: Path) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["image", "person", "path"])
 
 
+def _claim(folder: Path) -> None:
+    """Make a folder free for an import; only what an earlier import put there is removed."""
+    if folder.is_dir() and any(folder.iterdir()):
+        meta = folder / "cohort.yaml"
+        content = (yaml.safe_load(meta.read_text(encoding="utf-8")) if meta.is_file() else None) or {}
+        if (content.get("provenance") or {}).get("made_by") != "lusnb.readers":
+            raise ValueError(
+                f"{folder}: expected an empty folder or an earlier import, found other files; "
+                "choose another name for the cohort."
+            )
+        shutil.rmtree(folder)
+
+
 def import_rater_masks(source: Path, folder: Path, *, feature: str, foreground: int, meta: dict) -> None:
     """Turn images that several people outlined into a cohort of one feature, no views and no exams.
 
@@ -42,6 +56,7 @@ def import_rater_masks(source: Path, folder: Path, *, feature: str, foreground: 
     and their mean is the confidence. `foreground` is the value of the structure in the masks.
     """
     masks = rater_masks(source)
+    _claim(folder)
     labels, clips = [], []
     raw = {
         path.stem.upper(): path

@@ -52,7 +52,10 @@ def code_fingerprint(notebook: str, base: Path) -> str:
     sources = ["".join(cell["source"]) for cell in cells]
     code = "\n".join(s for s, cell in zip(sources, cells, strict=True) if cell["cell_type"] == "code")
     digest = hashlib.sha256("\0".join(sources).encode())
-    for path in closure(code, base):
+    used = closure(code, base)
+    if base / "lusnb" / "tables.py" in used:
+        used += sorted((base / "lusnb").glob("*.csv"))  # the published numbers
+    for path in used:
         digest.update(path.relative_to(base).as_posix().encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()[:16]
 

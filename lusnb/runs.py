@@ -13,7 +13,7 @@ import pandas as pd
 import yaml
 
 from lusnb import cohort as cohorts
-from lusnb import files, outcomes, predictions, reruns, study
+from lusnb import files, outputs, predictions, reruns, study
 from lusnb.params import ParameterError, Params
 from lusnb.predictions import Predictions
 
@@ -81,9 +81,11 @@ def start(p: Params) -> Run:
     folder = base / "runs" / study.run_folder(p.notebook, identity)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "finished").unlink(missing_ok=True)
-    for path in sorted(folder.glob("*")):
-        if path.is_file() and path.name not in ("finished", "notebook.ipynb"):
+    for path in (*folder.glob("*"), *folder.glob("predictions/*")):
+        if path.is_file() and path.name != "notebook.ipynb":
             path.unlink()
+    for beside in outputs.shared(p.notebook):  # tables and figures of an earlier run
+        (folder / beside).unlink(missing_ok=True)
     files.write_text(folder / "params.yaml", yaml.safe_dump(dict(p), sort_keys=False))
     files.write_json(folder / "provenance.json", _provenance(p.notebook, base))
     return Run(folder, p, base)
@@ -165,6 +167,18 @@ def arm_thresholds(p: Params) -> pd.Series:
     return pd.Series(found, name="threshold", dtype=float).rename_axis("arm")
 
 
+def check_merge(p: Params) -> None:
+    """Raise ParameterError unless every arm was trained and measured on labels merged as `p.merge` says."""
+    base = study.root()
+    for node in study.nodes(study.load(p.profile, base)):
+        if node.notebook == study.NOTEBOOKS["train"] and study.parameters(node, base)["merge"] != p.merge:
+            arm = dict(node.identity)["arm"]
+            raise ParameterError(
+                f"{p.notebook}: merge is {p.merge!r}, but arm {arm} merged its raters otherwise; "
+                f"give both the same in params/{p.profile}."
+            )
+
+
 def gather(p: Params, notebook: str, name: str, arms: list[str], **identity: object) -> pd.DataFrame:
     """A table of every arm and seed of a profile, stacked in this order; MissingRun if one is absent."""
     seeds = study.load(p.profile).seeds
@@ -176,11 +190,10 @@ def gather(p: Params, notebook: str, name: str, arms: list[str], **identity: obj
 def task_scores(p: Params) -> dict[str, pd.DataFrame]:
     """Scores of every task of the profile, all arms and grayscale alone; empty for a task it leaves out."""
     asked = study.load(p.profile)
-    none = pd.DataFrame(columns=[*outcomes.RUN, "patient_id", "metric", "value"])
     return {
         task: gather(p, study.NOTEBOOKS[task], "metrics.csv", list(asked.task_arms))
         if task in asked.tasks
-        else none
+        else pd.DataFrame()
         for task in study.TASKS
     }
 

@@ -120,7 +120,7 @@ class Segmenter(lightning.LightningModule):
             self.log("validation_iou", torch.cat(self.scores).nanmean(1).nanmean())  # over images
 
     def configure_optimizers(self) -> dict:
-        optimizer = torch.optim.Adam(self.network.parameters(), lr=self.p.learning_rate)
+        optimizer = torch.optim.Adam(self.network.parameters(), lr=self.p.learning_rate, fused=True)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=self.p.epochs)
         return {"optimizer": optimizer, "lr_scheduler": schedule}
 
@@ -129,6 +129,14 @@ def _loader(data: Labelled, where: np.ndarray, batch: int, generator: torch.Gene
     part = TensorDataset(data.images[where], data.confidence[where], data.known[where])
     order = RandomSampler(part, generator=generator) if generator else SequentialSampler(part)
     return DataLoader(part, sampler=BatchSampler(order, batch, drop_last=False), batch_size=None)
+
+
+def _require(frames: np.ndarray, whose: str, p: Params) -> None:
+    if not len(frames):
+        raise ValueError(
+            f"arm {p.arm}: expected labelled frames of {whose} patients, found none; "
+            "label some, or change split in patients.csv."
+        )
 
 
 def build(p: Params, features: int) -> nn.Module:
@@ -151,10 +159,7 @@ def train(data: Labelled, roles: dict[str, list[str]], p: Params) -> tuple[nn.Mo
             f"got {p.supervision!r} and {p.loss!r}; other arms are not built yet."
         )
     part = {name: data.of(patients) for name, patients in roles.items()}
-    if not len(part["train"]):
-        raise ValueError(
-            f"arm {p.arm}: expected labelled frames of training patients, found none; add labels."
-        )
+    _require(part["train"], "training", p)
     module = Segmenter(build(p, data.confidence.shape[1]), p)
     shuffle = torch.Generator().manual_seed(p.seed)
     history = training.fit(
@@ -166,7 +171,7 @@ def train(data: Labelled, roles: dict[str, list[str]], p: Params) -> tuple[nn.Mo
         monitor="validation_iou",
         highest=True,
     )
-    return module.network, history
+    return module.network, training.complete(history, "validation_loss", "validation_iou")
 
 
 @torch.inference_mode()
@@ -210,6 +215,7 @@ def measure(
     same network before training; `cut` (one row) is the cut tuned on validation.
     """
     validation, test = data.of(roles["validation"]), data.of(roles["test"])
+    _require(test, "held-out", p)
     measured = np.concatenate([validation, test])
     rest = np.setdiff1d(np.arange(len(data.table)), measured)
     logits = predict(network, data.images[measured], p.batch)

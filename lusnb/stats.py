@@ -52,7 +52,7 @@ def compare(values: pd.DataFrame, arms: list[str], reference: str, rng: np.rando
     Columns: arm, reference, patients, difference (mean over patients), low, high (95 % BCa), p, p_holm,
     attainable_p, reading. Under FEW patients interval and p stay blank: only what p could reach is told.
     """
-    rows = []
+    rows, values = [], values.reindex(columns=arms)
     for arm in (a for a in arms if a != reference):
         both = values[[arm, reference]].dropna()
         difference = (both[arm] - both[reference]).to_numpy()

@@ -119,8 +119,7 @@ def load(profile: str, base: Path | None = None) -> Study:
         raise params.ParameterError(
             f"{path}: protocol must be one of {PROTOCOLS}, got {matrix['protocol']!r}."
         )
-    for arm, fields in matrix["arms"].items():
-        params.fraction(f"{path}, arm {arm}", "label_threshold", (fields or {}).get("label_threshold", 0.0))
+    _check_matrix(path, matrix)
     return Study(
         profile,
         {name: fields or {} for name, fields in matrix["cohorts"].items()},
@@ -130,6 +129,26 @@ def load(profile: str, base: Path | None = None) -> Study:
         matrix["folds"],
         matrix["protocol"],
     )
+
+
+def _check_matrix(path: Path, matrix: dict) -> None:
+    """What the types alone do not tell: arms with a threshold each, enough folds, tasks that can start."""
+    for arm, fields in matrix["arms"].items():
+        where = f"{path}, arm {arm}"
+        if arm == GRAYSCALE:
+            raise params.ParameterError(f"{where}: this name is the baseline's; give the arm another one.")
+        if not isinstance(fields, dict) or "label_threshold" not in fields:
+            raise params.ParameterError(
+                f"{where}: expected {{label_threshold: ...}}, got {fields!r}; add it."
+            )
+        threshold = params.check_type(where, "label_threshold", "float", fields["label_threshold"])
+        params.fraction(where, "label_threshold", threshold)
+    if matrix["folds"] < 2:
+        raise params.ParameterError(f"{path}: folds must be at least 2, got {matrix['folds']}.")
+    if "readmission" in matrix["tasks"] and "sf_change" not in matrix["tasks"]:
+        raise params.ParameterError(
+            f"{path}: readmission starts from sf_change's networks; add sf_change to tasks."
+        )
 
 
 def segmenter_of(study: Study, arm: str) -> str:
@@ -163,7 +182,7 @@ def _cohort_nodes(study: Study, cohort: str) -> Iterator[Node]:
             for task in study.tasks:
                 # grayscale alone takes no masks, but the frames and the size that the segmenters used
                 needs = [made, trained[segmenter_of(study, arm), seed]]
-                if task == "readmission" and ("sf_change", arm, seed) in tasks:
+                if task == "readmission":
                     needs.append(tasks["sf_change", arm, seed])
                 identity = (*same, ("arm", arm), ("seed", seed))
                 tasks[task, arm, seed] = Node(NOTEBOOKS[task], identity, tuple(needs))
@@ -176,7 +195,10 @@ def _cohort_nodes(study: Study, cohort: str) -> Iterator[Node]:
 def overrides(profile: str, notebook: str, base: Path | None = None) -> dict:
     """Read `params/<profile>/<notebook>.yaml`: what differs from the notebook's defaults; {} where absent."""
     path = (base or root()) / "params" / profile / f"{notebook}.yaml"
-    return (yaml.safe_load(path.read_text(encoding="utf-8")) or {}) if path.is_file() else {}
+    content = (yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else None) or {}
+    if not isinstance(content, dict):
+        raise params.ParameterError(f"{path}: expected `name: value` lines, got {content!r}.")
+    return content
 
 
 def check(study: Study, base: Path | None = None) -> None:

@@ -35,6 +35,11 @@ TASK_METRICS = {
     "sf_ratio": ["rmse_max", "rmse_mean", "rmse_median"],
     "readmission": ["accuracy", "recall", "precision"],
 }
+COUNTS = {  # shown beside them: what the scores rest on, mean over folds
+    "sf_change": ["pairs", "pairs_cross_day", "true_decrease", "true_same", "true_increase"],
+    "sf_ratio": ["patient_days"],
+    "readmission": ["patients", "predicted_positive"],
+}
 NUMBER = {"segmentation": 1, "sf_change": 2, "sf_ratio": 3, "readmission": 4}
 
 
@@ -84,6 +89,8 @@ def segmentation(metrics: pd.DataFrame, patients: list[str], thresholds: pd.Seri
     counted = known.drop_duplicates(["arm", "clip_id", "frame", "feature"]).groupby("arm").size()
     table.insert(0, "threshold", thresholds)
     table.insert(1, "labels_counted", counted.reindex(table.index).fillna(0).astype(int))
+    features = by_feature[by_feature["metric"] == IOU].groupby("arm").size()
+    table.insert(2, "features_counted", features.reindex(table.index).fillna(0).astype(int))
     table["iou_by_patient"] = _by_patient(metrics, patients).reindex(table.index)
     cuts = metrics[metrics["metric"] == "cut"].groupby("arm")["value"].mean()
     table["cut"] = cuts.reindex(table.index)
@@ -118,13 +125,15 @@ def task(name: str, scores: pd.DataFrame, thresholds: pd.Series) -> pd.DataFrame
     Rows: every arm's TSM; TSM on grayscale alone; the majority class or the training mean; ridge regression
     on B-line burden from each arm's masks.
     """
+    shown = [*TASK_METRICS[name], *COUNTS[name]]
+    if scores.empty:
+        return pd.DataFrame(columns=["model", "arm", "threshold", *shown])
     folds = outcomes.over_folds(scores)
-    folds = folds[folds["metric"].isin(TASK_METRICS[name])]
-    if folds.empty:
-        return pd.DataFrame(columns=["model", "arm", "threshold", *TASK_METRICS[name]])
+    folds = folds[folds["metric"].isin(shown)]
     wide = folds.pivot_table(index=["model", "arm"], columns="metric", values=["mean", "sd"], sort=False)
     wide.columns = [metric if what == "mean" else f"{metric}_sd" for what, metric in wide.columns]
     order = [c for m in TASK_METRICS[name] for c in (m, f"{m}_sd") if c in wide]
+    order += [c for c in COUNTS[name] if c in wide]
     wide = wide[order].reset_index()
     arms = [*thresholds.index, "grayscale"]
     tsm = wide[wide["model"] == "tsm"].set_index("arm").reindex(arms).reset_index()
@@ -138,6 +147,8 @@ def task(name: str, scores: pd.DataFrame, thresholds: pd.Series) -> pd.DataFrame
 
 def patient_values(scores: pd.DataFrame, metric: str, split: str = "test") -> pd.DataFrame:
     """Each patient's score, averaged over folds and seeds: one row a patient, one column an arm (TSM)."""
+    if scores.empty:
+        return pd.DataFrame()
     chosen = scores[(scores["metric"] == metric) & (scores["split"] == split) & (scores["model"] == "tsm")]
     chosen = chosen[chosen["patient_id"].fillna("") != ""]
     return chosen.pivot_table(index="patient_id", columns="arm", values="value", aggfunc="mean", sort=False)
@@ -158,6 +169,22 @@ def task_differences(
             parts.append(compared.assign(task=name, metric=metric))
     empty = pd.DataFrame(columns=["arm", "reference", "patients", "difference", "task", "metric", "reading"])
     return pd.concat(parts, ignore_index=True) if parts else empty
+
+
+def task_patients(scores: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """Each test patient's leading score in each task: task, metric, patient_id, one column an arm."""
+    parts = []
+    for name, metric in SHOWN.items():
+        values = patient_values(scores[name], metric).reset_index()
+        if len(values):
+            values.insert(0, "task", name)
+            values.insert(1, "metric", metric)
+            parts.append(values)
+    return (
+        pd.concat(parts, ignore_index=True)
+        if parts
+        else pd.DataFrame(columns=["task", "metric", "patient_id"])
+    )
 
 
 def stacked(scores: dict[str, pd.DataFrame]) -> pd.DataFrame:

@@ -83,6 +83,11 @@ def fit(
     return keep.history
 
 
+def complete(history: pd.DataFrame, *columns: str) -> pd.DataFrame:
+    """The history with these columns, blank where nobody validated."""
+    return history.reindex(columns=[*history, *(c for c in columns if c not in history)])
+
+
 def device() -> torch.device:
     """Where networks run: the GPU when there is one."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")

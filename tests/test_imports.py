@@ -22,6 +22,7 @@ FLOORS = [
         "outcomes",
         "checks",
         "reruns",
+        "outputs",
     ],
     ["study", "cohort", "readers", "phantom", "predictions", "training", "tables"],
     ["metrics", "clipbank", "labels", "figures", "graph", "sources"],

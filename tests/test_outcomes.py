@@ -47,6 +47,9 @@ def test_change_scores_by_hand():
             "accuracy_2class_cross_day": 2 / 3,
             "pairs": 5,
             "pairs_cross_day": 3,
+            "true_decrease": 1,
+            "true_same": 2,
+            "true_increase": 2,
         }
     )
 

@@ -300,7 +300,7 @@ def test_arms_that_are_not_built_are_refused(data, params_of, wrong):
 
 
 def test_training_without_frames_is_refused(data, p):
-    text = "arm t060: expected labelled frames of training patients, found none; add labels"
+    text = "arm t060: expected labelled frames of training patients, found none; label some"
     with pytest.raises(ValueError, match=text):
         segmentation.train(data, {**ROLES, "train": ["P9"]}, p)
 

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from lusnb import graph, study
+from lusnb import outputs, study
 
 ROOT = Path(__file__).parents[1]
 COHORT = "runs/smoke/phantom_smoke"
@@ -63,7 +63,7 @@ def project(tmp_path_factory):
 
 def test_every_node_is_finished_and_left_what_it_promises(project):
     for node in study.nodes(study.load("smoke", project)):
-        for path in graph.outputs_of(node):
+        for path in outputs.of_run(node.notebook, node.folder):
             assert (project / path).is_file(), path
         cells = json.loads((project / "runs" / node.folder / "notebook.ipynb").read_text())["cells"]
         kinds = {o["output_type"] for c in cells for o in c.get("outputs", [])}

@@ -176,7 +176,7 @@ def test_a_task_of_one_fold_has_no_spread():
 def test_a_task_that_was_not_possible_gives_a_table_with_headers_alone():
     for task, names in tables.TASK_METRICS.items():
         table = tables.task(task, scores("accuracy", "majority")[:0], THRESHOLDS)
-        assert len(table) == 0 and list(table) == ["model", "arm", "threshold", *names]
+        assert len(table) == 0 and list(table) == ["model", "arm", "threshold", *names, *tables.COUNTS[task]]
 
 
 def patient_scores() -> pd.DataFrame:

@@ -1,0 +1,64 @@
+"""What a finished node leaves on disk."""
+
+import os
+from pathlib import Path
+
+TRAINED = ("params.yaml", "history.csv", "metrics.csv")
+OUTPUTS = {  # what a finished node leaves, beside `finished`; ../ is the cohort's folder of runs
+    "00_cohort": ("params.yaml", "fingerprint.json"),
+    "01_explore_data": ("params.yaml",),
+    "02_confidence_maps": ("params.yaml", "kept_area.csv", "thickness.csv"),
+    "03_train_segmentation": (
+        *TRAINED,
+        "model.safetensors",
+        *(f"predictions/{name}" for name in ("labelled.npy", "frames.npy", "index.csv", "fingerprint.json")),
+    ),
+    "04_compare_segmentation": tuple(
+        f"../tables/{name}.csv"
+        for name in (
+            "table1_segmentation",
+            "iou_by_feature",
+            "threshold_matrix",
+            "segmentation_differences",
+            "reliability",
+            "calibration",
+        )
+    ),
+    **{
+        notebook: (*TRAINED, "predictions.csv")
+        for notebook in ("05_sf_change", "06_sf_ratio", "07_readmission")
+    },
+    "08_compare_tasks": tuple(
+        f"../tables/{name}.csv"
+        for name in (
+            "table2_sf_change",
+            "table3_sf_ratio",
+            "table4_readmission",
+            "task_differences",
+            "task_scores",
+        )
+    ),
+    "09_figures": tuple(
+        f"../figures/{name}.{ending}"
+        for ending in ("pdf", "png", "svg")
+        for name in (
+            "figure1_thresholds",
+            "kept_area",
+            "figure3_iou_by_feature",
+            "figure4_predictions",
+            "threshold_matrix",
+            "reliability",
+            "tasks",
+        )
+    ),
+}
+
+
+def of_run(notebook: str, folder: str) -> list[str]:
+    """Every file that a node leaves, below the project's folder, `finished` last. folder: below runs/."""
+    return [os.path.normpath(Path("runs", folder, name)) for name in (*OUTPUTS[notebook], "finished")]
+
+
+def shared(notebook: str) -> list[str]:
+    """What a notebook writes beside its own folder, tables and figures, relative to that folder."""
+    return [name for name in OUTPUTS[notebook] if name.startswith("../")]
