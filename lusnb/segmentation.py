@@ -131,14 +131,6 @@ def _loader(data: Labelled, where: np.ndarray, batch: int, generator: torch.Gene
     return DataLoader(part, sampler=BatchSampler(order, batch, drop_last=False), batch_size=None)
 
 
-def _require(frames: np.ndarray, whose: str, p: Params) -> None:
-    if not len(frames):
-        raise ValueError(
-            f"arm {p.arm}: expected labelled frames of {whose} patients, found none; "
-            "label some, or change split in patients.csv."
-        )
-
-
 def build(p: Params, features: int) -> nn.Module:
     """The untrained network of a run; the same seed gives the same weights."""
     torch.manual_seed(p.seed)
@@ -159,7 +151,11 @@ def train(data: Labelled, roles: dict[str, list[str]], p: Params) -> tuple[nn.Mo
             f"got {p.supervision!r} and {p.loss!r}; other arms are not built yet."
         )
     part = {name: data.of(patients) for name, patients in roles.items()}
-    _require(part["train"], "training", p)
+    if not len(part["train"]):
+        raise ValueError(
+            f"arm {p.arm}: expected labelled frames of training patients, found none; "
+            "label some, or change split in patients.csv."
+        )
     module = Segmenter(build(p, data.confidence.shape[1]), p)
     shuffle = torch.Generator().manual_seed(p.seed)
     history = training.fit(
@@ -215,7 +211,6 @@ def measure(
     same network before training; `cut` (one row) is the cut tuned on validation.
     """
     validation, test = data.of(roles["validation"]), data.of(roles["test"])
-    _require(test, "held-out", p)
     measured = np.concatenate([validation, test])
     rest = np.setdiff1d(np.arange(len(data.table)), measured)
     logits = predict(network, data.images[measured], p.batch)

@@ -83,6 +83,11 @@ def segmentation(metrics: pd.DataFrame, patients: list[str], thresholds: pd.Seri
 
     thresholds: each arm's label threshold, indexed by arm, in the order of the rows.
     """
+    if not metrics["patient_id"].isin(patients).any():
+        raise ValueError(
+            "Table 1: expected labelled frames of test patients, found none; "
+            "label some, or change split in patients.csv."
+        )
     by_feature = feature_means(metrics, patients)
     table = macro(by_feature).reindex(index=thresholds.index, columns=list(TABLE1))
     known = metrics[(metrics["metric"] == IOU) & metrics["patient_id"].isin(patients)].dropna(subset="value")
