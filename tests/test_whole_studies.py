@@ -26,7 +26,7 @@ def test_two_runs_give_the_same_tables_to_the_last_digit(tmp_path):
         done = call(project, "lusnb.graph", "run", "smoke", "--jobs", jobs)
         assert done.returncode == 0, done.stderr[-3000:]
         found.append(tables_of(project, "smoke/phantom_smoke"))
-    assert len(found[0]) == 11
+    assert len(found[0]) == 12
     assert found[0] == found[1]
 
 
