@@ -115,6 +115,12 @@ class ClipTask(lightning.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": restarts}
 
 
+def _learners(cohort: Cohort, fold: int) -> list[str]:
+    """The patients who train when one fold validates: neither of that fold nor of the test split."""
+    patients = cohort.patients
+    return list(patients.loc[patients["fold"].notna() & (patients["fold"] != fold), "patient_id"])
+
+
 def train_fold(
     task: str, cohort: Cohort, bank: ClipBank, fold: int, p: Params, start: dict[str, Tensor] | None = None
 ) -> tuple[TaskNetwork, pd.DataFrame]:
@@ -124,8 +130,7 @@ def train_fold(
     task's own.
     start: weights of the task 1 network of the same arm and fold, whose encoder is taken over.
     """
-    patients = cohort.patients
-    members = list(patients.loc[patients["fold"].notna() & (patients["fold"] != fold), "patient_id"])
+    patients, members = cohort.patients, _learners(cohort, fold)
     torch.manual_seed(1000 * p.seed + fold)
     network = TaskNetwork(task, bank.channels, bank.frames.shape[1], p.encoder_weights)
     network = network.to(memory_format=torch.channels_last)  # a third faster on a CPU
@@ -170,8 +175,7 @@ def predict_fold(
     """
     patients = cohort.patients
     ids = {"validation": patients["fold"] == fold, "test": patients["split"] == "test"}
-    members = list(patients.loc[patients["fold"].notna() & (patients["fold"] != fold), "patient_id"])
-    known = batches.units(task, cohort, members, p)
+    known = batches.units(task, cohort, _learners(cohort, fold), p)
     tables = []
     for split, chosen in ids.items():
         asked = batches.units(task, cohort, list(patients.loc[chosen, "patient_id"]), p)
@@ -231,12 +235,6 @@ class Result:
         return outcomes.score(self.task, self.predictions)
 
 
-def _learnable(task: str, cohort: Cohort, fold: int, p: Params) -> pd.DataFrame:
-    """Units of the patients who train when one fold validates."""
-    chosen = cohort.patients["fold"].notna() & (cohort.patients["fold"] != fold)
-    return batches.units(task, cohort, list(cohort.patients.loc[chosen, "patient_id"]), p)
-
-
 def run(task: str, cohort: Cohort, segmented: Predictions, p: Params, start: Path | None = None) -> Result:
     """Train and predict every fold of one arm's task.
 
@@ -245,7 +243,11 @@ def run(task: str, cohort: Cohort, segmented: Predictions, p: Params, start: Pat
     gives an empty result.
     """
     folds = sorted(cohort.patients["fold"].dropna().unique())
-    thin = [] if cohort.lacks(task) else [k for k in folds if _learnable(task, cohort, k, p).empty]
+    thin = (
+        []
+        if cohort.lacks(task)
+        else [k for k in folds if batches.units(task, cohort, _learners(cohort, k), p).empty]
+    )
     if thin:
         print(f"{task}: nothing to learn from outside fold {', '.join(map(str, thin))}; nothing is trained")
     if cohort.lacks(task) or thin:
