@@ -69,17 +69,17 @@ def import_rater_masks(source: Path, folder: Path, *, feature: str, foreground: 
             f"{sorted(set(masks['image']))}; add what is missing on either side."
         )
     for image, path in raw.items():
-        files.write_npy(folder / "clips" / f"{image}.npy", gray(path)[None])
-        shape = gray(path).shape
+        frame = gray(path)
+        files.write_npy(folder / "clips" / f"{image}.npy", frame[None])
         clips.append(
             {"clip_id": image, "patient_id": image, "day": "", "view": "", "path": f"clips/{image}.npy"}
         )
         for person, tools in masks[masks["image"] == image].groupby("person"):
             outlined = [gray(tool) == foreground for tool in tools["path"]]
             for tool, mask in zip(tools["path"], outlined, strict=True):
-                if mask.shape != shape:
+                if mask.shape != frame.shape:
                     raise ValueError(
-                        f"{tool}: expected the image's size {shape}, got {mask.shape}; export it again."
+                        f"{tool}: expected the image's size {frame.shape}, got {mask.shape}; export it again."
                     )
             share = np.mean(outlined, axis=0)
             name = f"labels/{image}_{person}_{feature}.png"
