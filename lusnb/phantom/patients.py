@@ -1,4 +1,14 @@
-"""Who the clips come from: congestion, oxygen, readmission, views recorded, splits."""
+"""Who the clips come from: congestion, oxygen, readmission, views recorded, splits.
+
+Sources
+- SF_MAX: 100 % over 0.21 is 476.2, rounded up to 477, as in the paper. S/F in place of P/F: Rice et al.
+  2007, Chest 132:410.
+- FIO2_LADDER: room air, then nasal cannula at 1 to 6 l/min by the bedside rule of 0.04 a litre, then masks.
+- Readmission within 30 days in heart failure, about a quarter: Jencks et al. 2009, N Engl J Med 360:1418;
+  40 % here: chosen, as below.
+- 42 patients, 466 clips, three days: the paper. Congestion's distribution, its course, the zones' offsets,
+  the weights of oxygen and readmission, shares of missing views: chosen.
+"""
 
 import numpy as np
 import pandas as pd
@@ -11,7 +21,7 @@ SF_MAX = 477.0
 FIO2_LADDER = (0.21, 0.24, 0.28, 0.32, 0.36, 0.40, 0.44, 0.50, 0.60)
 # Gravity: the lower zones are wetter than the upper front.
 ZONE_OFFSET = {1: -0.06, 2: 0.0, 3: 0.07}
-# Some 20 to 25 % of patients with heart failure are readmitted within 30 days; 40 % here, so that a
+# About a quarter of patients with heart failure are readmitted within 30 days; 40 % here, so that a
 # handful of test patients holds both classes.
 READMISSION_RATE = 0.4
 # Share of patients whose day of discharge was recorded, and of the clips made on it.
@@ -148,9 +158,12 @@ def draw_tables(
     split: tuple[int, int, int],
     folds: int,
     link: float,
+    null: str = "none",
 ) -> dict[str, pd.DataFrame]:
     """Draw the cohort's people.
 
+    With null "outcome" whole courses of oxygen, and apart from them readmission, go to other patients at
+    random; congestion, and so the pictures, stay where they were.
     Returns `patients` and `exams` as they stand on disk, and `views`: clip_id, patient_id, day, view,
     congestion (of that view) and habitus_mm (of that patient's chest wall), one row a clip.
     """
@@ -159,11 +172,17 @@ def draw_tables(
     names = name_patients(n_patients)
     congestion = draw_congestion(rng, n_patients)
     readmitted = draw_readmission(rng, congestion, link)
+    other = rng.spawn(1)[0] if null == "outcome" else None  # its own stream: the rest is drawn as ever
+    if other is not None:
+        readmitted = other.permutation(readmitted)
     groups, fold = spread(rng, readmitted, split, folds)
     patients = pd.DataFrame({"patient_id": names, "readmitted_30d": readmitted, "split": groups})
     patients["fold"] = pd.array(fold, dtype="Int64")
     clips = draw_clips(rng, n_clips, n_patients)
     oxygen = draw_oxygen(rng, congestion.ravel(), link)
+    if other is not None:
+        rows = np.arange(congestion.size).reshape(congestion.shape)  # (patients, days)
+        oxygen = oxygen.iloc[other.permutation(rows).ravel()].reset_index(drop=True)
     days = [(p, day) for p in range(n_patients) for day in (0, 1, 2)]
     exams = pd.DataFrame({"patient_id": [names[p] for p, _ in days], "day": [day for _, day in days]})
     exams = pd.concat([exams, oxygen], axis=1)

@@ -2,6 +2,11 @@
 
 The speckle is warped with what carries it: the chest wall stretches, the lung slides. Below an aerated pleura
 there are no scatterers, only reverberation and noise.
+
+Sources
+- Sliding, with B lines that move with the pleura: Lichtenstein; Volpicelli et al. 2012 (see anatomy.py).
+- TURN_PER_MM (speckle is new after some 3 to 4.5 mm of motion, a few beam widths) and the sharpness and
+  grain of each line: chosen by eye beside a real clip.
 """
 
 import numpy as np
@@ -18,7 +23,7 @@ from lusnb.phantom.structures import (
     shadow,
     structures,
 )
-from lusnb.phantom.tissue import Tissue, draw_tissue, sheet
+from lusnb.phantom.tissue import STILL_SHARE, Tissue, draw_tissue, sheet
 
 # Rows are at most this far apart, or speckle and sheets fall between them; smaller images average rows.
 COARSEST_ROW_MM = 0.5
@@ -54,13 +59,19 @@ def slide_lung(tissue: Tissue, pose: Pose) -> np.ndarray:
     return field[:, whole : whole + columns] * (1 - share) + field[:, whole + 1 : whole + 1 + columns] * share
 
 
-def lung_amplitude(scene: Scene, grid: Grid, pose: Pose) -> np.ndarray:
-    """Amplitude of what is diffuse below the pleura, float32 (rows, columns): haze and B lines."""
+def below_pleura(scene: Scene, tissue: Tissue, lung: np.ndarray, pose: Pose) -> np.ndarray:
+    """The echo of what is diffuse below the pleura, complex64 (rows, columns): haze and B lines.
+
+    `lung` is unit speckle in this pose. B lines and a part of the haze move with it, the other part stays.
+    """
+    grid = tissue.grid
     depth = pleura_depth(scene, grid.x_mm, pose).astype(np.float32)
     below = grid.z_mm[:, None].astype(np.float32) - depth
     under = 1.0 / (1.0 + np.exp(np.clip(-below / 0.15, -30, 30)))
     haze = amplitude(scene.haze_db - scene.haze_decay_db_per_mm * np.maximum(below, 0.0))
-    bright = haze * haze
+    haze *= tissue.streaks
+    still = np.float32(STILL_SHARE * scene.layering)
+    bright = (1 - still) * haze * haze
     for line in scene.b_lines:
         x = line.x_mm + pose.slide_mm
         reach = float(b_half_width(scene, line.width_mm, np.array(scene.depth_mm))) * 2.2
@@ -70,14 +81,14 @@ def lung_amplitude(scene: Scene, grid: Grid, pose: Pose) -> np.ndarray:
             shape = b_profile(scene, line, grid.x_mm[None, span], grid.z_mm[:, None], pose)
             level = line.level_db - scene.b_fade_db_per_mm * np.maximum(below[:, span], 0.0)
             bright[:, span] += (shape * amplitude(level)) ** 2
-    return np.sqrt(bright) * under
+    return under * (np.sqrt(bright) * lung + np.sqrt(still) * haze * tissue.repeats)
 
 
 def echo(rng: np.random.Generator, tissue: Tissue, scene: Scene, pose: Pose) -> np.ndarray:
     """The complex echo of one frame, complex64 (rows, columns)."""
     grid = tissue.grid
     lung = slide_lung(tissue, pose)
-    field = lung * lung_amplitude(scene, grid, pose)
+    field = below_pleura(scene, tissue, lung, pose)
     wall = warp_wall(tissue, scene, pose)
     depth = pleura_depth(scene, grid.x_mm, pose)
     above = 1.0 / (1.0 + np.exp(np.clip((grid.z_mm[: len(wall), None] - depth) / 0.15, -30, 30)))
@@ -100,10 +111,10 @@ def add_line(
         sigma, tail, steady, rough = 0.45, 0.8, 0.3, 0.9
         share = fuzziness(scene, grid.x_mm, pose)
     elif ribbon.feature == "sharp_pleura":
-        sigma, tail, steady, rough = 0.26, 0.42, 0.9, 0.25
+        sigma, tail, steady, rough = 0.22, 0.36, 0.8, 0.45
         share = 1.0 - fuzziness(scene, grid.x_mm, pose)
     else:
-        sigma, tail, steady, rough = 0.34, 0.4, 0.6, 0.6
+        sigma, tail, steady, rough = 0.28, 0.34, 0.6, 0.7
         share = (ribbon.centre_mm < grid.depth_mm).astype(float)
     rows, bright = sheet(grid.z_mm, ribbon, sigma, tail)
     field[rows] += bright * share.astype(np.float32) * (steady + rough * grain[rows]).astype(np.complex64)

@@ -2,6 +2,12 @@
 
 A ribbon is a band that runs along one axis of the image: along x for layers and their repeats, along z for
 B lines. Everything that draws, paints or counts a structure starts from its ribbon.
+
+Sources
+- A lines at k times the pleural depth, as echoes that run k times between probe and pleura: Lichtenstein,
+  Whole Body Ultrasonography in the Critically Ill. Sub-A lines at the sums and differences of such paths:
+  geometry.
+- APART_MM, LEFT_OVER, how far a B line narrows towards the pleura: chosen.
 """
 
 from dataclasses import dataclass
@@ -57,11 +63,25 @@ class Ribbon:
         """Middle of the band along the run."""
         return (self.low_mm + self.high_mm) / 2
 
+    def window(self, grid: Grid, beyond_mm: float = 0.0) -> tuple[slice, slice]:
+        """The smallest box around the band and this much beyond it across its run: (across, along)."""
+        there = np.flatnonzero(self.present)
+        if not len(there):
+            return slice(0, 0), slice(0, 0)
+        along = slice(int(there[0]), int(there[-1]) + 1)
+        across = grid.z_mm if self.along == "x" else grid.x_mm
+        low = np.searchsorted(across, self.low_mm[along].min() - beyond_mm)
+        high = np.searchsorted(across, self.high_mm[along].max() + beyond_mm, side="right")
+        return slice(int(low), int(high)), along
+
     def mask(self, grid: Grid) -> np.ndarray:
         """Pixels whose centre lies in the band, bool (rows, columns)."""
-        across = grid.z_mm[:, None] if self.along == "x" else grid.x_mm[:, None]
-        inside = (across >= self.low_mm) & (across <= self.high_mm) & self.present
-        return inside if self.along == "x" else inside.T
+        inside = np.zeros((grid.rows, grid.columns), bool)
+        turned = inside if self.along == "x" else inside.T  # a view: (across, along)
+        rows, run = self.window(grid)
+        across = (grid.z_mm if self.along == "x" else grid.x_mm)[rows, None]
+        turned[rows, run] = (across >= self.low_mm[run]) & (across <= self.high_mm[run]) & self.present[run]
+        return inside
 
 
 def band(feature: str, centre: np.ndarray, thickness, present, level_db) -> Ribbon:
@@ -190,6 +210,8 @@ def sub_a_ribbons(scene: Scene, grid: Grid, pose: Pose) -> list[Ribbon]:
 
     Only the brightest fascia sends back enough; where a line falls on an A line it is that A line.
     """
+    if not scene.fasciae:
+        return []
     brightest = max(scene.fasciae, key=lambda fascia: fascia.level_db)
     depth = pleura_depth(scene, grid.x_mm, pose)
     above = fascia_depth(scene, brightest, grid.x_mm, pose)
@@ -198,7 +220,8 @@ def sub_a_ribbons(scene: Scene, grid: Grid, pose: Pose) -> list[Ribbon]:
         line = repeat(scene, grid, pose, "sub_a_line", centre, 1.7, scene.sub_a_level_db - loss_db)
         if line is not None and np.abs(centre - 2 * depth).min() > APART_MM:
             clear = np.all([np.abs(centre - other.centre_mm) > APART_MM for other in lines], axis=0)
-            lines.append(band("sub_a_line", centre, 1.7, line.present & clear, line.level_db))
+            here = line.present & clear
+            lines += [band("sub_a_line", centre, 1.7, here, line.level_db)] if here.any() else []
     return lines
 
 
@@ -208,8 +231,9 @@ def b_ribbons(scene: Scene, grid: Grid, pose: Pose) -> list[Ribbon]:
     ribbons = []
     for line in scene.b_lines:
         x = line.x_mm + pose.slide_mm
-        at = np.array([x])
-        if abs(x) > scene.width_mm / 2 or shadow(scene, at)[0] > 0.5:
+        edge_mm = scene.width_mm / 2
+        at = np.array([np.clip(x, -edge_mm, edge_mm)])  # a line may be in view with its side alone
+        if abs(x) - line.width_mm / 2 > edge_mm or shadow(scene, at)[0] > 0.5:
             continue
         thick = fuzziness(scene, at, pose)[0] > 0.5
         edge = scene.pleura.fuzzy_thickness_mm if thick else scene.pleura.thickness_mm

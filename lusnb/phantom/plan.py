@@ -1,0 +1,170 @@
+"""What a phantom cohort is made from, what its bytes depend on, and which files and tables hold it."""
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import pandas as pd
+import yaml
+
+from lusnb.phantom.anatomy import FEATURES, Scene, draw_scene
+from lusnb.phantom.patients import SF_MAX, VIEWS
+from lusnb.phantom.raters import NULLS, Habits, draw_habits
+from lusnb.phantom.structures import Grid, b_ribbons
+
+TABLES = ("patients", "exams", "clips", "labels", "truth", "scenes", "raters")
+# Raised whenever the same parameters would give other bytes, so that an old cohort is made anew.
+VERSION = "2"
+LARGEST_SIZE = 1024  # pixels a side: beyond any linear probe's resolution
+# The false strokes of a frame are lent by this many others.
+LENDERS = 4
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that a cohort's bytes depend on."""
+
+    name: str
+    n_patients: int
+    n_clips: int
+    size: int
+    n_frames: int
+    fps: float
+    split: tuple[int, int, int]
+    folds: int
+    seed: int
+    calibration: float
+    noise: float
+    link: float
+    raters: int
+    habits: float
+    null: str
+
+    def people(self) -> list[Habits]:
+        """The raters and their habits."""
+        return draw_habits(self.raters, self.habits, self.calibration, self.noise)
+
+
+def check(plan: Plan, workers: int) -> None:
+    """Refuse what cannot be made; what concerns patients and clips is refused where they are drawn."""
+    bounds = {
+        "size": (32, plan.size, LARGEST_SIZE),
+        "n_frames": (1, plan.n_frames, 10_000),
+        "workers": (1, workers, 256),
+        "n_patients": (1, plan.n_patients, 10_000),
+        "fps": (1, plan.fps, 200),
+        "calibration": (0.1, plan.calibration, 10),
+        "noise": (0, plan.noise, 10),
+        "link": (0, plan.link, 1),
+        "raters": (1, plan.raters, 20),
+        "habits": (0, plan.habits, 2),
+    }
+    for name, (low, value, high) in bounds.items():
+        if not low <= value <= high:
+            raise ValueError(f"{name} must be {low} to {high}, got {value}: change {name}")
+    if plan.null not in NULLS:
+        raise ValueError(f"null must be one of {', '.join(NULLS)}, got {plan.null!r}: change null")
+
+
+def generator(seed: int, *place: int) -> np.random.Generator:
+    """The generator of one part of the cohort: (0,) the tables, (1, clip, part, ...) a clip's parts.
+
+    A clip's parts are 0 its scene, 1 its picture, (2, rater) what a rater recognises, (3, rater) what the
+    rater takes for it; (2,) is who lends strokes to whom.
+    """
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=place))
+
+
+def scene_of(plan: Plan, index: int, row: dict) -> Scene:
+    """The scene of one clip. `row` is its row of the views that patients.draw_tables drew."""
+    zone = VIEWS[row["view"]]
+    return draw_scene(generator(plan.seed, 1, index, 0), zone, row["congestion"], row["habitus_mm"])
+
+
+def grid_of(plan: Plan, scene: Scene) -> Grid:
+    """The pixels of a clip's frames."""
+    return Grid(plan.size, plan.size, scene.depth_mm, scene.width_mm)
+
+
+def lenders_of(plan: Plan) -> list[list[int]]:
+    """For each clip the clips that lend it strokes: its followers in a ring in seeded order, never itself."""
+    order = generator(plan.seed, 2).permutation(plan.n_clips)
+    lenders: list[list[int]] = [[] for _ in order]
+    for place, index in enumerate(order):
+        after = range(1, min(LENDERS, plan.n_clips - 1) + 1)
+        lenders[index] = [int(order[(place + step) % plan.n_clips]) for step in after]
+    return lenders
+
+
+def picture_paths(clip_id: str) -> list[str]:
+    """The files of a clip that no rater has touched, relative to the cohort: the clip, then its truth."""
+    return [f"clips/{clip_id}.npy", *(f"truth/{clip_id}_{feature}.png" for feature in FEATURES)]
+
+
+def label_paths(clip_id: str, rater: str) -> list[str]:
+    """The confidence images that one rater painted of a clip, relative to the cohort, in feature order."""
+    return [f"labels/{clip_id}_{rater}_{feature}.png" for feature in FEATURES]
+
+
+def simulated(scene: Scene, congestion: float) -> dict:
+    """What scenes.csv says of a clip; B lines as its first frame shows them."""
+    low, high = scene.pleura.fuzzy_span_mm
+    grid = Grid(256, 256, scene.depth_mm, scene.width_mm)
+    lines = b_ribbons(scene, grid, scene.breathing.pose(0.0))
+    covered = np.zeros(grid.columns, bool)
+    for line in lines:
+        covered |= (grid.x_mm >= line.low_mm[-1]) & (grid.x_mm <= line.high_mm[-1])
+    return {
+        "congestion": congestion,
+        "pleura_depth_mm": scene.pleura.depth_mm,
+        "fuzzy": int(low < high),
+        "b_lines": len(lines),
+        "b_covered": float(covered.mean()),
+    }
+
+
+def clip_tables(plan: Plan, views: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """The tables that follow from the plan and its clips: clips, labels, truth, raters, scenes.
+
+    raters.csv holds each rater's habits; scenes.csv what was simulated.
+    """
+    clips, scenes, labels, truth = [], [], [], []
+    people = plan.people()
+    for index, row in enumerate(views.to_dict("records")):
+        scene, clip_id = scene_of(plan, index, row), row["clip_id"]
+        clip_path, *truth_paths = picture_paths(clip_id)
+        who = {key: row[key] for key in ("clip_id", "patient_id", "day", "view")}
+        size = {"depth_cm": scene.depth_mm / 10, "fps": plan.fps, "width_cm": scene.width_mm / 10}
+        clips.append({**who, "path": clip_path, **size})
+        scenes.append({"clip_id": clip_id, **simulated(scene, row["congestion"])})
+        for rater, paths, rows in [
+            *((person.rater, label_paths(clip_id, person.rater), labels) for person in people),
+            ("truth", truth_paths, truth),
+        ]:
+            for feature, path in zip(FEATURES, paths, strict=True):
+                rows.append(
+                    {"clip_id": clip_id, "frame": 0, "rater": rater, "feature": feature, "path": path}
+                )
+    habits = [asdict(person) for person in people]
+    tables = {"clips": clips, "labels": labels, "truth": truth, "raters": habits, "scenes": scenes}
+    return {name: pd.DataFrame(rows) for name, rows in tables.items()}
+
+
+def asked(plan: Plan) -> dict:
+    """What the cohort was made by, as it stands in making.json and in cohort.yaml."""
+    plain = {**asdict(plan), "split": list(plan.split)}
+    return {"made_by": "lusnb.phantom", "phantom_version": VERSION, **plain}
+
+
+def describe(plan: Plan) -> str:
+    """The text of cohort.yaml."""
+    content = {
+        "name": plan.name,
+        "version": VERSION,
+        "features": list(FEATURES),
+        "views": dict(VIEWS),
+        "sf_max": SF_MAX,
+        "licence": "CC0-1.0",
+        "notes": "Simulated: no patient stands behind any of it, no result on it is a result on patients.",
+        "provenance": asked(plan),
+    }
+    return yaml.safe_dump(content, sort_keys=False, allow_unicode=True)

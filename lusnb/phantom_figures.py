@@ -1,0 +1,72 @@
+"""Pictures of what only a phantom can show: its speckle against theory, its B lines against congestion."""
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from lusnb.cohort import Cohort
+from lusnb.figures import WIDTH
+from lusnb.phantom import block
+
+NOTHING = "An imported cohort: nothing was simulated, so there is nothing to check here."
+
+
+def envelope_histogram(envelope: np.ndarray, ax: Axes | None = None) -> Axes:
+    """Histogram of an envelope of mean power 1 (any shape) against Rayleigh's density 2 a exp(-a^2)."""
+    ax = ax or plt.gca()
+    ratio = envelope.mean() / envelope.std()
+    ax.hist(envelope.ravel(), bins=60, range=(0, 3), density=True, color="#56b4e9", label="block")
+    amplitude = np.linspace(0, 3, 200)
+    ax.plot(amplitude, 2 * amplitude * np.exp(-(amplitude**2)), color="#d55e00", label="Rayleigh")
+    ax.set(xlabel="envelope / RMS", ylabel="density", title=f"mean / SD {ratio:.2f} (Rayleigh 1.91)")
+    ax.legend(frameon=False, fontsize=7)
+    return ax
+
+
+def autocorrelation(table: pd.DataFrame, direction: str, ax: Axes | None = None) -> Axes:
+    """Found (dots) and asked (lines) against lag, by patch. table: block.autocorrelation."""
+    ax = ax or plt.gca()
+    table = table[table["direction"] == direction]
+    sns.lineplot(table, x="lag_mm", y="asked", hue="patch", palette="viridis", ax=ax)
+    sns.scatterplot(table, x="lag_mm", y="found", hue="patch", palette="viridis", legend=False, s=18, ax=ax)
+    ax.set(xlabel=f"{direction} lag, mm", ylabel="autocorrelation", ylim=(-0.05, 1.05), title=direction)
+    ax.legend(frameon=False, fontsize=7)
+    return ax
+
+
+def speckle() -> Figure:
+    """The test block's echo before compression: its envelope, its axial and its lateral autocorrelation."""
+    fields = block.patches()
+    table = block.autocorrelation(fields)
+    figure, axes = plt.subplots(1, 3, figsize=(1.4 * WIDTH, 0.4 * WIDTH))
+    envelope_histogram(np.abs(np.concatenate(list(fields.values()), axis=1)), axes[0])
+    autocorrelation(table, "axial", axes[1])
+    autocorrelation(table, "lateral", axes[2])
+    for ax in axes:
+        ax.title.set_fontsize(9)
+        sns.despine(ax=ax)
+    figure.tight_layout()
+    return figure
+
+
+def b_lines(cohort: Cohort) -> Figure:
+    """B lines of each clip's first frame against its congestion: their number, and what they cover.
+
+    Reads scenes.csv of a phantom cohort: congestion (0 to 1), b_lines (count), b_covered (0 to 1).
+    """
+    scenes = pd.read_csv(cohort.folder / "scenes.csv")
+    figure, axes = plt.subplots(1, 2, figsize=(WIDTH, 0.4 * WIDTH))
+    middle = scenes.groupby(pd.cut(scenes["congestion"], np.linspace(0, 1, 6)), observed=True)
+    labels = {"b_lines": "B lines in the frame, count", "b_covered": "share of the view they cover"}
+    for ax, (column, label) in zip(axes, labels.items(), strict=True):
+        sns.scatterplot(scenes, x="congestion", y=column, s=18, color="#0072b2", alpha=0.6, ax=ax)
+        means = middle[["congestion", column]].mean()
+        ax.plot(means["congestion"], means[column], color="#d55e00", marker="o", label="mean of a fifth")
+        ax.set(xlabel="congestion", ylabel=label, xlim=(0, 1.02))
+        ax.legend(frameon=False, fontsize=7)
+        sns.despine(ax=ax)
+    figure.tight_layout()
+    return figure
