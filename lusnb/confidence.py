@@ -9,7 +9,8 @@ import numpy as np
 TOLERANCE = 1 / 510 + 1e-6  # half an 8-bit step, and the last bits of a float: 254.9/255 counts as 100 %
 THRESHOLDS = (0.0, 0.2, 0.4, 0.5, 0.6, 0.8, 1.0)  # the paper's seven
 EXTREME_BACKGROUND = 0.8  # the paper's background weight at t = 0 and t = 1 (Section 2.2.1)
-MERGES = ("mean", "majority")
+MERGES = ("mean", "majority", "staple")
+STAPLE_STEPS = 1000  # steps of its expectation-maximisation; raters little better than chance need thousands
 
 
 def targets(c, t: float):
@@ -56,11 +57,31 @@ def merge(raters: np.ndarray, how: str) -> np.ndarray:
     """One confidence map from several raters' maps.
 
     raters: uint8 (R, H, W), 255 = 100 %. 'mean': their mean; 'majority': 100 % where more than half of them
-    are at least 50 % sure. Returns uint8 (H, W).
+    are at least 50 % sure; 'staple': the probability that STAPLE gives to each pixel (Warfield et al. 2004,
+    SimpleITK), from the masks of at least 50 %. It weighs each rater by the sensitivity and specificity that
+    it finds over the whole frame, background included. Returns uint8 (H, W).
+
+    STAPLE at its edges: one rater gives that rater's mask; all equal give what they share; where nobody's
+    mask is, the result is 0, so that c > 0 still means that somebody painted. Raters who meet nowhere have no
+    consensus: it then believes the one who marked most, or, where all marked as much, gives each marked pixel
+    that share of the frame. Raises ValueError for an unknown `how`.
     """
     if how == "mean":
         return np.rint(raters.mean(axis=0)).astype(np.uint8)
     if how == "majority":
         votes = targets(raters / 255, 0.5).sum(axis=0)
         return np.where(2 * votes > len(raters), 255, 0).astype(np.uint8)
-    raise ValueError(f"merge: expected one of {MERGES}, got {how!r}.")
+    if how == "staple":
+        return np.rint(255 * _staple(targets(raters / 255, 0.5))).astype(np.uint8)
+    raise ValueError(f"merge: expected one of {', '.join(MERGES)}, got {how!r}; correct the parameter.")
+
+
+def _staple(masks: np.ndarray) -> np.ndarray:
+    """STAPLE's probability of each pixel, 0 where no mask is: bool (R, H, W) -> float (H, W)."""
+    if masks.all() or not masks.any():  # its prior is then 0 or 1, and its sensitivities are 0 / 0
+        return masks[0].astype(float)
+    import SimpleITK as sitk
+
+    images = [sitk.GetImageFromArray(mask.astype(np.uint8)) for mask in masks]
+    found = sitk.STAPLE(images, 1.0, 1.0, STAPLE_STEPS)  # weight of the prior, foreground value, most steps
+    return np.where(masks.any(axis=0), sitk.GetArrayFromImage(found), 0.0)

@@ -5,9 +5,12 @@ from pathlib import Path
 
 TRAINED = ("params.yaml", "history.csv", "metrics.csv")
 OUTPUTS = {  # what a finished node leaves, beside `finished`; ../ is the cohort's folder of runs
-    "00_cohort": ("params.yaml", "fingerprint.json"),
+    "00_cohort": ("params.yaml", "fingerprint.json", "warnings.csv"),
     "01_explore_data": ("params.yaml",),
-    "02_confidence_maps": ("params.yaml", "kept_area.csv", "thickness.csv"),
+    "02_confidence_maps": (
+        "params.yaml",
+        *(f"{name}.csv" for name in ("kept_area", "thickness", "agreement", "harmonisation", "reliability")),
+    ),
     "03_train_segmentation": (
         *TRAINED,
         "model.safetensors",
@@ -61,4 +64,4 @@ def of_run(notebook: str, folder: str) -> list[str]:
 
 def shared(notebook: str) -> list[str]:
     """What a notebook writes beside its own folder, tables and figures, relative to that folder."""
-    return [name for name in OUTPUTS[notebook] if name.startswith("../")]
+    return [name for name in OUTPUTS.get(notebook, ()) if name.startswith("../")]
