@@ -6,7 +6,7 @@ PYTHON ?= python3
 PY := .venv/bin/python
 READY := .venv/ready
 
-.PHONY: setup study test test-rest test-all lint lab clean
+.PHONY: setup study test test-rest test-all lint lab bench clean
 
 setup: $(READY)
 
@@ -29,6 +29,9 @@ test-rest: lint
 	$(PY) -m pytest -m slow
 
 test-all: test test-rest
+
+bench: $(READY)
+	$(PY) -m tests.benchmarks.import_memory
 
 lab: $(READY)
 	$(PY) -m jupyterlab notebooks

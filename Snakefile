@@ -34,7 +34,7 @@ for node in NODES:
             notebook=f"runs/{node.folder}/notebook.ipynb",
         params:
             arguments=study.papermill_arguments(node, BASE),
-            asked=json.dumps(study.parameters(node, BASE), sort_keys=True),
+            asked=json.dumps(study.fingerprint(node, BASE), sort_keys=True),
             code=reruns.code_fingerprint(node.notebook, BASE),
             notebook=f"notebooks/{node.notebook}.ipynb",
         shell:

@@ -1,19 +1,23 @@
-"""The door of a cohort: every table and file is checked, and all problems are found in one pass."""
+"""The door of a cohort, its tables: columns, ranges, links. All problems are found in one pass.
 
+A problem is a dict: file, row, expected, arrived, remedy; a warning is a problem that stops nothing.
+"""
+
+import reprlib
 import warnings
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pandera.pandas as pa
-from PIL import Image
 
-PNG_END = b"IEND\xaeB`\x82"  # the last chunk of every whole PNG
 SPLITS = ("train", "validation", "test")
 TOLD = 20  # problems spelt out in a message
-SF_AGREEMENT = 1.0  # S/F given and S/F computed may differ by this much, from rounding
-
-ID = {"dtype": str, "nullable": False, "checks": pa.Check(lambda s: s.str.strip() != "", error="not blank")}
+AGAIN = "export it again, as CSV in UTF-8."
+COLUMNS = ["file", "row", "expected", "arrived", "remedy"]
+SENTINELS = (-1, -9, -99, -999, -9999, 999, 9999)  # numbers that people write for "not known"
+UNKNOWN = ("na", "n/a", "nan", "none", "null", "unknown", "missing", "-", ".", "?", "#n/a")
 
 
 def _column(
@@ -22,73 +26,129 @@ def _column(
     return pa.Column(kind, check, nullable=blank, required=required, coerce=True)
 
 
+def name_column() -> pa.Column:
+    """A column of names: text, never blank."""
+    return pa.Column(str, pa.Check(lambda s: s.str.strip() != "", error="not blank"), nullable=False)
+
+
+def text_column() -> pa.Column:
+    """A column of text that may be blank."""
+    return _column(str, blank=True)
+
+
+def whole_column(check: pa.Check | None = None) -> pa.Column:
+    """A column of whole numbers that may be blank."""
+    return _column("Int64", check, blank=True)
+
+
+@dataclass(frozen=True)
+class Table:
+    """What a table must be: its columns, what names a row, which columns and whether all of it may lack."""
+
+    columns: dict[str, pa.Column]
+    key: list[str]
+    optional: tuple[str, ...] = ()
+    needed: bool = True
+    schema: pa.DataFrameSchema = field(init=False)
+
+    def __post_init__(self):
+        """Build the schema of the columns."""
+        object.__setattr__(self, "schema", pa.DataFrameSchema(dict(self.columns)))
+
+
+def _above_zero(unit: str, most: float) -> pa.Check:
+    return pa.Check.in_range(
+        0, most, include_min=False, error=f"a number of {unit} above 0 and up to {most:g}"
+    )
+
+
+_DAY = pa.Check.ge(0, error="a number from 0 on")
+_LABEL = {
+    "clip_id": name_column(),
+    "frame": _column(int, _DAY),
+    "rater": name_column(),
+    "feature": name_column(),
+    "path": name_column(),
+}
 TABLES = {
-    "patients": pa.DataFrameSchema(
+    "patients": Table(
         {
-            "patient_id": pa.Column(**ID),
-            "readmitted_30d": _column("Int64", pa.Check.isin([0, 1], error="0, 1 or blank"), blank=True),
+            "patient_id": name_column(),
+            "readmitted_30d": whole_column(pa.Check.isin([0, 1], error="0, 1 or blank")),
             "split": _column(
                 str, pa.Check.isin(SPLITS, error="train, validation, test or blank"), blank=True
             ),
-            "fold": _column("Int64", pa.Check.ge(1, error="a number from 1 on, or blank"), blank=True),
-        }
+            "fold": whole_column(pa.Check.ge(1, error="a number from 1 on, or blank")),
+        },
+        ["patient_id"],
+        ("readmitted_30d", "split", "fold"),
     ),
-    "exams": pa.DataFrameSchema(
+    "exams": Table(
         {
-            "patient_id": pa.Column(**ID),
-            "day": _column(int, pa.Check.ge(0, error="a number from 0 on")),
-            "spo2": _column(float, pa.Check.in_range(0, 100, error="per cent from 0 to 100"), blank=True),
+            "patient_id": name_column(),
+            "day": _column(int, _DAY),
+            "spo2": _column(
+                float,
+                pa.Check.in_range(1, 100, include_min=False, error="per cent above 1 and up to 100"),
+                blank=True,
+            ),
             "fio2": _column(float, pa.Check.in_range(0.21, 1, error="a fraction from 0.21 to 1"), blank=True),
-            "sf_ratio": _column(float, pa.Check.ge(0, error="a number from 0 on"), blank=True),
-        }
+            "sf_ratio": _column(float, _DAY, blank=True),
+        },
+        ["patient_id", "day"],
+        ("sf_ratio", "spo2", "fio2"),
+        needed=False,
     ),
-    "clips": pa.DataFrameSchema(
+    "clips": Table(
         {
-            "clip_id": pa.Column(**ID),
-            "patient_id": pa.Column(**ID),
-            "day": _column("Int64", pa.Check.ge(0, error="a number from 0 on"), blank=True),
-            "view": _column(str, blank=True),
-            "path": pa.Column(**ID),
-            "depth_cm": _column(float, pa.Check.gt(0, error="a number above 0"), blank=True),
-            "fps": _column(float, pa.Check.gt(0, error="a number above 0"), blank=True),
-            "width_cm": _column(float, pa.Check.gt(0, error="a number above 0"), blank=True),
-        }
+            "clip_id": name_column(),
+            "patient_id": name_column(),
+            "day": whole_column(_DAY),
+            "view": text_column(),
+            "path": name_column(),
+            "depth_cm": _column(float, _above_zero("cm", 40), blank=True),
+            "fps": _column(float, _above_zero("frames a second", 1000), blank=True),
+            "width_cm": _column(float, _above_zero("cm", 40), blank=True),
+        },
+        ["clip_id"],
+        ("day", "view", "fps", "width_cm", "depth_cm"),
     ),
-    "labels": pa.DataFrameSchema(
-        {
-            "clip_id": pa.Column(**ID),
-            "frame": _column(int, pa.Check.ge(0, error="a number from 0 on")),
-            "rater": pa.Column(**ID),
-            "feature": pa.Column(**ID),
-            "path": pa.Column(**ID),
-        }
-    ),
+    "labels": Table(_LABEL, ["clip_id", "frame", "rater", "feature"]),
+    "truth": Table(_LABEL, ["clip_id", "frame", "rater", "feature"], needed=False),
 }
-TABLES["truth"] = TABLES["labels"]
-KEYS = {
-    "patients": ["patient_id"],
-    "exams": ["patient_id", "day"],
-    "clips": ["clip_id"],
-    "labels": ["clip_id", "frame", "rater", "feature"],
-    "truth": ["clip_id", "frame", "rater", "feature"],
-}
-OPTIONAL_TABLES = ("exams", "truth")
-OPTIONAL_COLUMNS = {"patients": ["readmitted_30d", "split", "fold"], "exams": ["sf_ratio", "spo2", "fio2"]}
-OPTIONAL_COLUMNS["clips"] = ["day", "view", "fps", "width_cm", "depth_cm"]
-
-
-TEXT = ("patient_id", "clip_id", "rater", "feature", "path", "view", "split")
 
 
 class CohortError(ValueError):
-    """A cohort that cannot be used; `problems` holds all of them: file, row, expected, arrived, remedy."""
+    """A cohort that cannot be used; `problems` holds all of them: file, row, expected, arrived, remedy.
+
+    In a notebook it shows as that table, without a traceback.
+    """
 
     def __init__(self, problems: list[dict]):
-        self.problems = pd.DataFrame(problems, columns=["file", "row", "expected", "arrived", "remedy"])
+        self.problems = as_table(problems)
         sentences = [_sentence(p) for p in problems[:TOLD]]
         if len(problems) > TOLD:
             sentences.append(f"... and {len(problems) - TOLD} more problems: see `.problems`")
         super().__init__("\n".join(sentences))
+
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows in place of a traceback."""
+        whole = self.problems.fillna({"row": ""}).to_string(index=False, max_colwidth=70)
+        return [f"CohortError: {len(self.problems)} problems; nothing was written", whole, str(self)]
+
+
+class Unfit(ValueError):
+    """A file that cannot be read as what it should be: `expected`, `arrived` and `remedy` are apart."""
+
+    def __init__(self, expected: str, arrived: str, remedy: str):
+        self.expected, self.arrived, self.remedy = expected, arrived, remedy
+        super().__init__(f"expected {expected}, got {arrived}; {remedy}")
+
+
+def as_table(problems: list[dict]) -> pd.DataFrame:
+    """Problems as a table: file, row (blank: the whole file), expected, arrived, remedy."""
+    table = pd.DataFrame(problems, columns=COLUMNS)
+    return table.astype({"row": "Int64"})
 
 
 def _sentence(p: dict) -> str:
@@ -96,203 +156,153 @@ def _sentence(p: dict) -> str:
     return f"{p['file']}{row}: expected {p['expected']}, got {p['arrived']}; {p['remedy']}"
 
 
-def problem(file: object, row: int | None, expected: str, arrived: str, remedy: str) -> dict:
+def problem(
+    file: object, row: int | None, expected: str, arrived: str, remedy: str, warning: bool = False
+) -> dict:
     """One problem; `row` counts from 1 below the header; None means the whole file."""
-    return {"file": str(file), "row": row, "expected": expected, "arrived": arrived, "remedy": remedy}
+    found = {"file": str(file), "row": row, "expected": expected, "arrived": arrived, "remedy": remedy}
+    return found | ({"warning": True} if warning else {})
 
 
-def read_table(folder: Path, name: str) -> tuple[pd.DataFrame, list[dict]]:
-    """Read and check one table of a cohort; return it with the right types, and its problems."""
-    path = folder / f"{name}.csv"
-    columns = list(TABLES[name].columns)
+def sorted_out(found: list[dict]) -> tuple[list[dict], list[dict]]:
+    """Problems and warnings, apart."""
+    return [p for p in found if not p.get("warning")], [p for p in found if p.get("warning")]
+
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 120
+_SHORT.maxlist, _SHORT.maxlevel = 12, 3
+
+
+def short(value: object) -> str:
+    """A value as a message may show it: its beginning, whatever its size."""
+    return _SHORT.repr(value)
+
+
+def read_table(path: Path, table: Table) -> tuple[pd.DataFrame, list[dict]]:
+    """Read and check one table; return it with the right types, and what was found (warnings among it)."""
+    columns = list(table.columns)
     empty = pd.DataFrame({c: pd.Series(dtype=object) for c in columns})
     if not path.is_file():
-        if name in OPTIONAL_TABLES:
-            return empty, []
-        return empty, [
-            problem(path, None, "a table", "no such file", f"write it with the columns {columns}.")
-        ]
+        missing = problem(path, None, "a table", "no such file", f"write it with the columns {columns}.")
+        return empty, [missing] if table.needed else []
+    expected = "a comma-separated UTF-8 table"
+    told = _foreign(path)
+    if told:
+        return empty, [problem(path, None, expected, told, AGAIN)]
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)
-            table = pd.read_csv(path, dtype=str, keep_default_na=False, index_col=False, encoding="utf-8-sig")
-    except (ValueError, pd.errors.ParserWarning) as error:
-        return empty, [problem(path, None, "a comma-separated UTF-8 table", str(error), "export it again.")]
-    missing = [c for c in columns if c not in table and c not in OPTIONAL_COLUMNS.get(name, [])]
+            rows = pd.read_csv(
+                path, dtype=str, keep_default_na=False, index_col=False, encoding="utf-8-sig", header=None
+            )
+    except (ValueError, OverflowError, pd.errors.ParserWarning) as error:
+        return empty, [problem(path, None, expected, " ".join(str(error).split()), AGAIN)]
+    rows = rows.apply(lambda column: column.str.strip())
+    rows = rows.set_axis(rows.iloc[0], axis=1).iloc[1:].reset_index(drop=True)
+    found = _check_header(path, table, list(rows.columns))
+    if any(not p.get("warning") for p in found):
+        return empty, found
+    rows, wrong = _validated(path, table, rows.replace("", np.nan).reindex(columns=columns))
+    return rows, found + wrong
+
+
+def _foreign(path: Path) -> str | None:
+    """What the first bytes of a table give away: another kind of file."""
+    with path.open("rb") as file:
+        start = file.read(4)
+    if start.startswith((b"PK", b"\xd0\xcf")):
+        return "a workbook of Excel or the like"
+    return "text in UTF-16" if b"\0" in start or start[:2] in (b"\xff\xfe", b"\xfe\xff") else None
+
+
+def _check_header(path: Path, table: Table, header: list[str]) -> list[dict]:
+    """What is wrong with the names of the columns: missing, twice, unknown (a warning)."""
+    missing = [c for c in table.columns if c not in header and c not in table.optional]
+    for sign, name in ((";", "semicolons"), ("\t", "tabs"), ("|", "bars")):
+        if any(sign in name for name in header):
+            told, remedy = f"one separated by {name}", "save it again as CSV with commas."
+            return [problem(path, None, "a comma-separated table", told, remedy)]
     if missing:
-        return empty, [problem(path, None, f"the columns {missing}", f"columns {list(table)}", "add them.")]
-    table = table.apply(lambda column: column.str.strip()).replace("", np.nan)
-    return _validated(path, name, table.reindex(columns=columns))
+        return [problem(path, None, f"the columns {missing}", f"columns {short(header)}", "add them.")]
+    twice = sorted({name for name in header if name and header.count(name) > 1})
+    if twice:
+        return [problem(path, None, "each column once", f"{twice} twice", "remove or rename one of the two.")]
+    unknown = [name for name in header if name not in table.columns and name]
+    known, remedy = f"columns of {list(table.columns)}", "it is left out."
+    return [problem(path, None, known, f"a column {short(name)}", remedy, True) for name in unknown]
 
 
-def _numbers(path: Path, name: str, table: pd.DataFrame) -> tuple[pd.DataFrame, list[dict]]:
+def _remedy(table: Table, column: str, value: object) -> str:
+    """What to do about a wrong value."""
+    text = "" if pd.isna(value) else str(value).strip()
+    number = pd.to_numeric(text, errors="coerce")
+    if not text:
+        return "correct it: fill it in."
+    if table.columns[column].nullable and (text.lower() in UNKNOWN or number in SENTINELS):
+        return "correct it: leave the cell blank where it is not known."
+    if column == "fio2" and (text.endswith("%") or 1 < number <= 100):
+        return "correct it: write FiO2 as a fraction, 40 % as 0.4."
+    if column == "spo2" and 0 < number <= 1:
+        return "correct it: write SpO2 in per cent, 0.95 as 95."
+    if np.isnan(number) and not np.isnan(pd.to_numeric(text.replace(",", "."), errors="coerce")):
+        return "correct it: write the decimal point as a point."
+    if np.isnan(number) and not np.isnan(pd.to_numeric("".join(text.split()), errors="coerce")):
+        return "correct it: take the space out."
+    return "correct it."
+
+
+def _numbers(path: Path, table: Table, rows: pd.DataFrame) -> tuple[pd.DataFrame, list[dict]]:
     """Text columns that should hold numbers as floats, with one problem for each cell that is none."""
-    found, table = [], table.copy()
-    for column, rule in TABLES[name].columns.items():
-        if column in TEXT:
+    found, rows = [], rows.copy()
+    for column, rule in table.columns.items():
+        kind = str(rule.dtype).lower()
+        if "str" in kind:
             continue
-        number = pd.to_numeric(table[column], errors="coerce").astype(float)
-        whole = "int" in str(rule.dtype).lower()
-        bad = table[column].notna() & ~np.isfinite(number)
-        bad |= number.notna() & whole & (number % 1 != 0)
-        wanted = f"{column} to be a {'whole ' if whole else ''}number"
-        found += [
-            problem(path, i + 1, wanted, repr(table[column][i]), "correct it.") for i in np.flatnonzero(bad)
-        ]
-        table[column] = number.mask(bad)
-    return table, found
+        number = pd.to_numeric(rows[column], errors="coerce").astype(float)
+        bad = rows[column].notna() & ~np.isfinite(number)
+        bad |= number.notna() & ("int" in kind) & ((number % 1 != 0) | (number.abs() > 2**53))
+        wanted = f"{column} to be a {'whole ' if 'int' in kind else ''}number"
+        for i in np.flatnonzero(bad):
+            value = rows[column][i]
+            found.append(problem(path, int(i) + 1, wanted, short(value), _remedy(table, column, value)))
+        rows[column] = number.mask(bad)
+    return rows, found
 
 
-def _validated(path: Path, name: str, table: pd.DataFrame) -> tuple[pd.DataFrame, list[dict]]:
-    table, found = _numbers(path, name, table)
+def _validated(path: Path, table: Table, rows: pd.DataFrame) -> tuple[pd.DataFrame, list[dict]]:
+    rows, found = _numbers(path, table, rows)
     if found:
-        return table, found
+        return rows, found
     try:
-        table = TABLES[name].validate(table, lazy=True)
+        rows = table.schema.validate(rows, lazy=True)
     except pa.errors.SchemaErrors as error:
-        cases = error.failure_cases.to_dict("records")
-        return table, [problem(path, *_case(case), "correct it.") for case in cases]
-    twice = table.duplicated(KEYS[name])
-    return table, [_twice(path, name, table, i) for i in np.flatnonzero(twice)]
+        return rows, [_case(path, table, case) for case in error.failure_cases.to_dict("records")]
+    twice = rows.duplicated(table.key)
+    return rows, [_twice(path, table, rows, i) for i in np.flatnonzero(twice)]
 
 
-def _case(case: dict) -> tuple[int | None, str, str]:
-    """Row, what was expected and what arrived, of one of pandera's failure cases."""
+def _case(path: Path, table: Table, case: dict) -> dict:
+    """One of pandera's failure cases as a problem."""
     row = None if pd.isna(case["index"]) else int(case["index"]) + 1
     check = "not blank" if case["check"] == "not_nullable" else case["check"]
-    value = "a blank" if pd.isna(case["failure_case"]) else repr(case["failure_case"])
-    return row, f"{case['column']} to be {check}", value
-
-
-def _twice(path: Path, name: str, table: pd.DataFrame, row: int) -> dict:
-    key = table.loc[row, KEYS[name]]
-    same = table[(table[KEYS[name]] == key).all(axis=1)]
-    if name == "patients" and same["split"].nunique() > 1:
-        both = " and ".join(same["split"].dropna().unique())
-        return problem(
-            path,
-            row + 1,
-            "each patient in one split",
-            f"patient {key.iloc[0]} in {both}",
-            "keep one of its rows.",
-        )
-    words = ", ".join(f"{k} {v}" for k, v in key.items())
+    value = "a blank" if pd.isna(case["failure_case"]) else short(case["failure_case"])
     return problem(
-        path, row + 1, "each row once", f"{words} a second time", "remove or rename one of the two."
+        path,
+        row,
+        f"{case['column']} to be {check}",
+        value,
+        _remedy(table, case["column"], case["failure_case"]),
     )
 
 
-def check_links(folder: Path, meta: dict, tables: dict[str, pd.DataFrame]) -> list[dict]:
-    """Check what one table says of another: known patients, clips, views and features."""
-    links = [("exams", "patient_id", "patients"), ("clips", "patient_id", "patients")]
-    links += [("labels", "clip_id", "clips"), ("truth", "clip_id", "clips")]
-    known = [(t, c, set(tables[target][c]), f"{target}.csv") for t, c, target in links]
-    known += [(t, "feature", set(meta["features"]), "cohort.yaml's features") for t in ("labels", "truth")]
-    if meta["views"]:
-        known.append(("clips", "view", set(meta["views"]), "cohort.yaml's views"))
-    found = []
-    for name, column, allowed, where in known:
-        table = tables[name]
-        for i in np.flatnonzero(~table[column].isin(allowed) & table[column].notna()):
-            found.append(
-                problem(
-                    folder / f"{name}.csv",
-                    int(i) + 1,
-                    f"a {column} listed in {where}",
-                    repr(table[column].iloc[i]),
-                    "correct it or add it there.",
-                )
-            )
-    return found
-
-
-def check_exams(folder: Path, exams: pd.DataFrame, sf_max: float) -> list[dict]:
-    """S/F must agree with SpO2 / FiO2 where all three are given, and stay within 0 to sf_max."""
-    found = []
-    computed = exams["spo2"] / exams["fio2"]
-    for i, (given, want) in enumerate(zip(exams["sf_ratio"], computed, strict=True)):
-        here = (folder / "exams.csv", i + 1)
-        if pd.notna(given) and pd.notna(want) and abs(given - want) > SF_AGREEMENT:
-            found.append(
-                problem(
-                    *here,
-                    f"sf_ratio within {SF_AGREEMENT:g} of spo2 / fio2 = {want:.1f}",
-                    f"sf_ratio {given:g}",
-                    "correct one of the three, or leave sf_ratio blank to have it computed.",
-                )
-            )
-        value = given if pd.notna(given) else want
-        if pd.notna(value) and value > sf_max + SF_AGREEMENT:
-            found.append(
-                problem(
-                    *here, f"S/F of at most {sf_max:g}", f"{value:.1f}", "is fio2 a fraction from 0.21 to 1?"
-                )
-            )
-    return found
-
-
-def _inside(folder: Path, path: str) -> bool:
-    return (folder / path).resolve().is_relative_to(folder.resolve())
-
-
-def _clip_problem(folder: Path, path: str) -> tuple[tuple | None, tuple[str, str, str] | None]:
-    """Shape (T, H, W) of a clip, or what is wrong with it."""
-    if not _inside(folder, path):
-        return None, ("a path inside the cohort's folder", repr(path), "copy the clip into clips/.")
-    if not (folder / path).is_file():
-        return None, ("a clip file", f"no file {path}", "put it there or correct the path.")
-    try:
-        clip = np.load(folder / path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
-        return None, ("a .npy array", f"{path}: {error}", "save it again with numpy.save.")
-    if not isinstance(clip, np.ndarray):
-        return None, ("a .npy array", f"{path}: an archive of arrays", "save it again with numpy.save.")
-    if clip.dtype != np.uint8 or clip.ndim != 3 or 0 in clip.shape:
-        arrived = f"{path}: {clip.dtype} of shape {clip.shape}"
-        return None, ("a uint8 array (frames, height, width)", arrived, "convert it to 8-bit grayscale.")
-    return clip.shape, None
-
-
-def _label_problem(folder: Path, path: str, frame: int, clip: tuple) -> tuple[str, str, str] | None:
-    """What is wrong with one confidence image of a clip of shape (T, H, W), or None."""
-    if not _inside(folder, path):
-        return ("a path inside the cohort's folder", repr(path), "copy the image into labels/.")
-    if not (folder / path).is_file():
-        return ("a confidence image", f"no file {path}", "put it there or correct the path.")
-    try:
-        with Image.open(folder / path) as image:
-            mode, (width, height), kind = image.mode, image.size, image.format
-    except OSError as error:
-        return ("an 8-bit grayscale PNG", f"{path}: {error}", "save it again.")
-    if kind != "PNG":
-        return ("an 8-bit grayscale PNG", f"{path}, a {kind}", "save it as PNG, which loses nothing.")
-    if not (folder / path).read_bytes().rstrip(b"\0").endswith(PNG_END):
-        return ("an 8-bit grayscale PNG", f"{path}, which is cut short", "save it again.")
-    if mode != "L":
-        return ("an 8-bit grayscale PNG (mode L)", f"{path} of mode {mode}", "save it as 8-bit grayscale.")
-    if (height, width) != clip[1:]:
-        arrived = f"{path} of {height} x {width}"
-        return (
-            f"the clip's size, {clip[1]} x {clip[2]} (height x width)",
-            arrived,
-            "export it at the clip's size.",
-        )
-    if frame >= clip[0]:
-        return (f"a frame from 0 to {clip[0] - 1}", f"frame {frame}", "correct the frame number.")
-    return None
-
-
-def check_files(folder: Path, tables: dict[str, pd.DataFrame]) -> list[dict]:
-    """Open the header of every clip and every confidence image, and compare sizes and frames."""
-    found, shapes = [], {}
-    for i, clip in enumerate(tables["clips"].itertuples()):
-        shapes[clip.clip_id], wrong = _clip_problem(folder, clip.path)
-        if wrong:
-            found.append(problem(folder / "clips.csv", i + 1, *wrong))
-    for name in ("labels", "truth"):
-        for i, label in enumerate(tables[name].itertuples()):
-            shape = shapes.get(label.clip_id)
-            wrong = shape and _label_problem(folder, label.path, label.frame, shape)
-            if wrong:
-                found.append(problem(folder / f"{name}.csv", i + 1, *wrong))
-    return found
+def _twice(path: Path, table: Table, rows: pd.DataFrame, row: int) -> dict:
+    key = rows.loc[row, table.key]
+    same = rows[(rows[table.key] == key).all(axis=1)]
+    if "split" in rows and same["split"].nunique() > 1:
+        both = " and ".join(same["split"].dropna().unique())
+        arrived = f"patient {key.iloc[0]} in {both}"
+        return problem(path, row + 1, "each patient in one split", arrived, "keep one of its rows.")
+    words = ", ".join(f"{k} {v}" for k, v in key.items() if pd.notna(v))
+    remedy = "remove or rename one of the two."
+    return problem(path, row + 1, "each row once", f"{words} a second time", remedy)

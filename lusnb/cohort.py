@@ -9,7 +9,7 @@ import pandas as pd
 import yaml
 from PIL import Image
 
-from lusnb import checks, confidence
+from lusnb import checks, confidence, contents
 
 META = {"name": str, "features": list, "views": (dict, list), "sf_max": (int, float)}
 SHARES = {"test": 4 / 42, "validation": 6 / 42}  # the paper's split, 32 / 6 / 4 of 42 patients
@@ -21,6 +21,7 @@ class Cohort:
 
     `views` maps each view to its zone. `exams.sf_ratio` is filled in; `clips` carries `sf_ratio` of its day,
     divided by `sf_max`. `patients` has a split for everyone, and a fold for all but the test patients.
+    `warnings` is what looks odd but stops nothing: file, row, expected, arrived, remedy.
     """
 
     folder: Path
@@ -34,6 +35,7 @@ class Cohort:
     labels: pd.DataFrame
     truth: pd.DataFrame
     meta: dict
+    warnings: pd.DataFrame
 
     @property
     def origin(self) -> str:
@@ -90,16 +92,18 @@ def _read_meta(folder: Path) -> tuple[dict, list[dict]]:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         return {}, [checks.problem(path, None, "YAML", " ".join(str(error).split()), "correct it.")]
     if not isinstance(content, dict):
-        return {}, [checks.problem(path, None, "`key: value` lines", repr(content), "see README.")]
+        return {}, [checks.problem(path, None, "`key: value` lines", checks.short(content), "see README.")]
     meta = {"sf_max": 477, **content, "views": content.get("views") or {}}
     wrong = [
-        checks.problem(path, None, f"`{key}` as {kind}", repr(meta.get(key)), "correct it.")
+        checks.problem(path, None, f"`{key}` as {kind}", checks.short(meta.get(key)), "correct it.")
         for key, kind in META.items()
         if not isinstance(meta.get(key), kind)
     ]
     if not wrong and (not meta["features"] or len(set(map(str, meta["features"]))) < len(meta["features"])):
         wrong.append(
-            checks.problem(path, None, "distinct features", repr(meta["features"]), "correct the list.")
+            checks.problem(
+                path, None, "distinct features", checks.short(meta["features"]), "correct the list."
+            )
         )
     if not wrong:  # YAML reads some names as numbers
         meta["features"] = [str(feature) for feature in meta["features"]]
@@ -115,31 +119,40 @@ def _zones(views: dict | list) -> dict[str, object]:
     return {name: int(name[1]) if re.fullmatch("[RL][1-3]", name) else name for name in names}
 
 
-def read(folder: str | Path, folds: int = 5) -> Cohort:
+def read(folder: str | Path, folds: int = 5, look: bool = True) -> Cohort:
     """Open a cohort folder and check all of it.
 
-    `folds`: how many folds to make where the fold column is blank. Raises checks.CohortError with every
-    problem found; nothing is written.
+    `folds`: how many folds to make where the fold column is blank. `look`: whether to open every clip and
+    image too; only for a cohort whose files were checked before is it False. Raises checks.CohortError with
+    every problem found; nothing is written.
     """
     folder = Path(folder)
     meta, found = _read_meta(folder)
     if found:
         raise checks.CohortError(found)
     tables = {}
-    for name in checks.TABLES:
-        tables[name], wrong = checks.read_table(folder, name)
-        found += wrong
-    if not found:
-        found += checks.check_links(folder, meta, tables)
-        found += checks.check_exams(folder, tables["exams"], meta["sf_max"])
-        found += checks.check_files(folder, tables)
-    if found:
-        raise checks.CohortError(found)
+    for name, table in checks.TABLES.items():
+        tables[name], new = checks.read_table(folder / f"{name}.csv", table)
+        found += new
+    if not checks.sorted_out(found)[0]:
+        found += contents.check_links(folder, meta, tables)
+        found += contents.check_exams(folder, tables["exams"], meta["sf_max"])
+        found += contents.check_files(folder, tables) if look else []
+    wrong, odd = checks.sorted_out(found)
+    if wrong:
+        raise checks.CohortError(wrong)
     tables["patients"] = split(tables["patients"], folds, seed=int(meta.get("split_seed", 0)))
     tables["exams"] = _with_sf(tables["exams"])
     tables["clips"] = _with_target(tables["clips"], tables["exams"], meta["sf_max"])
     kept = {key: meta[key] for key in ("name", "views")} | {"sf_max": float(meta["sf_max"])}
-    return Cohort(folder=folder, features=tuple(meta["features"]), meta=meta, **kept, **tables)
+    return Cohort(
+        folder=folder,
+        features=tuple(meta["features"]),
+        meta=meta,
+        warnings=checks.as_table(odd),
+        **kept,
+        **tables,
+    )
 
 
 def _with_sf(exams: pd.DataFrame) -> pd.DataFrame:

@@ -59,3 +59,15 @@ def predictions(
         image = cohorts.frames_of(cohort, _row(cohort, clip_id, frame), levels.shape[-1])[0]
         shown[f"{arm}: {figures.threshold_name(t)}"] = figures.overlay(image, levels >= CUT, cohort.features)
     return {"frame": image, **shown}
+
+
+def segmented(
+    seen: tuple[np.ndarray, np.ndarray], numbers: list[int], features: tuple[str, ...]
+) -> dict[str, np.ndarray]:
+    """Frames, uint8 (T, S, S), above what a network draws on them, (T, C, S, S), under their titles."""
+    frames, levels = seen
+    plain = {f"frame {t}": frame for t, frame in zip(numbers, frames, strict=True)}
+    drawn = zip(numbers, frames, levels, strict=True)
+    return plain | {
+        f"frame {t}, segmented": figures.overlay(f, level >= 0.5, features) for t, f, level in drawn
+    }

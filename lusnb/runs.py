@@ -131,6 +131,14 @@ def find(p: Params, notebook: str, **identity: object) -> Path:
     return folder
 
 
+def trained(p: Params) -> Path | None:
+    """The folder of a finished 03 run of the arm, seed and fold that p names; None where there is none."""
+    try:
+        return find(p, study.NOTEBOOKS["train"], arm=p.arm, seed=p.seed, fold=p.fold)
+    except MissingRun:
+        return None
+
+
 def read_csv(folder: Path, name: str) -> pd.DataFrame:
     """Read a table of a finished run; identifiers stay text."""
     ids = dict.fromkeys(("arm", "patient_id", "clip_id", "clip_1", "clip_2", "feature", "view"), str)
@@ -147,16 +155,16 @@ def open_cohort(p: Params) -> tuple[cohorts.Cohort, str]:
     if not (checked / "finished").is_file():
         _make_cohort(p, base)
     asked = yaml.safe_load((checked / "params.yaml").read_text(encoding="utf-8"))
-    cohort = cohorts.read(base / "data" / p.cohort, asked["folds"])
+    folder = base / "data" / p.cohort
     then = json.loads((checked / "fingerprint.json").read_text(encoding="utf-8"))
-    now = reruns.fingerprint_now(cohort.folder, then)
+    now = reruns.fingerprint_now(folder, then)
     if now != then["cohort"]:
         raise ValueError(
-            f"{cohort.folder}: files changed since 00_cohort checked them "
+            f"{folder}: files changed since 00_cohort checked them "
             f"({then['cohort']} then, {now} now); "
             f"run 00_cohort again, or: make study PROFILE={p.profile}"
         )
-    return cohort, now
+    return cohorts.read(folder, asked["folds"], look=False), now
 
 
 def arm_thresholds(p: Params) -> pd.Series:

@@ -7,6 +7,7 @@ import lightning
 import numpy as np
 import pandas as pd
 import torch
+import yaml
 from kornia.augmentation import (
     AugmentationSequential,
     RandomBrightness,
@@ -133,7 +134,7 @@ def _loader(data: Labelled, where: np.ndarray, batch: int, generator: torch.Gene
 
 def build(p: Params, features: int) -> nn.Module:
     """The untrained network of a run; the same seed gives the same weights."""
-    torch.manual_seed(p.seed)
+    torch.manual_seed(p.seed + p.seed_offset)
     network = networks.build_fpn(p.encoder, features, p.decoder_channels, p.encoder_weights)
     return network.to(memory_format=torch.channels_last)
 
@@ -157,7 +158,7 @@ def train(data: Labelled, roles: dict[str, list[str]], p: Params) -> tuple[nn.Mo
             "label some, or change split in patients.csv."
         )
     module = Segmenter(build(p, data.confidence.shape[1]), p)
-    shuffle = torch.Generator().manual_seed(p.seed)
+    shuffle = torch.Generator().manual_seed(p.seed + p.seed_offset)
     history = training.fit(
         module,
         _loader(data, part["train"], p.batch, shuffle),
@@ -177,6 +178,22 @@ def predict(network: nn.Module, images: Tensor, batch: int) -> Tensor:
     network = network.to(where).eval()
     inputs = (as_input(chunk.to(where)) for chunk in images.split(batch))
     return torch.cat([network(x.contiguous(memory_format=torch.channels_last)).float().cpu() for x in inputs])
+
+
+def segment_frames(network: nn.Module, frames: np.ndarray, p: Params) -> tuple[np.ndarray, np.ndarray]:
+    """Segment frames, uint8 (T, H, W).
+
+    Returns them as the network saw them, uint8 (T, S, S), and each feature's probability, (T, C, S, S).
+    """
+    small = np.stack([cohorts.resize(frame, p.size) for frame in frames])
+    return small, predict(network, torch.from_numpy(small)[:, None], p.batch).sigmoid().numpy()
+
+
+def restore(folder: Path, features: int) -> tuple[nn.Module, Params]:
+    """A trained arm from the folder of its run: the network, and the parameters that it was trained with."""
+    asked = yaml.safe_load((folder / "params.yaml").read_text(encoding="utf-8"))
+    p = Params("03_train_segmentation", {**asked, "encoder_weights": "none"})
+    return training.restore(folder / "model.safetensors", build(p, features)), p
 
 
 def segment_clips(network: nn.Module, cohort: Cohort, p: Params) -> tuple[np.ndarray, pd.DataFrame]:

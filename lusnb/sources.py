@@ -1,18 +1,17 @@
 """Where a cohort comes from: simulated, imported, or already there."""
 
-import os
 from pathlib import Path
 
-from lusnb import files, readers, reruns
+import pandas as pd
+
+from lusnb import files, reruns, study
+from lusnb.checks import as_table
+from lusnb.cohort import Cohort
 from lusnb.params import Params
 from lusnb.phantom import build
+from lusnb.readers import folder as importing
 
-SOURCES = ("phantom", "rater_masks", "folder")
-
-
-def samples(base: Path) -> Path:
-    """The folder of real samples: LUSNB_SAMPLES, or ../shared/data beside the project."""
-    return Path(os.environ.get("LUSNB_SAMPLES", base.parent / "shared" / "data"))
+SOURCES = ("phantom", "import", "folder")
 
 
 def make(p: Params, folder: Path, base: Path) -> None:
@@ -36,18 +35,37 @@ def make(p: Params, folder: Path, base: Path) -> None:
             calibration=p.calibration,
             noise=p.noise,
             link=p.link,
+            raters=p.raters,
+            habits=p.habits,
+            null=p.null,
         )
-    elif p.source == "rater_masks":
-        source = samples(base) / p.rater_folder
-        provenance = {"made_by": "lusnb.readers", "source": p.rater_folder}
-        meta = {"name": p.cohort, "licence": p.licence, "provenance": provenance}
-        readers.import_rater_masks(source, folder, feature=p.feature, foreground=p.foreground, meta=meta)
+    elif p.source == "import":
+        source, tables = study.import_places(p, base)
+        importing.import_folder(
+            source,
+            folder,
+            name=p.cohort,
+            tables=tables,
+            study_ids=p.study_ids,
+            key=p.key or None,
+            seed=p.seed,
+        )
     elif p.source != "folder":
         raise ValueError(f"source: expected one of {SOURCES}, got {p.source!r}; correct the parameter.")
 
 
-def remember(folder: Path, run_folder: Path) -> str:
-    """Keep the fingerprint of a checked cohort in the run that checked it, and return it."""
-    found = reruns.cohort_fingerprint(folder)
-    files.write_json(run_folder / "fingerprint.json", {"cohort": found, "stamp": reruns.cohort_stamp(folder)})
+def remember(cohort: Cohort, run_folder: Path) -> str:
+    """Keep the fingerprint of a checked cohort in the run that checked it, with its warnings; return it."""
+    found = reruns.cohort_fingerprint(cohort.folder)
+    stamp = reruns.cohort_stamp(cohort.folder)
+    files.write_json(run_folder / "fingerprint.json", {"cohort": found, "stamp": stamp})
+    files.write_csv(run_folder / "warnings.csv", warnings(cohort))
     return found
+
+
+def warnings(cohort: Cohort) -> pd.DataFrame:
+    """What looks odd in a cohort: as it was imported, or else as it lies."""
+    provenance = cohort.meta.get("provenance") or {}
+    if provenance.get("made_by") == importing.MADE_BY:
+        return as_table(provenance.get("warnings") or [])
+    return cohort.warnings

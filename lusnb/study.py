@@ -4,6 +4,7 @@ Reads `params/<profile>/study.yaml` (the matrix) and `params/<profile>/<notebook
 notebook's defaults). Imports nothing heavy, so that a rerun with nothing to do is quick.
 """
 
+import os
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import yaml
 
-from lusnb import params
+from lusnb import params, reruns
 
 NOTEBOOKS = {
     "cohort": "00_cohort",
@@ -28,6 +29,7 @@ NOTEBOOKS = {
 TASKS = ("sf_change", "sf_ratio", "readmission")
 GRAYSCALE = "grayscale"  # the baseline arm: the tasks see no segmentation at all
 PROTOCOLS = ("paper",)
+OPTIONAL_KEYS = {"null_arms": int}  # how many copies of the one arm, which differ by their seed alone
 STUDY_KEYS = {"cohorts": dict, "arms": dict, "tasks": list, "seeds": list, "folds": int, "protocol": str}
 
 
@@ -104,9 +106,9 @@ def load(profile: str, base: Path | None = None) -> Study:
     path = _profile_folder(profile, base or root()) / "study.yaml"
     matrix = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     for key in matrix:
-        if key not in STUDY_KEYS:
-            raise params.ParameterError(params.unknown(str(path), key, STUDY_KEYS))
-    for key, kind in STUDY_KEYS.items():
+        if key not in STUDY_KEYS | OPTIONAL_KEYS:
+            raise params.ParameterError(params.unknown(str(path), key, STUDY_KEYS | OPTIONAL_KEYS))
+    for key, kind in (STUDY_KEYS | {k: v for k, v in OPTIONAL_KEYS.items() if k in matrix}).items():
         if not isinstance(matrix.get(key), kind):
             raise params.ParameterError(
                 f"{path}: `{key}` must be a {kind.__name__}, got {matrix.get(key)!r}; "
@@ -120,10 +122,11 @@ def load(profile: str, base: Path | None = None) -> Study:
             f"{path}: protocol must be one of {PROTOCOLS}, got {matrix['protocol']!r}."
         )
     _check_matrix(path, matrix)
+    arms = {name: fields or {} for name, fields in matrix["arms"].items()}
     return Study(
         profile,
         {name: fields or {} for name, fields in matrix["cohorts"].items()},
-        {name: fields or {} for name, fields in matrix["arms"].items()},
+        _null_arms(arms, matrix["null_arms"]) if "null_arms" in matrix else arms,
         tuple(t for t in TASKS if t in matrix["tasks"]),
         tuple(matrix["seeds"]),
         matrix["folds"],
@@ -143,12 +146,23 @@ def _check_matrix(path: Path, matrix: dict) -> None:
             )
         threshold = params.check_type(where, "label_threshold", "float", fields["label_threshold"])
         params.fraction(where, "label_threshold", threshold)
+    if "null_arms" in matrix and (matrix["null_arms"] < 2 or len(matrix["arms"]) != 1):
+        raise params.ParameterError(
+            f"{path}: null_arms copies one arm at least twice, got {matrix['null_arms']} copies of "
+            f"{len(matrix['arms'])} arms; name one arm, or leave null_arms out."
+        )
     if matrix["folds"] < 2:
         raise params.ParameterError(f"{path}: folds must be at least 2, got {matrix['folds']}.")
     if "readmission" in matrix["tasks"] and "sf_change" not in matrix["tasks"]:
         raise params.ParameterError(
             f"{path}: readmission starts from sf_change's networks; add sf_change to tasks."
         )
+
+
+def _null_arms(arms: dict, copies: int) -> dict:
+    """Copies of the one arm: whatever parts them is chance, which calibrates tests between arms."""
+    ((name, fields),) = arms.items()
+    return {f"{name}_{k + 1}": {**fields, "seed_offset": 1000 * k} for k in range(copies)}
 
 
 def segmenter_of(study: Study, arm: str) -> str:
@@ -256,3 +270,29 @@ def command(node: Node, base: Path | None = None) -> str:
         f"mkdir -p {shlex.quote(str(Path(output).parent))} && papermill notebooks/{node.notebook}.ipynb "
         f"{shlex.quote(output)} {papermill_arguments(node, base)}"
     )
+
+
+def samples(base: Path) -> Path:
+    """The folder of real samples: LUSNB_SAMPLES, or ../shared/data beside the project."""
+    return Path(os.environ.get("LUSNB_SAMPLES", base.parent / "shared" / "data"))
+
+
+def import_places(asked: dict, base: Path) -> tuple[Path, Path]:
+    """The folder of files and that of the spreadsheets, by the parameters of a 00_cohort that imports.
+
+    Relative ones are below the samples and below the project. Raises ParameterError where none is named.
+    """
+    if not asked["files"]:
+        raise params.ParameterError(
+            "00_cohort: `files` must name the folder that holds the clips; set it beside `source: import`."
+        )
+    source = samples(base) / asked["files"]
+    return source, base / asked["sheets"] if asked["sheets"] else source
+
+
+def fingerprint(node: Node, base: Path) -> dict:
+    """What a node depends on beside its needs and its code: parameters, and the files that it imports."""
+    asked = parameters(node, base)
+    if asked.get("source") == "import":
+        asked["imported"] = [reruns.cohort_stamp(place) for place in import_places(asked, base)]
+    return asked

@@ -27,7 +27,7 @@ def plain_cohort(folder: Path, raters: int = 2) -> Path:
     for clip in ("a", "b"):
         np.save(folder / f"{clip}.npy", rng.integers(0, 256, (2, 4, 6), dtype=np.uint8))
         for rater in range(raters):
-            level = np.full((4, 6), 255 if rater == 0 else 100, np.uint8)
+            level = np.full((4, 6), 250 if rater == 0 else 100, np.uint8)
             Image.fromarray(level).save(folder / f"labels/{clip}{rater}.png")
             labels.append((clip, 1, f"r{rater}", "nerve", f"labels/{clip}{rater}.png"))
     columns = ["clip_id", "frame", "rater", "feature", "path"]
@@ -283,7 +283,7 @@ def test_confidence_is_that_of_the_named_frame_and_merges_its_raters(tmp_path: P
     mean, known = cohorts.confidence_of(cohort, table, None, "mean")
     majority, _ = cohorts.confidence_of(cohort, table, None, "majority")
     assert mean.shape == (2, 1, 4, 6) and mean.dtype == np.uint8 and known.all()
-    assert (mean == round((255 + 100 + 100) / 3)).all()
+    assert (mean == round((250 + 100 + 100) / 3)).all()
     assert (majority == 0).all()  # one of three is at least 50 % sure
     _, known = cohorts.confidence_of(cohort, table.assign(frame=0), None)
     assert not known.any()

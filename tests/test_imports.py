@@ -24,10 +24,11 @@ FLOORS = [
         "reruns",
         "outputs",
     ],
-    ["study", "cohort", "readers", "phantom", "predictions", "training", "tables"],
-    ["metrics", "clipbank", "labels", "figures", "graph", "sources"],
-    ["segmentation", "batches", "comparison", "panels"],
-    ["downstream"],
+    ["study", "contents", "phantom", "predictions", "training", "tables"],
+    ["cohort"],
+    ["readers", "metrics", "clipbank", "labels", "agreement", "figures"],
+    ["segmentation", "batches", "comparison", "panels", "sources", "rater_figures", "phantom_figures"],
+    ["downstream", "graph"],
     ["runs"],
 ]
 FLOOR = {name: k for k, names in enumerate(FLOORS) for name in names}

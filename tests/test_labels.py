@@ -21,7 +21,8 @@ def drawn(folder: Path, images: dict[tuple[str, str], np.ndarray], depth: float 
     for (clip, feature), percent in images.items():
         name = f"{clip}_{feature}.png"
         Image.fromarray(np.rint(percent * 2.55).astype(np.uint8)).save(folder / name)
-        np.save(folder / f"{clip}.npy", np.zeros((1, *percent.shape), np.uint8))
+        frame = np.add.outer(*map(np.arange, percent.shape)).astype(np.uint8)
+        np.save(folder / f"{clip}.npy", frame[None])
         rows.append((clip, 0, "r", feature, name))
     clips = sorted({clip for clip, _ in images})
     columns = ["clip_id", "frame", "rater", "feature", "path"]
@@ -77,7 +78,7 @@ def test_thickness_by_hand(tmp_path: Path):
     line[9, 0:2] = 100  # a second, thinner run below two of them: the longest counts
     line[4:9, 5] = 50  # one of 5, at 50 %
     line[0:9, 6] = 40  # under 50 %: not painted enough
-    burst = np.full((16, 8), 100.0)
+    burst = np.full((16, 8), 90.0)
     cohort = drawn(tmp_path / "lines", {("a", "sharp_pleura"): line, ("a", "b_line"): burst})
     table = labels.thickness(cohort, "mean", [8, 64]).set_index("feature")
     assert list(table.index) == ["sharp_pleura", "a_line"]  # a B line has no thickness

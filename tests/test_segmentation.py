@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+import yaml
 from kornia.constants import DataKey, Resample
 from torch import Tensor, nn
 
@@ -466,3 +467,23 @@ def test_what_is_stored_is_read_back_and_the_network_predicts_the_same(tmp_path,
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "history.csv", "metrics.csv", "model.safetensors", "predictions",
     ]  # fmt: skip
+
+
+def test_an_arm_is_restored_from_its_run_and_segments_any_frames(tmp_path, data, p, trained):
+    network, _ = trained
+    training.save(tmp_path / "model.safetensors", network)
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(dict(p)))
+    fresh, asked = segmentation.restore(tmp_path, 3)
+    frames = data.images[:2, 0].numpy()
+    seen, levels = segmentation.segment_frames(fresh, frames, asked)
+    assert dict(asked) == dict(p) and np.array_equal(seen, frames)
+    wanted = segmentation.predict(network, data.images[:2], 2).sigmoid().numpy()
+    np.testing.assert_allclose(levels, wanted, atol=1e-6)
+
+
+def test_a_seed_offset_is_another_seed(p, params_of):
+    weights = [
+        next(segmentation.build(params_of(**{**p, **change}), 3).parameters()).detach()
+        for change in ({}, {"seed_offset": 5}, {"seed": p.seed + 5})
+    ]
+    assert not torch.equal(weights[0], weights[1]) and torch.equal(weights[1], weights[2])

@@ -231,3 +231,43 @@ def test_a_failure_names_the_notebook_and_how_to_go_on(project):
     assert f"runs/{node.folder}/notebook.ipynb" in told and "make study PROFILE=smoke" in told
     (folder / "finished").touch()
     assert node.folder not in graph.failure(asked, project)
+
+
+def test_null_arms_are_one_arm_under_several_seeds(project):
+    path = project / "params" / "smoke" / "study.yaml"
+    edit(path, arms={"t050": {"label_threshold": 0.5}}, null_arms=3)
+    made = study.load("smoke", project)
+    assert made.arms == {
+        f"t050_{k}": {"label_threshold": 0.5, "seed_offset": 1000 * (k - 1)} for k in (1, 2, 3)
+    }
+    study.check(made, project)
+    trained = [n for n in study.nodes(made) if n.notebook == "03_train_segmentation"]
+    asked = [study.parameters(n, project) for n in trained]
+    assert [a["seed_offset"] for a in asked] == [0, 1000, 2000]
+    edit(path, null_arms=1)
+    with pytest.raises(params.ParameterError, match="copies one arm at least twice, got 1 copies of 1 arms"):
+        study.load("smoke", project)
+    edit(path, null_arms=2, arms={"a": {"label_threshold": 0.5}, "b": {"label_threshold": 0.6}})
+    with pytest.raises(params.ParameterError, match="got 2 copies of 2 arms"):
+        study.load("smoke", project)
+
+
+def test_an_import_runs_again_when_its_files_or_spreadsheets_change(project, monkeypatch):
+    monkeypatch.setenv("LUSNB_SAMPLES", str(project / "samples"))
+    clip = project / "samples" / "bubil" / "clip.npy"
+    clip.parent.mkdir(parents=True)
+    clip.write_bytes(b"1")
+    node = next(n for n in study.nodes(study.load("bubil", project)) if n.notebook == "00_cohort")
+    first = study.fingerprint(node, project)
+    assert study.fingerprint(node, project) == first
+    clip.write_bytes(b"22")
+    second = study.fingerprint(node, project)
+    (project / "notebooks" / "samples" / "bubil" / "clips.csv").write_text("clip_id")
+    assert first != second != study.fingerprint(node, project) != first
+    other = next(n for n in study.nodes(study.load("smoke", project)) if n.notebook == "00_cohort")
+    assert study.fingerprint(other, project) == study.parameters(other, project)
+
+
+def test_an_import_without_a_folder_of_files_is_refused(project):
+    with pytest.raises(params.ParameterError, match="`files` must name the folder that holds the clips"):
+        study.import_places({"files": "", "sheets": ""}, project)

@@ -1,0 +1,1 @@
+"""Clips and labels as people have them: `clips` and `labels` read, `folder` imports a cohort."""
