@@ -20,6 +20,7 @@ IMAGES = (".png", ".tif", ".tiff", ".bmp")
 VOLUMES = (".nii", ".nii.gz", ".nrrd", ".mha")
 KNOWN = "PNG, TIFF, BMP, NIfTI, NRRD or polygon JSON"
 LARGEST_JSON = 50_000_000  # bytes
+MOST_POINTS = 50_000  # of one label on one frame
 POINTS = ("polygon_xy_px", "points")  # our own name, and LabelMe's
 
 
@@ -158,8 +159,10 @@ def _polygons(path: Path, shape: tuple[int, int], frame: int, layer: str) -> np.
     out = np.zeros(shape, np.uint8)
     rows, columns = np.indices(shape)
     centres = np.stack([columns.ravel() + 0.5, rows.ravel() + 0.5], axis=1)
-    for one in mine:
-        points, sure = _outline(path, one)
+    outlines = [_outline(path, one) for one in mine]
+    if sum(len(points) for points, _ in outlines) > MOST_POINTS:
+        raise Unfit(f"at most {MOST_POINTS:,} points a frame", path.name, "simplify its polygons.")
+    for points, sure in outlines:
         inside = Outline(points).contains_points(centres).reshape(shape)
         np.maximum(out, np.where(inside, max(1, round(255 * sure)), 0).astype(np.uint8), out=out)
     if mine and not out.any():

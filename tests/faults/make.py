@@ -271,6 +271,21 @@ def pixels(name: str, make: Callable[[], np.ndarray], **how: object) -> Break:
     return lambda folder: Image.fromarray(make()).save(folder / name, **how)
 
 
+def claims_to_be_large(path: str) -> Break:
+    """A TIFF that declares 100000 x 100000 pixels."""
+
+    def change(folder: Path) -> None:
+        Image.fromarray(FRAMES[0]).save(folder / path)
+        content = bytearray((folder / path).read_bytes())
+        for tag, side in ((256, WIDTH), (257, HEIGHT)):
+            entry = tag.to_bytes(2, "little") + b"\4\0\1\0\0\0"
+            at = content.index(entry + side.to_bytes(4, "little")) + len(entry)
+            content[at : at + 4] = (100_000).to_bytes(4, "little")
+        (folder / path).write_bytes(content)
+
+    return change
+
+
 def tagged(name: str = "conrad.dcm", drop: tuple[str, ...] = (), **tags: object) -> Break:
     """A DICOM clip with other tags, or without some."""
 
