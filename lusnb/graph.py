@@ -17,19 +17,27 @@ import yaml
 
 from lusnb import reruns
 from lusnb.params import ParameterError
-from lusnb.study import NOTEBOOKS, Study, check, load, nodes, root, run_folder
+from lusnb.study import NOTEBOOKS, Study, check, load, nodes, parameters, root, run_folder
 
 
 def clean(profile: str, base: Path | None = None) -> list[str]:
     """Remove a profile's runs, and the cohorts that it alone made; return the folders removed.
 
-    A cohort is only removed when lusnb made it (its provenance says so) and no other profile names it.
+    A cohort is only removed when this profile makes it (a folder taken as it lies stays), its provenance says
+    so, and no other profile names it.
     """
     base = base or root()
     others = {p.parent.name for p in (base / "params").glob("*/study.yaml")} - {profile}
     shared = {cohort for other in others for cohort in load(other, base).cohorts}
     gone = [base / "runs" / profile]
-    for cohort in set(load(profile, base).cohorts) - shared:
+    made = {
+        asked["cohort"]
+        for asked in (
+            parameters(n, base) for n in nodes(load(profile, base)) if n.notebook == NOTEBOOKS["cohort"]
+        )
+        if asked["source"] != "folder"
+    }
+    for cohort in made - shared:
         meta = base / "data" / cohort / "cohort.yaml"
         content = (yaml.safe_load(meta.read_text(encoding="utf-8")) if meta.is_file() else None) or {}
         if str((content.get("provenance") or {}).get("made_by", "")).startswith("lusnb."):

@@ -10,6 +10,7 @@ from lusnb.cohort import Cohort
 from lusnb.params import Params
 from lusnb.phantom import build
 from lusnb.readers import folder as importing
+from lusnb.readers.place import MADE_BY
 
 SOURCES = ("phantom", "import", "folder")
 
@@ -54,6 +55,14 @@ def make(p: Params, folder: Path, base: Path) -> None:
         raise ValueError(f"source: expected one of {SOURCES}, got {p.source!r}; correct the parameter.")
 
 
+def _key(place: str, base: Path) -> Path | None:
+    """Where the key goes; a relative place is below the project. Raises ValueError for one inside of it."""
+    key = base / place if place else None
+    if key and key.resolve().is_relative_to(base.resolve()):
+        raise ValueError(f"key: expected a file outside the project, got {place}; choose a safer place.")
+    return key
+
+
 def remember(cohort: Cohort, run_folder: Path) -> str:
     """Keep the fingerprint of a checked cohort in the run that checked it, with its warnings; return it."""
     found = reruns.cohort_fingerprint(cohort.folder)
@@ -66,6 +75,6 @@ def remember(cohort: Cohort, run_folder: Path) -> str:
 def warnings(cohort: Cohort) -> pd.DataFrame:
     """What looks odd in a cohort: as it was imported, or else as it lies."""
     provenance = cohort.meta.get("provenance") or {}
-    if provenance.get("made_by") == importing.MADE_BY:
+    if provenance.get("made_by") == MADE_BY:
         return as_table(provenance.get("warnings") or [])
     return cohort.warnings

@@ -4,6 +4,7 @@ Reads `params/<profile>/study.yaml` (the matrix) and `params/<profile>/<notebook
 notebook's defaults). Imports nothing heavy, so that a rerun with nothing to do is quick.
 """
 
+import json
 import os
 import shlex
 from collections.abc import Iterator
@@ -291,8 +292,16 @@ def import_places(asked: dict, base: Path) -> tuple[Path, Path]:
 
 
 def fingerprint(node: Node, base: Path) -> dict:
-    """What a node depends on beside its needs and its code: parameters, and the files that it imports."""
+    """What a node depends on beside its needs and its code: parameters, and the files that it imports.
+
+    Where these are out of reach (a drive taken away) they count as they were when last seen.
+    """
     asked = parameters(node, base)
     if asked.get("source") == "import":
-        asked["imported"] = [reruns.cohort_stamp(place) for place in import_places(asked, base)]
+        places = import_places(asked, base)
+        seen = base / ".snakemake" / "imported" / f"{node.folder.replace('/', '__')}.json"
+        if all(place.is_dir() for place in places) or not seen.is_file():
+            seen.parent.mkdir(parents=True, exist_ok=True)
+            seen.write_text(json.dumps([reruns.cohort_stamp(place) for place in places]), encoding="utf-8")
+        asked["imported"] = json.loads(seen.read_text(encoding="utf-8"))
     return asked

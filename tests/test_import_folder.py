@@ -87,10 +87,97 @@ def test_the_same_files_are_imported_once_and_changed_ones_again(source, tmp_pat
     assert cohorts.clip(imported(source, folder), "C2").tolist() == [[[9, 8], [7, 6]]]
 
 
-def test_two_imports_are_the_same_byte_for_byte(source, tmp_path):
+def test_two_imports_are_the_same_byte_for_byte_by_name_or_by_key(source, tmp_path):
     for name in ("one", "two"):
-        imported(source, tmp_path / name, study_ids=True, seed=3)
+        imported(source, tmp_path / name)
+        imported(source, tmp_path / f"key_{name}", study_ids=True, key=tmp_path / "key.csv")
     assert files_of(tmp_path / "one") == files_of(tmp_path / "two")
+    assert files_of(tmp_path / "key_one") == files_of(tmp_path / "key_two")
+
+
+def test_the_order_of_study_names_is_drawn_anew_each_time(tmp_path):
+    from lusnb.readers.identity import Key, study_ids
+
+    people = [f"p{k:02d}" for k in range(40)]
+    clips = pd.DataFrame({"clip_id": people, "patient_id": people, "day": pd.NA, "view": pd.NA})
+    one, two = (study_ids(people, clips, Key({}, {})).patients for _ in range(2))
+    assert one != two and sorted(one.values()) == sorted(two.values()) == [f"P{k:02d}" for k in range(1, 41)]
+
+
+def test_a_key_keeps_the_names_of_those_it_knows_and_learns_the_others(source, tmp_path):
+    key = tmp_path / "safe" / "key.csv"
+    imported(source, tmp_path / "cohort", study_ids=True, key=key)
+    first = pd.read_csv(key).set_index("original")["study"]
+    text = (source / "clips.csv").read_text().splitlines()
+    (source / "clips.csv").write_text("\n".join([text[0], "C3,Abel,C2.png", *reversed(text[1:])]) + "\n")
+    write(source / "C2.png", [[9, 8], [7, 6]])
+    with pytest.raises(CohortError, match="the same pixels as in row"):  # C3 is C2 under another patient
+        imported(source, tmp_path / "cohort", study_ids=True, key=key)
+    write(source / "c3.png", [[1, 8], [7, 6]])
+    (source / "clips.csv").write_text(
+        (source / "clips.csv").read_text().replace("Abel,C2.png", "Abel,c3.png")
+    )
+    cohort = imported(source, tmp_path / "cohort", study_ids=True, key=key)
+    second = pd.read_csv(key).set_index("original")["study"]
+    assert second[first.index].equals(first) and second["Abel"] == "P03"
+    assert set(cohort.patients["patient_id"]) == {"P01", "P02", "P03"}
+
+
+def test_a_key_that_cannot_be_written_makes_no_cohort(source, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(ValueError, match="key: .* cannot be written"):
+        imported(source, tmp_path / "cohort", study_ids=True, key=tmp_path / "file" / "key.csv")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "source"]
+
+
+def test_a_cohort_is_never_made_over_its_own_files(source, tmp_path):
+    for folder in (source, source / "cohort", tmp_path):
+        with pytest.raises(ValueError, match="expected the cohort apart from its files"):
+            imported(source, folder)
+    before = files_of(source)
+    folder = tmp_path / "cohort"
+    imported(source, folder)
+    (folder / "notes.txt").write_text("mine")
+    write(source / "C2.png", [[9, 8], [7, 6]])
+    with pytest.raises(ValueError, match=r"found also \['notes.txt'\]; an import would remove it"):
+        imported(source, folder)
+    assert (folder / "notes.txt").read_text() == "mine" and before.keys() == files_of(source).keys()
+
+
+def test_tables_that_were_edited_are_kept_and_never_lost(source, tmp_path):
+    folder = tmp_path / "cohort"
+    imported(source, folder)
+    table = (folder / "patients.csv").read_text().replace("Adam,,,", "Adam,,test,")
+    (folder / "patients.csv").write_text(table)
+    assert imported(source, folder).patients_in("test") == ["Adam"]
+    write(source / "C2.png", [[9, 8], [7, 6]])
+    with pytest.raises(
+        ValueError, match=r"found \['patients.csv'\] changed by hand; importing anew would lose"
+    ):
+        imported(source, folder)
+    assert (folder / "patients.csv").read_text() == table
+
+
+def test_a_damaged_import_is_mended_by_importing_again(source, tmp_path):
+    folder = tmp_path / "cohort"
+    imported(source, folder)
+    whole = files_of(folder)
+    (folder / "clips" / "C1.npy").unlink()
+    (folder / "clips" / "C2.npy").write_bytes(b"cut")
+    imported(source, folder)
+    assert files_of(folder) == whole | {".source": files_of(folder)[".source"]}
+
+
+def test_what_killed_imports_left_is_put_right(source, tmp_path):
+    folder = tmp_path / "cohort"
+    imported(source, folder)
+    folder.rename(tmp_path / ".cohort.replaced")  # killed between the two last steps
+    (tmp_path / ".cohort.importing-999999999-x").mkdir()  # killed before
+    (source / "c1.png").write_bytes(b"no image")
+    with pytest.raises(CohortError):
+        imported(source, folder)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["cohort", "source"]
+    assert len(cohorts.read(folder).clips) == 2
 
 
 def test_an_import_that_fails_leaves_an_earlier_one_as_it_was(source, tmp_path):
@@ -184,7 +271,7 @@ IDENTIFYING = ("Doe", "Jane", "Roe", "12345678", "87654321", "Who", "Ever", "Els
 
 def test_study_identifiers_leave_no_trace_of_the_patients(private, tmp_path):
     folder, key = tmp_path / "cohort", tmp_path / "safe" / "key.csv"
-    odd = import_folder(private, folder, name="private", study_ids=True, key=key, seed=1)
+    odd = import_folder(private, folder, name="private", study_ids=True, key=key)
     cohort = cohorts.read(folder)
     for path, content in files_of(folder).items():
         assert not [word for word in IDENTIFYING if word.encode() in content or word in path], path

@@ -214,11 +214,15 @@ def test_clean_removes_runs_and_own_cohorts_and_nothing_else(project):
         (project / "data" / name).mkdir(parents=True)
         meta = {"name": name, "provenance": {"made_by": made_by}}
         (project / "data" / name / "cohort.yaml").write_text(yaml.safe_dump(meta))
-    edit(project / "params" / "smoke" / "study.yaml", cohorts={"phantom_smoke": {}, "mine": {}})
+    imported = project / "data" / "by_hand"  # made by lusnb, but not by this profile: taken as it lies
+    imported.mkdir()
+    (imported / "cohort.yaml").write_text(yaml.safe_dump({"provenance": {"made_by": "lusnb.readers"}}))
+    cohorts = {"phantom_smoke": {}, "mine": {}, "by_hand": {"source": "folder"}}
+    edit(project / "params" / "smoke" / "study.yaml", cohorts=cohorts)
     for profile in ("smoke", "quick"):
         (project / "runs" / profile).mkdir(parents=True)
     assert graph.clean("smoke", project) == ["data/phantom_smoke", "runs/smoke"]
-    assert (project / "data" / "mine").is_dir() and (project / "runs" / "quick").is_dir()
+    assert (project / "data" / "mine").is_dir() and imported.is_dir() and (project / "runs" / "quick").is_dir()
 
 
 def test_a_failure_names_the_notebook_and_how_to_go_on(project):
@@ -263,7 +267,12 @@ def test_an_import_runs_again_when_its_files_or_spreadsheets_change(project, mon
     clip.write_bytes(b"22")
     second = study.fingerprint(node, project)
     (project / "notebooks" / "samples" / "bubil" / "clips.csv").write_text("clip_id")
-    assert first != second != study.fingerprint(node, project) != first
+    third = study.fingerprint(node, project)
+    assert first != second != third != first
+    shutil.move(project / "samples", project / "away")  # a drive that is taken away changes nothing
+    assert study.fingerprint(node, project) == third
+    shutil.move(project / "away", project / "samples")
+    assert study.fingerprint(node, project) == third
     other = next(n for n in study.nodes(study.load("smoke", project)) if n.notebook == "00_cohort")
     assert study.fingerprint(other, project) == study.parameters(other, project)
 
