@@ -1,5 +1,7 @@
 """Pictures of what only a phantom can show: its speckle against theory, its B lines against congestion."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import pandas as pd
 import seaborn as sns
@@ -7,11 +9,25 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from lusnb import cohort as cohorts
+from lusnb import labels
 from lusnb.cohort import Cohort
 from lusnb.figures import WIDTH
 from lusnb.phantom import block
 
 NOTHING = "An imported cohort: nothing was simulated, so there is nothing to check here."
+NO_SAMPLE = "The real clip is not on this machine, so there is nothing to put beside the phantom."
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A clip as it is shown beside another: frames uint8 (T, H, W) over depth_mm x width_mm."""
+
+    title: str
+    frames: np.ndarray
+    depth_mm: float
+    width_mm: float
+    fps: float
 
 
 def envelope_histogram(envelope: np.ndarray, ax: Axes | None = None) -> Axes:
@@ -69,4 +85,54 @@ def b_lines(cohort: Cohort) -> Figure:
         ax.legend(frameon=False, fontsize=7)
         sns.despine(ax=ax)
     figure.tight_layout()
+    return figure
+
+
+def alike(cohort: Cohort, depth_mm: float, count: int = 2) -> list[Recording]:
+    """Clips of a phantom cohort to put beside a real one of a dry lung, of different patients where it can.
+
+    Nearest in depth come first, then those that show an A line, then the least congested (scenes.csv).
+    """
+    table = cohort.clips.merge(pd.read_csv(cohort.folder / "scenes.csv"), on="clip_id")
+    a_line = labels.true_burden(cohort, "a_line").set_index("clip_id")["burden"]
+    table["off"] = (10 * table["depth_cm"] - depth_mm).abs().round()
+    table["bare"] = ~(table["clip_id"].map(a_line) > 0)
+    table = table.sort_values(["off", "bare", "congestion", "clip_id"])
+    table["again"] = table.groupby("patient_id").cumcount()  # 0: a patient's best one
+    return [
+        Recording(
+            f"phantom {row.clip_id}",
+            cohorts.clip(cohort, row.clip_id),
+            10 * row.depth_cm,
+            10 * row.width_cm,
+            row.fps,
+        )
+        for row in table.sort_values("again", kind="stable").head(count).itertuples()
+    ]
+
+
+def side_by_side(recordings: list[Recording]) -> Figure:
+    """The first frame of each recording at one scale in mm, and below it its middle column over time.
+
+    The columns run as long as the shortest recording, so that one second is as wide everywhere.
+    """
+    seconds = min(len(one.frames) / one.fps for one in recordings)
+    widths = [one.width_mm for one in recordings]
+    deepest = max(one.depth_mm for one in recordings)
+    height = 2.2 * WIDTH * deepest / (1.5 * sum(widths)) + 0.6
+    figure, axes = plt.subplots(
+        2, len(recordings), figsize=(WIDTH, height), sharey=True, squeeze=False, width_ratios=widths,
+        layout="constrained",
+    )  # fmt: skip
+    grey = dict(cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+    for one, (top, bottom) in zip(recordings, axes.T, strict=True):
+        half, depth = one.width_mm / 2, one.depth_mm
+        top.imshow(one.frames[0], extent=(-half, half, depth, 0), aspect="equal", **grey)
+        column = one.frames[: round(seconds * one.fps), :, one.frames.shape[2] // 2].T  # (depth, time)
+        bottom.imshow(column, extent=(0, column.shape[1] / one.fps, depth, 0), aspect="auto", **grey)
+        top.set_title(one.title, fontsize=8)
+        top.set(xlabel="mm", ylim=(deepest, 0), facecolor="0.85")
+        bottom.set(xlabel="middle column, s", ylim=(deepest, 0), xlim=(0, seconds), facecolor="0.85")
+    for ax in axes[:, 0]:
+        ax.set_ylabel("depth, mm")
     return figure

@@ -39,6 +39,8 @@ def make(p: Params, folder: Path, base: Path) -> None:
             raters=p.raters,
             habits=p.habits,
             null=p.null,
+            b_fade=p.b_fade,
+            b_erases=p.b_erases,
         )
     elif p.source == "import":
         source, tables = study.import_places(p, base)

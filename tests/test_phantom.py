@@ -14,14 +14,15 @@ from lusnb.phantom import build
 from lusnb.phantom.anatomy import FEATURES, Pose, Scene, draw_scene
 from lusnb.phantom.build import make_cohort
 from lusnb.phantom.patients import FIO2_LADDER, VIEWS, draw_tables
-from lusnb.phantom.plan import Plan, lenders_of
+from lusnb.phantom.plan import Plan, asked, check, groups_of, lenders_of, scene_of
 from lusnb.phantom.scan import render
 from lusnb.phantom.structures import Grid, masks, pleura_depth, structures
 
 TINY = dict(
     name="tiny", n_patients=4, n_clips=9, size=64, n_frames=3, fps=20.0, split=(2, 1, 1), folds=2, seed=7
 )
-WISH = dict(TINY, calibration=1.0, noise=0.5, link=0.6, raters=1, habits=0.0, null="none")
+WISH = dict(TINY, calibration=1.0, noise=0.5, link=0.6, raters=1, habits=0.0, null="none",
+    b_fade=0.0, b_erases=True)  # fmt: skip
 STILL = Pose(0.0, 0.0)
 
 
@@ -264,12 +265,69 @@ def test_painting_is_resumed_too(tiny, tmp_path, monkeypatch):
 
 def test_every_clip_lends_to_as_many_as_it_borrows_from_and_never_to_itself():
     for n_clips, count in ((9, 4), (40, 4), (3, 2), (2, 1)):
-        plan = Plan(**{**WISH, "n_clips": n_clips})
-        lenders = lenders_of(plan)
+        lenders = lenders_of(7, ["train"] * n_clips)
         assert all(len(set(row)) == count and k not in row for k, row in enumerate(lenders))
         assert np.bincount(np.ravel(lenders), minlength=n_clips).tolist() == [count] * n_clips
-    other = Plan(**{**WISH, "n_clips": 40, "seed": 8})
-    assert lenders_of(other) != lenders_of(Plan(**{**WISH, "n_clips": 40}))
+    assert lenders_of(7, ["train"] * 40) != lenders_of(8, ["train"] * 40)
+    assert lenders_of(7, ["train"]) == [[]], "a clip alone borrows nothing"
+    groups = ["train", "test", "train", "train"]
+    assert [sorted(row) for row in lenders_of(7, groups)] == [[2, 3], [], [0, 3], [0, 2]]
+
+
+@pytest.mark.parametrize(
+    ("n_patients", "n_clips", "split", "folds"),
+    [(42, 466, (32, 6, 4), 5), (8, 32, (4, 2, 2), 2), (6, 12, (3, 1, 2), 2)],
+)
+def test_no_stroke_is_lent_across_a_split_or_a_fold(n_patients, n_clips, split, folds):
+    for seed in range(5):
+        tables = draw_tables(np.random.default_rng(seed), n_patients, n_clips, split, folds, 0.6)
+        views, patients = tables["views"], tables["patients"].set_index("patient_id")
+        who = patients.loc[views["patient_id"], ["split", "fold"]].fillna(0).to_numpy().tolist()
+        lenders = lenders_of(seed, groups_of(views, tables["patients"]))
+        assert all(who[lender] == who[k] for k, row in enumerate(lenders) for lender in row)
+        assert all(len(row) == min(4, who.count(who[k]) - 1) for k, row in enumerate(lenders))
+
+
+def test_clips_are_painted_with_strokes_of_their_own_split_and_fold(tiny, tmp_path, monkeypatch):
+    asked_of, whole = {}, build.label_clip
+
+    def look(folder, plan, clip, lenders):
+        asked_of[clip[1]["patient_id"]] = {row["patient_id"] for _, row in lenders}
+        return whole(folder, plan, clip, lenders)
+
+    monkeypatch.setattr(build, "label_clip", look)
+    folder = make_cohort(tmp_path / "cohort", **TINY, workers=1)
+    patients = pd.read_csv(folder / "patients.csv").set_index("patient_id")[["split", "fold"]].fillna(0)
+    assert len(asked_of) == 4 and all(asked_of.values())
+    for patient, lent in asked_of.items():
+        assert all((patients.loc[other] == patients.loc[patient]).all() for other in lent)
+
+
+def test_fading_and_erasing_are_asked_for_and_remembered(tmp_path):
+    row = {"view": "R2", "congestion": 0.8, "habitus_mm": 0.0}
+    plain, other = (Plan(**{**WISH, **change}) for change in ({}, {"b_fade": 0.8, "b_erases": False}))
+    scenes = [scene_of(plan, 0, row) for plan in (plain, other)]
+    assert [(s.b_fade_db_per_mm, s.b_erases) for s in scenes] == [(0.0, True), (0.8, False)]
+    assert replace(scenes[1], b_fade_db_per_mm=0.0, b_erases=True).b_lines == scenes[0].b_lines
+    assert asked(other)["b_fade"] == 0.8 and asked(other)["b_erases"] is False
+    with pytest.raises(ValueError, match=r"b_fade must be 0 to 10, got -1.0: change b_fade"):
+        check(replace(plain, b_fade=-1.0), 1)
+    folder = make_cohort(tmp_path / "cohort", **{**TINY, "b_fade": 0.8, "b_erases": False}, workers=1)
+    made_by = yaml.safe_load((folder / "cohort.yaml").read_text())["provenance"]
+    assert (made_by["b_fade"], made_by["b_erases"], made_by["phantom_version"]) == (0.8, False, "3")
+
+
+def test_a_b_line_ends_where_it_fades_into_the_noise():
+    drawn = draw_scene(np.random.default_rng(5), 2, 0.9, 0.0)
+    keep = dict(b_lines=(replace(drawn.b_lines[0], x_mm=0.0, level_db=-30.0),), depth_mm=60.0)
+    grid = square(scene_with(5, **keep))
+
+    def lowest(fade):
+        scene = scene_with(5, **keep, b_fade_db_per_mm=fade)
+        true = masks(structures(scene, grid, STILL), grid)[5]
+        return grid.z_mm[true.any(axis=1)].max() - grid.z_mm[true.any(axis=1)].min()
+
+    assert lowest(0.0) > 35.0 and lowest(1.0) == pytest.approx(17.0, abs=1.5), "-30 to -47 dB"
 
 
 def test_what_stands_in_the_folder_is_not_overwritten(tmp_path):

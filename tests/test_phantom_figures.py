@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from lusnb import cohort as cohorts
 from lusnb import phantom_figures
 from lusnb.phantom import block
 
@@ -53,4 +54,56 @@ def test_an_imported_cohort_is_told_so_in_one_sentence():
     cells = json.loads(NOTEBOOK.read_text())["cells"]
     code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
     calls = [line for cell in code for line in cell.splitlines() if "phantom_figures." in line]
+    calls = [line for line in calls if not line.startswith(" ")]
     assert len(calls) == 2 and all("if simulated else print(phantom_figures.NOTHING)" in c for c in calls)
+
+
+def real_cell() -> str:
+    cells = json.loads(NOTEBOOK.read_text())["cells"]
+    return next("".join(c["source"]) for c in cells if "side_by_side(" in "".join(c["source"]))
+
+
+def test_without_the_sample_one_sentence_stands_in_its_place(cohort, capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("LUSNB_SAMPLES", str(tmp_path))
+    for simulated, said in ((True, phantom_figures.NO_SAMPLE), (False, phantom_figures.NOTHING)):
+        exec(real_cell(), {"simulated": simulated, "data": cohort, "phantom_figures": phantom_figures})
+        assert capsys.readouterr().out == said + "\n" and said.count(".") == 1
+    assert not phantom_figures.plt.get_fignums()
+
+
+def test_the_phantom_is_drawn_beside_the_real_clip(cohort, samples):
+    exec(real_cell(), {"simulated": True, "data": cohort, "phantom_figures": phantom_figures})
+    axes = phantom_figures.plt.gcf().axes
+    assert len(axes) == 6 and axes[0].get_title() == "real clip"
+    assert all(ax.get_title().startswith("phantom P") for ax in axes[1:3])
+    assert axes[0].images[0].get_extent()[2:] == [69.5, 0]
+
+
+def test_recordings_stand_at_one_scale_in_mm():
+    rng = np.random.default_rng(0)
+    wide = phantom_figures.Recording("a", rng.integers(0, 256, (8, 40, 50), np.uint8), 40.0, 38.0, 10.0)
+    deep = phantom_figures.Recording("b", rng.integers(0, 256, (60, 90, 30), np.uint8), 60.0, 30.0, 20.0)
+    figure = phantom_figures.side_by_side([wide, deep])
+    figure.canvas.draw()
+    top, bottom = figure.axes[:2], figure.axes[2:]
+    for ax, one in zip(top, (wide, deep), strict=True):
+        assert ax.get_aspect() == 1.0 and tuple(ax.get_ylim()) == (60.0, 0.0)
+        assert ax.images[0].get_extent() == [-one.width_mm / 2, one.width_mm / 2, one.depth_mm, 0]
+        assert np.array_equal(ax.images[0].get_array(), one.frames[0])
+    scale = [ax.bbox.width / np.ptp(ax.get_xlim()) for ax in top]
+    assert scale[0] == pytest.approx(scale[1], rel=0.02)
+    assert np.array_equal(bottom[1].images[0].get_array(), deep.frames[:16, :, 15].T)
+    assert all(tuple(ax.get_xlim()) == pytest.approx((0.0, 0.8)) for ax in bottom)
+
+
+def test_the_clips_chosen_are_of_near_depth_with_an_a_line_and_dry(cohort):
+    chosen = phantom_figures.alike(cohort, 60.0, 3)
+    names = [one.title.removeprefix("phantom ") for one in chosen]
+    assert len({name[:3] for name in names}) == 3, "three patients"
+    table = cohort.clips.merge(pd.read_csv(cohort.folder / "scenes.csv"), on="clip_id").set_index("clip_id")
+    truth = cohort.truth[cohort.truth["feature"] == "a_line"].set_index("clip_id")["path"]
+    table["bare"] = [not cohorts.image(cohort, truth[clip]).any() for clip in table.index]
+    table["off"] = (10 * table["depth_cm"] - 60.0).abs()
+    order = table.sort_values(["off", "bare", "congestion"])
+    assert names == order.drop_duplicates("patient_id").head(3).index.tolist()
+    assert chosen[0].frames.shape == (6, 64, 64) and chosen[0].width_mm == pytest.approx(38.0)

@@ -5,7 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
+from lusnb import confidence
 from lusnb.phantom.anatomy import FEATURES, draw_scene
 from lusnb.phantom.build import make_cohort
 from lusnb.phantom.mistakes import mistake, paint
@@ -49,11 +51,11 @@ def marks_of(sights, draw: int) -> Drawn:
     return marks
 
 
-def painted(sights, marks: Drawn, habits=None, null="none") -> np.ndarray:
+def painted(sights, marks: Drawn, habits=None, apart=None) -> np.ndarray:
     """What is said when these strokes are painted, in per cent (N, 6, H, W)."""
     rng, habits = np.random.default_rng(0), habits or Habits()
     both = zip(sights, marks, strict=True)
-    return np.rint(np.stack([compose(rng, m, s.grid, habits, null) for s, m in both]) / 2.55)
+    return np.rint(np.stack([compose(rng, m, s.grid, habits, apart) for s, m in both]) / 2.55)
 
 
 def right(said, true) -> np.ndarray:
@@ -245,7 +247,8 @@ def test_several_raters_paint_the_same_frames_each_in_their_own_way(tmp_path):
 
 
 def test_under_the_null_what_is_said_tells_nothing_about_what_is_true(sights, thrice, truth):
-    said = np.stack([painted(sights, marks, null="confidence") for marks in thrice])
+    levels = np.random.default_rng(4)
+    said = np.stack([painted(sights, marks, apart=levels) for marks in thrice])
     every = np.broadcast_to(truth, said.shape)
     found = right(said, every)
     assert np.ptp(found) < 0.12 and abs(np.polyfit(LEVELS, found, 1)[0]) < 0.08
@@ -256,10 +259,66 @@ def test_under_the_null_what_is_said_tells_nothing_about_what_is_true(sights, th
     assert counts.min() > 0.7 * counts.mean(), "each level is said about as often"
 
 
+def test_under_the_null_no_merge_of_three_raters_tells_what_is_true(sights, thrice, truth):
+    rngs = [np.random.default_rng(k) for k in (4, 5, 6)]
+    wide = [Habits(edge_bias_mm=bias, eagerness=2.0, calibration=3.0) for bias in (-0.4, 0.0, 0.4)]
+    levels = np.stack(
+        [
+            np.stack([painted(sights, marks, person, rng) for person, rng in zip(wide, rngs, strict=True)])
+            for marks in thrice[:2]
+        ]
+    )  # (2 draws, 3 raters, N, 6, H, W)
+    every = np.broadcast_to(truth, levels[:, 0].shape)
+    anyone = (levels > 0).any(axis=1)
+    assert ((levels > 0).all(axis=1) == anyone).all(), "who painted a pixel tells nothing: all did"
+    base = every[anyone].mean()
+    for merged in (levels.mean(axis=1), np.median(levels, axis=1), (levels >= 60).mean(axis=1)):
+        here = merged[anyone]
+        assert abs(np.corrcoef(here, every[anyone])[0, 1]) < 0.04
+        quarter = np.digitize(here, np.quantile(here, [0.25, 0.5, 0.75]))
+        found = [every[anyone][quarter == k].mean() for k in np.unique(quarter)]
+        assert np.abs(np.array(found) - base).max() < 0.05
+    apart = [np.corrcoef(levels[:, k][anyone], levels[:, k - 1][anyone])[0, 1] for k in range(3)]
+    assert np.abs(apart).max() < 0.05, "each says what it likes"
+
+
+@pytest.mark.parametrize("merge", ["mean", "majority", "staple"])
+def test_merged_maps_tell_the_truth_of_three_plain_raters_and_nothing_under_the_null(
+    sights, thrice, said, truth, merge
+):
+    rngs = [np.random.default_rng(k) for k in (4, 5, 6)]
+    some = slice(0, 20)  # frames, since STAPLE is slow
+    null = np.stack([painted(sights[some], thrice[0][some], apart=rng) for rng in rngs])
+    found = {}
+    for name, levels in (("plain", said[:, some]), ("null", null)):
+        bytes_said = np.rint(2.55 * levels).astype(np.uint8)  # (3 raters, N, 6, H, W)
+        here = (bytes_said > 0).any(axis=0)
+        merged = np.zeros(here.shape, np.uint8)
+        for n, channel in zip(*np.nonzero(here.any(axis=(2, 3))), strict=True):
+            merged[n, channel] = confidence.merge(bytes_said[:, n, channel], merge)
+        found[name] = np.corrcoef(merged[here], truth[some][here])[0, 1]
+    assert abs(found["null"]) < 0.1 and found["plain"] > 0.3, found
+
+
+def test_under_the_null_raters_have_no_habits_and_paint_the_same_pixels(tmp_path):
+    wish = {**TINY, **PEOPLE, "workers": 1, "raters": 3, "null": "confidence"}
+    folder = make_cohort(tmp_path / "people", **wish, habits=1.0)
+    labels, raters = (pd.read_csv(folder / f"{table}.csv") for table in ("labels", "raters"))
+    assert (raters["edge_bias_mm"] == 0).all() and (raters["eagerness"] == 1).all()
+    assert raters["calibration"].nunique() == 1
+    images = np.array(  # (raters, clips x features, H, W)
+        [[Image.open(folder / path) for path in rows["path"]] for _, rows in labels.groupby("rater")]
+    )
+    assert len(images) == 3 and ((images > 0).all(axis=0) == (images > 0).any(axis=0)).all()
+    here = images[0] > 0
+    pairs = [np.corrcoef(images[k][here], images[k - 1][here])[0, 1] for k in range(3)]
+    assert here.sum() > 1000 and np.abs(pairs).max() < 0.3, "each rater's levels are its own"
+
+
 def test_under_the_null_an_edge_is_hard():
     grid = Grid(400, 50, 20.0, 10.0)
     marks = [Mark(band(8.0, 10.0), 0.9)]
-    label = compose(np.random.default_rng(0), marks, grid, Habits(), "confidence")
+    label = compose(np.random.default_rng(0), marks, grid, Habits(), np.random.default_rng(1))
     assert len(np.unique(label[3])) == 2 and (label[3][:, 0] > 0).sum() == pytest.approx(40, abs=25)
     soft = compose(np.random.default_rng(3), marks, grid, Habits())
     assert len(np.unique(soft[3])) > 5

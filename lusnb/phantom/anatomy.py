@@ -143,8 +143,8 @@ class Scene:
     sub_a_level_db: float
     haze_db: float  # diffuse reverberation just below the pleura
     haze_decay_db_per_mm: float
-    b_fade_db_per_mm: float
-    b_erases: bool
+    b_fade_db_per_mm: float  # what B lines lose below the pleura; by definition (Volpicelli) nothing
+    b_erases: bool  # B lines erase the repeats they cross, faded or not
     congestion: float
     focus_mm: float = 20.0  # where the beam is narrowest
     layering: float = 1.0  # 0: wall and haze are even, without layers, fibres and streaks, like a test block

@@ -57,17 +57,21 @@ def sight_of(folder: Path, plan: Plan, clip: Numbered) -> Sight:
 def label_clip(folder: Path, plan: Plan, clip: Numbered, lenders: list[Numbered]) -> str:
     """Have every rater paint one clip's first frame; returns the clip's name. Runs in a worker.
 
-    `lenders` are the clips whose strokes, as the same rater painted them, come back as mistakes here.
+    `lenders` are the clips whose strokes, as the same rater painted them, come back as mistakes here. Under
+    the null "confidence" all raters see with the first one's eyes, and only the levels are their own.
     """
     index, row = clip
     sights = [sight_of(folder, plan, one) for one in (clip, *lenders)]
+    null = plan.null == "confidence"
     for k, person in enumerate(plan.people()):
+        eyes = 0 if null else k
         own, *lent = [
-            recognise(generator(plan.seed, 1, place, 2, k), sight, person)
+            recognise(generator(plan.seed, 1, place, 2, eyes), sight, person)
             for (place, _), sight in zip((clip, *lenders), sights, strict=True)
         ]
         lent = [[(mark, sight.grid) for mark in marks] for marks, sight in zip(lent, sights[1:], strict=True)]
-        label = paint(generator(plan.seed, 1, index, 3, k), sights[0], own, lent, person, plan.null)
+        apart = generator(plan.seed, 1, index, 4, k) if null else None
+        label = paint(generator(plan.seed, 1, index, 3, eyes), sights[0], own, lent, person, apart)
         for image, path in zip(label, plans.label_paths(row["clip_id"], person.rater), strict=True):
             files.write_png(folder / path, image)
     return row["clip_id"]
@@ -127,8 +131,10 @@ def run(make: Callable, jobs: list[tuple], pool: ProcessPoolExecutor | None, rep
         raise
 
 
-def make_clips(folder: Path, plan: Plan, views: pd.DataFrame, workers: int, progress) -> None:
-    """Render, then paint, what is not there yet."""
+def make_clips(
+    folder: Path, plan: Plan, views: pd.DataFrame, lenders: list[list[int]], workers: int, progress: Callable
+) -> None:
+    """Render, then paint, what is not there yet. `lenders`: plan.lenders_of."""
     clips = list(enumerate(views.to_dict("records")))
     raters = [person.rater for person in plan.people()]
 
@@ -144,7 +150,6 @@ def make_clips(folder: Path, plan: Plan, views: pd.DataFrame, workers: int, prog
         done += 1
         progress(done // 2, len(clips))
 
-    lenders = plans.lenders_of(plan)
     rendering = [(folder, plan, clip) for clip in bare]
     painting = [(folder, plan, clip, [clips[k] for k in lenders[clip[0]]]) for clip in unpainted]
     most = min(workers, max(len(bare), len(unpainted)))
@@ -173,29 +178,29 @@ def make_cohort(
     raters: int = 1,
     habits: float = 0.0,
     null: str = "none",
+    b_fade: float = 0.0,
+    b_erases: bool = True,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Path:
     """Make a phantom cohort, or go on with one that was interrupted; returns its folder.
 
-    `size` pixels a side, `fps` frames a second, `split` patients in train, validation and test, `folds` over
-    those outside test. `calibration` and `noise` are the raters', `raters` people paint each frame, `habits`
-    (0 to 2) is how far they differ (raters.csv). `link` (0 to 1): how strongly congestion drives S/F and
-    readmission. `null`: "confidence": what is said tells nothing about what is true; "outcome": S/F courses
-    and readmission are permuted over patients. `progress(done, total)` counts clips.
+    What each parameter means stands at plan.Plan. `progress(done, total)` counts clips.
     """
     folder, split = Path(folder), tuple(int(count) for count in split)
     plan = Plan(
         name, n_patients, n_clips, size, n_frames, float(fps), split, folds, seed,
         float(calibration), float(noise), float(link), int(raters), float(habits), null,
+        float(b_fade), bool(b_erases),
     )  # fmt: skip
     plans.check(plan, workers)
     drawn = draw_tables(generator(seed, 0), n_patients, n_clips, split, folds, link, null)
     if claim(folder, plan):
         return folder
     views = drawn.pop("views")
+    lenders = plans.lenders_of(seed, plans.groups_of(views, drawn["patients"]))
     for table, content in {**drawn, **plans.clip_tables(plan, views)}.items():
         files.write_csv(folder / f"{table}.csv", content)
-    make_clips(folder, plan, views, workers, progress)
+    make_clips(folder, plan, views, lenders, workers, progress)
     files.write_text(folder / "cohort.yaml", plans.describe(plan))
     (folder / "making.json").unlink(missing_ok=True)
     return folder

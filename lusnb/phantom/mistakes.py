@@ -1,8 +1,9 @@
 """What a rater takes for a structure that is not there, and the whole of one rater's painting of a frame.
 
 Nobody knows which strokes are mistakes when painting them: false strokes have the sizes, shapes and levels of
-true ones. They are therefore lent by the strokes that the same rater painted in other frames, and fall in any
-frame, at any lateral place, on what looks brightest there: a dry lung gets false B lines too.
+true ones. They are therefore lent by the strokes that the same rater painted in other frames of the same
+split and fold (plan.lenders_of), and fall in any frame, at any lateral place, on what looks brightest there:
+a dry lung gets false B lines too.
 
 Sources
 - (1 - c) / c false strokes for each true one painted at c: what calibration asks for (see raters.py).
@@ -65,12 +66,15 @@ def moved_layer(rng: np.random.Generator, stroke: Ribbon, sight: Sight, pleura_m
 
 
 def moved_b_line(rng: np.random.Generator, stroke: Ribbon, lender: Grid, sight: Sight, top_mm) -> Ribbon:
-    """A B line's stroke of the same width elsewhere, from that frame's pleura to its bottom."""
+    """A B line's stroke of the same width elsewhere, from that frame's pleura to where it ends."""
     grid = sight.grid
     half = np.interp(grid.z_mm, lender.z_mm, (stroke.high_mm - stroke.low_mm) / 2)
     room = grid.width_mm / 2 - 0.8 * half.max()
     x = float(rng.uniform(-room, room))
-    present = grid.z_mm > np.interp(x, grid.x_mm, top_mm) + 0.3
+    below = grid.z_mm - np.interp(x, grid.x_mm, top_mm) - 0.3
+    present = below > 0.0
+    if not stroke.present[-1]:  # it faded before the bottom: as long as it was there
+        present &= below <= np.ptp(lender.z_mm[stroke.present])
     level = np.full(grid.rows, float(stroke.level_db.mean()))
     return Ribbon("b_line", "z", x - half, x + half, present, level)
 
@@ -133,13 +137,14 @@ def paint(
     own: list[Mark],
     lent: list[list[tuple[Mark, Grid]]],
     habits: Habits,
-    null: str = "none",
+    apart: np.random.Generator | None = None,
 ) -> np.ndarray:
     """Paint one frame: its recognised structures `own` (raters.recognise) and what is taken for them.
 
     `lent` holds, for each of some other frames, what the same rater recognised there, with that frame's grid.
+    `apart` draws the levels under the null "confidence" (raters.compose).
     Returns confidence, uint8 (6, H, W), 255 = 100 %, in whole multiples of 10 %.
     """
     given = [pair for frame in lent for pair in frame]
     false = mistake(rng, sight, own, given, 1.0 / max(len(lent), 1))
-    return compose(rng, [*own, *false], sight.grid, habits, null)
+    return compose(rng, [*own, *false], sight.grid, habits, apart)

@@ -7,7 +7,8 @@ Sources
 - Readmission within 30 days in heart failure, about a quarter: Jencks et al. 2009, N Engl J Med 360:1418;
   40 % here: chosen, as below.
 - 42 patients, 466 clips, three days: the paper. Congestion's distribution, its course, the zones' offsets,
-  the weights of oxygen and readmission, shares of missing views: chosen.
+  OTHER_NEED, the NEED_ and SPO2_ constants of oxygen, the RISK_ constants of readmission, shares of missing
+  views: chosen, so that the ladder of FiO2 is used and saturation stays at what oxygen is titrated to.
 """
 
 import numpy as np
@@ -24,6 +25,17 @@ ZONE_OFFSET = {1: -0.06, 2: 0.0, 3: 0.07}
 # About a quarter of patients with heart failure are readmitted within 30 days; 40 % here, so that a
 # handful of test patients holds both classes.
 READMISSION_RATE = 0.4
+# Need of oxygen that is not congestion: a beta distribution, symmetric about a half. Chosen.
+OTHER_NEED = (2.0, 2.0)
+# SD of the need at one congestion; the need up to which room air does; how much more takes FiO2 to the last
+# step of the ladder. Chosen.
+NEED_SD, NEED_ON_AIR, NEED_TO_THE_TOP = 0.04, 0.28, 0.55
+# Saturation without any need, what full need takes away in spite of the oxygen given, its SD and its lowest
+# recorded, all in per cent. Chosen.
+SPO2_AT_REST, SPO2_LOST, SPO2_SD, SPO2_LOWEST = 97.5, 5.0, 1.0, 86
+# Risk of readmission: weights of congestion at discharge and of the congestion cleared on the first day, and
+# the SD of what is due to neither. Chosen.
+RISK_OF_CONGESTION, RISK_OF_CLEARING, RISK_SD = 1.0, -1.5, 0.12
 # Share of patients whose day of discharge was recorded, and of the clips made on it.
 DISCHARGE_SHARE, DISCHARGE_CLIPS = 0.4, 0.12
 # Share of day 0 and day 1 clips whose view is missing on the other day.
@@ -49,10 +61,12 @@ def draw_oxygen(rng: np.random.Generator, congestion: np.ndarray, link: float) -
     `link` 0 to 1 says how much of the need for oxygen is congestion; the rest is drawn apart from it. More
     need first lowers the saturation, then oxygen is given, which brings it back in part.
     """
-    other = rng.beta(2.0, 2.0, congestion.shape)
-    need = link * congestion + (1 - link) * other + rng.normal(0.0, 0.04, congestion.shape)
-    step = np.clip(np.rint(8.0 * (need - 0.28) / 0.55), 0, len(FIO2_LADDER) - 1).astype(int)
-    spo2 = np.clip(np.rint(97.5 - 5.0 * need + rng.normal(0.0, 1.0, congestion.shape)), 86, 100).astype(int)
+    other = rng.beta(*OTHER_NEED, congestion.shape)
+    need = link * congestion + (1 - link) * other + rng.normal(0.0, NEED_SD, congestion.shape)
+    last = len(FIO2_LADDER) - 1
+    step = np.clip(np.rint(last * (need - NEED_ON_AIR) / NEED_TO_THE_TOP), 0, last).astype(int)
+    spo2 = SPO2_AT_REST - SPO2_LOST * need + rng.normal(0.0, SPO2_SD, congestion.shape)
+    spo2 = np.clip(np.rint(spo2), SPO2_LOWEST, 100).astype(int)
     fio2 = np.array(FIO2_LADDER)[step]
     return pd.DataFrame({"spo2": spo2, "fio2": fio2, "sf_ratio": np.minimum(spo2 / fio2, SF_MAX)})
 
@@ -64,7 +78,8 @@ def draw_readmission(rng: np.random.Generator, congestion: np.ndarray, link: flo
     """
     n_patients = len(congestion)
     cleared = congestion[:, 0] - congestion[:, 1]
-    risk = link * (1.0 * congestion[:, 2] - 1.5 * cleared) + rng.normal(0.0, 0.12, n_patients)
+    wet = RISK_OF_CONGESTION * congestion[:, 2] + RISK_OF_CLEARING * cleared
+    risk = link * wet + rng.normal(0.0, RISK_SD, n_patients)
     count = int(np.clip(round(READMISSION_RATE * n_patients), 1, max(n_patients - 1, 1)))
     readmitted = np.zeros(n_patients, int)
     readmitted[np.argsort(risk)[::-1][:count]] = 1

@@ -1,6 +1,7 @@
 """What a phantom cohort is made from, what its bytes depend on, and which files and tables hold it."""
 
-from dataclasses import asdict, dataclass
+from collections.abc import Hashable, Sequence
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -13,15 +14,26 @@ from lusnb.phantom.structures import Grid, b_ribbons
 
 TABLES = ("patients", "exams", "clips", "labels", "truth", "scenes", "raters")
 # Raised whenever the same parameters would give other bytes, so that an old cohort is made anew.
-VERSION = "2"
+VERSION = "3"
 LARGEST_SIZE = 1024  # pixels a side: beyond any linear probe's resolution
-# The false strokes of a frame are lent by this many others.
+# The false strokes of a frame are lent by this many others of the same split and fold.
 LENDERS = 4
 
 
 @dataclass(frozen=True)
 class Plan:
-    """All that a cohort's bytes depend on."""
+    """All that a cohort's bytes depend on.
+
+    `size` pixels a side, `fps` frames a second, `split` patients in train, validation and test, `folds` over
+    those outside test. `calibration` and `noise` are the raters', `raters` people paint each frame, `habits`
+    (0 to 2) is how far they differ (raters.csv). `link` (0 to 1): how strongly congestion drives S/F and
+    readmission. `b_fade` (0 to 10): what B lines lose in dB per mm below the pleura, `b_erases`: whether they
+    erase the A lines they cross, faded or not.
+
+    `null`: "outcome": S/F courses and readmission are permuted over patients; "confidence": what is said
+    tells nothing about what is true, for one rater and for any merge of several: all paint the same strokes,
+    true and false, and only the levels are each rater's own; habits and calibration have no effect.
+    """
 
     name: str
     n_patients: int
@@ -38,10 +50,14 @@ class Plan:
     raters: int
     habits: float
     null: str
+    b_fade: float
+    b_erases: bool
 
     def people(self) -> list[Habits]:
-        """The raters and their habits."""
-        return draw_habits(self.raters, self.habits, self.calibration, self.noise)
+        """The raters and their habits; under the null "confidence" they have none, or the share of raters
+        who painted a pixel would tell what is true."""
+        habits = 0.0 if self.null == "confidence" else self.habits
+        return draw_habits(self.raters, habits, self.calibration, self.noise)
 
 
 def check(plan: Plan, workers: int) -> None:
@@ -57,6 +73,7 @@ def check(plan: Plan, workers: int) -> None:
         "link": (0, plan.link, 1),
         "raters": (1, plan.raters, 20),
         "habits": (0, plan.habits, 2),
+        "b_fade": (0, plan.b_fade, 10),
     }
     for name, (low, value, high) in bounds.items():
         if not low <= value <= high:
@@ -69,7 +86,7 @@ def generator(seed: int, *place: int) -> np.random.Generator:
     """The generator of one part of the cohort: (0,) the tables, (1, clip, part, ...) a clip's parts.
 
     A clip's parts are 0 its scene, 1 its picture, (2, rater) what a rater recognises, (3, rater) what the
-    rater takes for it; (2,) is who lends strokes to whom.
+    rater takes for it, (4, rater) the levels under the null "confidence"; (2,) is who lends strokes to whom.
     """
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=place))
 
@@ -77,7 +94,8 @@ def generator(seed: int, *place: int) -> np.random.Generator:
 def scene_of(plan: Plan, index: int, row: dict) -> Scene:
     """The scene of one clip. `row` is its row of the views that patients.draw_tables drew."""
     zone = VIEWS[row["view"]]
-    return draw_scene(generator(plan.seed, 1, index, 0), zone, row["congestion"], row["habitus_mm"])
+    drawn = draw_scene(generator(plan.seed, 1, index, 0), zone, row["congestion"], row["habitus_mm"])
+    return replace(drawn, b_fade_db_per_mm=plan.b_fade, b_erases=plan.b_erases)
 
 
 def grid_of(plan: Plan, scene: Scene) -> Grid:
@@ -85,14 +103,29 @@ def grid_of(plan: Plan, scene: Scene) -> Grid:
     return Grid(plan.size, plan.size, scene.depth_mm, scene.width_mm)
 
 
-def lenders_of(plan: Plan) -> list[list[int]]:
-    """For each clip the clips that lend it strokes: its followers in a ring in seeded order, never itself."""
-    order = generator(plan.seed, 2).permutation(plan.n_clips)
-    lenders: list[list[int]] = [[] for _ in order]
-    for place, index in enumerate(order):
-        after = range(1, min(LENDERS, plan.n_clips - 1) + 1)
-        lenders[index] = [int(order[(place + step) % plan.n_clips]) for step in after]
+def lenders_of(seed: int, groups: Sequence[Hashable]) -> list[list[int]]:
+    """For each clip the clips that lend it strokes: its followers in its group's ring, never itself.
+
+    `groups` says for each clip which group of patients it belongs to. Each group is a ring of its own, in
+    seeded order: nothing passes between groups. In a group of fewer than LENDERS + 1 clips all others lend,
+    and a clip alone in its group borrows nothing.
+    """
+    rings: dict[Hashable, list[int]] = {}
+    for index in generator(seed, 2).permutation(len(groups)):
+        rings.setdefault(groups[index], []).append(int(index))
+    lenders: list[list[int]] = [[] for _ in groups]
+    for ring in rings.values():
+        after = range(1, min(LENDERS, len(ring) - 1) + 1)
+        for place, index in enumerate(ring):
+            lenders[index] = [ring[(place + step) % len(ring)] for step in after]
     return lenders
+
+
+def groups_of(views: pd.DataFrame, patients: pd.DataFrame) -> list[tuple[str, int]]:
+    """For each clip its patient's split and fold (0 without one): no stroke is lent across either."""
+    fold = patients["fold"].fillna(0).astype(int)
+    group = dict(zip(patients["patient_id"], zip(patients["split"], fold, strict=True), strict=True))
+    return [group[patient] for patient in views["patient_id"]]
 
 
 def picture_paths(clip_id: str) -> list[str]:

@@ -11,6 +11,8 @@ Sources
 - EDGE_MM, STROKE_MM, SURROUND_MM, LEVEL, FAINTEST_STROKE, the logistic curve from contrast to confidence
   and DOUBT: chosen, so that all brush levels occur and B lines are the most doubtful, as in the paper's
   Figure 1.
+- MISSED_AT_NOTHING, MISSED_POWER, LEAST_SPREAD: chosen, so that what stands out little is mostly missed and
+  even tissue does not turn small contrasts into sure ones.
 - The spread of habits (HABIT_EDGE_MM): chosen; a drawn edge differs between people by about a pulse length.
 """
 
@@ -36,6 +38,10 @@ FAINTEST_STROKE = 0.15
 HALF_CONTRAST, SLOPE = 0.45, 2.7
 # B lines merge and look like haze, and repeats can be anything: the same contrast convinces less.
 DOUBT = {"b_line": 1.3, "a_line": 0.1, "sub_a_line": 0.25, "fuzzy_pleura": 0.05}
+# A stroke seen with confidence s is missed with chance MISSED_AT_NOTHING (1 - s) ** MISSED_POWER.
+MISSED_AT_NOTHING, MISSED_POWER = 0.95, 1.5
+# Added to the SD of the surround's grey (0 to 255), so that an even surround does not make all of it sure.
+LEAST_SPREAD = 8.0
 # How far outside the true edges the widest brush among raters paints when habits = 1, mm on either side.
 HABIT_EDGE_MM = 0.4
 
@@ -124,7 +130,7 @@ def contrast(grey: np.ndarray, stroke: Ribbon, grid: Grid, taken: np.ndarray) ->
         around = beside
     if not inside.any() or not around.any():
         return 0.0
-    return float((grey[inside].mean() - grey[around].mean()) / (grey[around].std() + 8.0))
+    return float((grey[inside].mean() - grey[around].mean()) / (grey[around].std() + LEAST_SPREAD))
 
 
 def confidence(rng: np.random.Generator, seen: float, feature: str, habits: Habits) -> float:
@@ -134,7 +140,7 @@ def confidence(rng: np.random.Generator, seen: float, feature: str, habits: Habi
     """
     odds = SLOPE * (seen - HALF_CONTRAST - DOUBT.get(feature, 0.0)) + habits.noise * rng.standard_normal()
     sure = float(1.0 / (1.0 + np.exp(-odds)))
-    missed = rng.random() < (0.95 * (1.0 - sure) ** 1.5) ** habits.eagerness
+    missed = rng.random() < (MISSED_AT_NOTHING * (1.0 - sure) ** MISSED_POWER) ** habits.eagerness
     return 0.0 if missed or sure < FAINTEST_STROKE else float(np.rint(sure / LEVEL) * LEVEL)
 
 
@@ -180,19 +186,24 @@ def reported(sure: np.ndarray, calibration: float) -> np.ndarray:
 
 
 def compose(
-    rng: np.random.Generator, marks: list[Mark], grid: Grid, habits: Habits, null: str = "none"
+    rng: np.random.Generator,
+    marks: list[Mark],
+    grid: Grid,
+    habits: Habits,
+    apart: np.random.Generator | None = None,
 ) -> np.ndarray:
     """Paint marks over each other: confidence, uint8 (6, H, W), 255 = 100 %, in whole multiples of 10 %.
 
-    Where strokes of a feature overlap the surer one is seen. With null "confidence" each stroke's level is
-    drawn apart from everything, its edges are hard, and of overlapping strokes any may lie on top: what is
-    said then tells nothing about what is true.
+    Where strokes of a feature overlap the surer one is seen. `apart` is for the null "confidence": each
+    stroke's level is drawn from it, apart from everything else, and of overlapping strokes any may lie on
+    top. The edges are then hard, lie where `rng` puts them, and know no habits: raters who share `rng` and
+    marks paint the same pixels, and neither the levels nor who painted where tell what is true.
     """
     said = np.zeros((len(FEATURES), grid.rows, grid.columns))
-    if null == "confidence":
-        for k in rng.permutation(len(marks)):
-            inside = drawn(rng, marks[k].ribbon, grid, habits.edge_bias_mm, soft=False) > 0
-            said[FEATURES.index(marks[k].ribbon.feature)][inside] = LEVEL * rng.integers(1, 11)
+    if apart is not None:
+        areas = [drawn(rng, mark.ribbon, grid, 0.0, soft=False) > 0 for mark in marks]
+        for k in apart.permutation(len(marks)):
+            said[FEATURES.index(marks[k].ribbon.feature)][areas[k]] = LEVEL * apart.integers(1, 11)
     else:
         for mark in marks:
             channel = said[FEATURES.index(mark.ribbon.feature)]

@@ -226,7 +226,7 @@ def sub_a_ribbons(scene: Scene, grid: Grid, pose: Pose) -> list[Ribbon]:
 
 
 def b_ribbons(scene: Scene, grid: Grid, pose: Pose) -> list[Ribbon]:
-    """B lines from the lower edge of the pleural line to the bottom of the image."""
+    """B lines from the lower edge of the pleural line to the bottom of the image, or to where they fade."""
     z = grid.z_mm
     ribbons = []
     for line in scene.b_lines:
@@ -240,7 +240,9 @@ def b_ribbons(scene: Scene, grid: Grid, pose: Pose) -> list[Ribbon]:
         top = pleura_depth(scene, at, pose)[0] + edge / 2 + 0.3
         half = b_half_width(scene, line.width_mm, z)
         level = line.level_db - scene.b_fade_db_per_mm * np.maximum(z - top, 0.0)
-        ribbons.append(Ribbon("b_line", "z", x - half, x + half, z > top, level))
+        present = (z > top) & (level > FAINTEST_DB)
+        if present.any():
+            ribbons.append(Ribbon("b_line", "z", x - half, x + half, present, level))
     return ribbons
 
 
