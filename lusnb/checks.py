@@ -3,57 +3,26 @@
 A problem is a dict: file, row, expected, arrived, remedy; a warning is a problem that stops nothing.
 """
 
-import reprlib
+import textwrap
 import warnings
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pandera.pandas as pa
+import yaml
+
+from lusnb.cells import LAST_DAY, Table, column, fitted, name_column, short, text_column, whole_column
 
 SPLITS = ("train", "validation", "test")
+LARGEST_YAML, DEEPEST_YAML = 1_000_000, 10  # characters, lists within lists
 TOLD = 20  # problems spelt out in a message
+SHOWN = 200  # problems shown in a notebook
+WIDE = (14, 4, 34, 34, 34)  # letters of each of their columns
 AGAIN = "export it again, as CSV in UTF-8."
 COLUMNS = ["file", "row", "expected", "arrived", "remedy"]
-SENTINELS = (-1, -9, -99, -999, -9999, 999, 9999)  # numbers that people write for "not known"
-UNKNOWN = ("na", "n/a", "nan", "none", "null", "unknown", "missing", "-", ".", "?", "#n/a")
-
-
-def _column(
-    kind: object, check: pa.Check | None = None, blank: bool = False, required: bool = True
-) -> pa.Column:
-    return pa.Column(kind, check, nullable=blank, required=required, coerce=True)
-
-
-def name_column() -> pa.Column:
-    """A column of names: text, never blank."""
-    return pa.Column(str, pa.Check(lambda s: s.str.strip() != "", error="not blank"), nullable=False)
-
-
-def text_column() -> pa.Column:
-    """A column of text that may be blank."""
-    return _column(str, blank=True)
-
-
-def whole_column(check: pa.Check | None = None) -> pa.Column:
-    """A column of whole numbers that may be blank."""
-    return _column("Int64", check, blank=True)
-
-
-@dataclass(frozen=True)
-class Table:
-    """What a table must be: its columns, what names a row, which columns and whether all of it may lack."""
-
-    columns: dict[str, pa.Column]
-    key: list[str]
-    optional: tuple[str, ...] = ()
-    needed: bool = True
-    schema: pa.DataFrameSchema = field(init=False)
-
-    def __post_init__(self):
-        """Build the schema of the columns."""
-        object.__setattr__(self, "schema", pa.DataFrameSchema(dict(self.columns)))
 
 
 def _above_zero(unit: str, most: float) -> pa.Check:
@@ -62,10 +31,11 @@ def _above_zero(unit: str, most: float) -> pa.Check:
     )
 
 
-_DAY = pa.Check.ge(0, error="a number from 0 on")
+_FROM_0 = pa.Check.ge(0, error="a number from 0 on")
+_DAY = pa.Check.in_range(0, LAST_DAY, error=f"a day from 0 to {LAST_DAY}")
 _LABEL = {
     "clip_id": name_column(),
-    "frame": _column(int, _DAY),
+    "frame": column(int, _FROM_0),
     "rater": name_column(),
     "feature": name_column(),
     "path": name_column(),
@@ -75,9 +45,7 @@ TABLES = {
         {
             "patient_id": name_column(),
             "readmitted_30d": whole_column(pa.Check.isin([0, 1], error="0, 1 or blank")),
-            "split": _column(
-                str, pa.Check.isin(SPLITS, error="train, validation, test or blank"), blank=True
-            ),
+            "split": column(str, pa.Check.isin(SPLITS, error="train, validation, test or blank"), blank=True),
             "fold": whole_column(pa.Check.ge(1, error="a number from 1 on, or blank")),
         },
         ["patient_id"],
@@ -86,14 +54,14 @@ TABLES = {
     "exams": Table(
         {
             "patient_id": name_column(),
-            "day": _column(int, _DAY),
-            "spo2": _column(
+            "day": column(int, _DAY),
+            "spo2": column(
                 float,
                 pa.Check.in_range(1, 100, include_min=False, error="per cent above 1 and up to 100"),
                 blank=True,
             ),
-            "fio2": _column(float, pa.Check.in_range(0.21, 1, error="a fraction from 0.21 to 1"), blank=True),
-            "sf_ratio": _column(float, _DAY, blank=True),
+            "fio2": column(float, pa.Check.in_range(0.21, 1, error="a fraction from 0.21 to 1"), blank=True),
+            "sf_ratio": column(float, _FROM_0, blank=True),
         },
         ["patient_id", "day"],
         ("sf_ratio", "spo2", "fio2"),
@@ -106,9 +74,9 @@ TABLES = {
             "day": whole_column(_DAY),
             "view": text_column(),
             "path": name_column(),
-            "depth_cm": _column(float, _above_zero("cm", 40), blank=True),
-            "fps": _column(float, _above_zero("frames a second", 1000), blank=True),
-            "width_cm": _column(float, _above_zero("cm", 40), blank=True),
+            "depth_cm": column(float, _above_zero("cm", 40), blank=True),
+            "fps": column(float, _above_zero("frames a second", 1000), blank=True),
+            "width_cm": column(float, _above_zero("cm", 40), blank=True),
         },
         ["clip_id"],
         ("day", "view", "fps", "width_cm", "depth_cm"),
@@ -133,8 +101,22 @@ class CohortError(ValueError):
 
     def _render_traceback_(self) -> list[str]:
         """What IPython shows in place of a traceback."""
-        whole = self.problems.fillna({"row": ""}).to_string(index=False, max_colwidth=70)
-        return [f"CohortError: {len(self.problems)} problems; nothing was written", whole, str(self)]
+        more = len(self.problems) - SHOWN
+        rest = [f"... and {more} more problems"] if more > 0 else []
+        return [f"CohortError: {len(self.problems)} problems; nothing was written", self._shown(), *rest]
+
+    def _shown(self) -> str:
+        """The problems as a table whose long cells go on in the next line."""
+        rows = self.problems.head(SHOWN).astype(object).fillna("")
+        rows["file"] = [Path(file).name for file in rows["file"]]
+        lines = []
+        for cells in (COLUMNS, *rows.to_numpy().tolist()):
+            pieces = [textwrap.wrap(str(cell), WIDE[k]) or [""] for k, cell in enumerate(cells)]
+            for n in range(max(map(len, pieces))):
+                texts = [one[n] if n < len(one) else "" for one in pieces]
+                padded = (text.ljust(wide) for text, wide in zip(texts, WIDE, strict=True))
+                lines.append("  ".join(padded).rstrip())
+        return "\n".join(lines)
 
 
 class Unfit(ValueError):
@@ -169,18 +151,17 @@ def sorted_out(found: list[dict]) -> tuple[list[dict], list[dict]]:
     return [p for p in found if not p.get("warning")], [p for p in found if p.get("warning")]
 
 
-_SHORT = reprlib.Repr()
-_SHORT.maxstring = _SHORT.maxother = 120
-_SHORT.maxlist, _SHORT.maxlevel = 12, 3
-
-
-def short(value: object) -> str:
-    """A value as a message may show it: its beginning, whatever its size."""
-    return _SHORT.repr(value)
+def unread(found: list[dict]) -> set[str]:
+    """Names of the files of which nothing could be used, without what follows the dot."""
+    return {Path(p["file"]).stem for p in sorted_out(found)[0] if p["row"] is None}
 
 
 def read_table(path: Path, table: Table) -> tuple[pd.DataFrame, list[dict]]:
-    """Read and check one table; return it with the right types, and what was found (warnings among it)."""
+    """Read and check one table; return it with the right types, and what was found (warnings among it).
+
+    Its index is the row in the file, from 1 below the header. Cells that do not fit are blank in it, and
+    rows without any text are left out.
+    """
     columns = list(table.columns)
     empty = pd.DataFrame({c: pd.Series(dtype=object) for c in columns})
     if not path.is_file():
@@ -191,20 +172,36 @@ def read_table(path: Path, table: Table) -> tuple[pd.DataFrame, list[dict]]:
     if told:
         return empty, [problem(path, None, expected, told, AGAIN)]
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", pd.errors.ParserWarning)
-            rows = pd.read_csv(
-                path, dtype=str, keep_default_na=False, index_col=False, encoding="utf-8-sig", header=None
-            )
+        rows = _text(path)
     except (ValueError, OverflowError, pd.errors.ParserWarning) as error:
         return empty, [problem(path, None, expected, " ".join(str(error).split()), AGAIN)]
-    rows = rows.apply(lambda column: column.str.strip())
-    rows = rows.set_axis(rows.iloc[0], axis=1).iloc[1:].reset_index(drop=True)
     found = _check_header(path, table, list(rows.columns))
-    if any(not p.get("warning") for p in found):
+    if sorted_out(found)[0]:
         return empty, found
-    rows, wrong = _validated(path, table, rows.replace("", np.nan).reindex(columns=columns))
-    return rows, found + wrong
+    rows, wrong = fitted(table, rows.replace("", np.nan).reindex(columns=columns))
+    return rows, found + [problem(path, row, *words) | {"column": name} for row, name, *words in wrong]
+
+
+def _text(path: Path) -> pd.DataFrame:
+    """The cells of a table as text, under the names of its columns; the index is the row in the file."""
+    with path.open(encoding="utf-8-sig", errors="replace") as file:
+        before = next((n for n, line in enumerate(file) if line.strip()), 0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", pd.errors.ParserWarning)
+        rows = pd.read_csv(
+            path,
+            dtype=str,
+            keep_default_na=False,
+            index_col=False,
+            encoding="utf-8-sig",
+            header=None,
+            skiprows=before,
+            skip_blank_lines=False,
+        )
+    rows = rows.apply(lambda column: column.str.strip())
+    rows = rows.set_axis(rows.iloc[0], axis=1).iloc[1:].rename_axis("row")
+    rows = rows.loc[:, rows.columns != ""]  # spreadsheets leave blank columns at the end, and blank rows
+    return rows[(rows != "").any(axis=1)]
 
 
 def _foreign(path: Path) -> str | None:
@@ -233,76 +230,33 @@ def _check_header(path: Path, table: Table, header: list[str]) -> list[dict]:
     return [problem(path, None, known, f"a column {short(name)}", remedy, True) for name in unknown]
 
 
-def _remedy(table: Table, column: str, value: object) -> str:
-    """What to do about a wrong value."""
-    text = "" if pd.isna(value) else str(value).strip()
-    number = pd.to_numeric(text, errors="coerce")
-    if not text:
-        return "correct it: fill it in."
-    if table.columns[column].nullable and (text.lower() in UNKNOWN or number in SENTINELS):
-        return "correct it: leave the cell blank where it is not known."
-    if column == "fio2" and (text.endswith("%") or 1 < number <= 100):
-        return "correct it: write FiO2 as a fraction, 40 % as 0.4."
-    if column == "spo2" and 0 < number <= 1:
-        return "correct it: write SpO2 in per cent, 0.95 as 95."
-    if np.isnan(number) and not np.isnan(pd.to_numeric(text.replace(",", "."), errors="coerce")):
-        return "correct it: write the decimal point as a point."
-    if np.isnan(number) and not np.isnan(pd.to_numeric("".join(text.split()), errors="coerce")):
-        return "correct it: take the space out."
-    return "correct it."
+@contextmanager
+def decoding(expected: str, name: str, remedy: str) -> Iterator[None]:
+    """Turn whatever a decoder raises on a bad file into Unfit.
 
-
-def _numbers(path: Path, table: Table, rows: pd.DataFrame) -> tuple[pd.DataFrame, list[dict]]:
-    """Text columns that should hold numbers as floats, with one problem for each cell that is none."""
-    found, rows = [], rows.copy()
-    for column, rule in table.columns.items():
-        kind = str(rule.dtype).lower()
-        if "str" in kind:
-            continue
-        number = pd.to_numeric(rows[column], errors="coerce").astype(float)
-        bad = rows[column].notna() & ~np.isfinite(number)
-        bad |= number.notna() & ("int" in kind) & ((number % 1 != 0) | (number.abs() > 2**53))
-        wanted = f"{column} to be a {'whole ' if 'int' in kind else ''}number"
-        for i in np.flatnonzero(bad):
-            value = rows[column][i]
-            found.append(problem(path, int(i) + 1, wanted, short(value), _remedy(table, column, value)))
-        rows[column] = number.mask(bad)
-    return rows, found
-
-
-def _validated(path: Path, table: Table, rows: pd.DataFrame) -> tuple[pd.DataFrame, list[dict]]:
-    rows, found = _numbers(path, table, rows)
-    if found:
-        return rows, found
+    Decoders raise anything on damaged input, from struct.error to IndexError: all of it means the same here.
+    """
     try:
-        rows = table.schema.validate(rows, lazy=True)
-    except pa.errors.SchemaErrors as error:
-        return rows, [_case(path, table, case) for case in error.failure_cases.to_dict("records")]
-    twice = rows.duplicated(table.key)
-    return rows, [_twice(path, table, rows, i) for i in np.flatnonzero(twice)]
+        yield
+    except Unfit:
+        raise
+    except Exception as error:
+        told = getattr(error, "strerror", None) or str(error)
+        told = " ".join(told.split())[:160] or "nothing said"
+        raise Unfit(expected, f"{name}: {told} ({type(error).__name__})", remedy) from None
 
 
-def _case(path: Path, table: Table, case: dict) -> dict:
-    """One of pandera's failure cases as a problem."""
-    row = None if pd.isna(case["index"]) else int(case["index"]) + 1
-    check = "not blank" if case["check"] == "not_nullable" else case["check"]
-    value = "a blank" if pd.isna(case["failure_case"]) else short(case["failure_case"])
-    return problem(
-        path,
-        row,
-        f"{case['column']} to be {check}",
-        value,
-        _remedy(table, case["column"], case["failure_case"]),
-    )
-
-
-def _twice(path: Path, table: Table, rows: pd.DataFrame, row: int) -> dict:
-    key = rows.loc[row, table.key]
-    same = rows[(rows[table.key] == key).all(axis=1)]
-    if "split" in rows and same["split"].nunique() > 1:
-        both = " and ".join(same["split"].dropna().unique())
-        arrived = f"patient {key.iloc[0]} in {both}"
-        return problem(path, row + 1, "each patient in one split", arrived, "keep one of its rows.")
-    words = ", ".join(f"{k} {v}" for k, v in key.items() if pd.notna(v))
-    remedy = "remove or rename one of the two."
-    return problem(path, row + 1, "each row once", f"{words} a second time", remedy)
+def read_yaml(path: Path) -> object:
+    """What a YAML file says. Raises Unfit; also for aliases, by which a few lines can stand for gigabytes."""
+    with decoding("YAML", path.name, "correct it."):
+        text = path.read_text(encoding="utf-8-sig")
+        if len(text) > LARGEST_YAML:
+            raise Unfit(f"at most {LARGEST_YAML:,} characters", f"{len(text):,}", "shorten it.")
+        depth = 0
+        for event in yaml.parse(text):
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if isinstance(event, yaml.AliasEvent):
+                raise Unfit("YAML without aliases", "an alias (*)", "write out what it stands for.")
+            if depth > DEEPEST_YAML:
+                raise Unfit(f"at most {DEEPEST_YAML} levels", "more than that", "take them out.")
+        return yaml.safe_load(text)

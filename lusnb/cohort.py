@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import yaml
 from PIL import Image
 
 from lusnb import checks, confidence, contents
 
 META = {"name": str, "features": list, "views": (dict, list), "sf_max": (int, float)}
+FOLDS = 5  # to make where nobody asks for another number
 SHARES = {"test": 4 / 42, "validation": 6 / 42}  # the paper's split, 32 / 6 / 4 of 42 patients
 
 
@@ -88,27 +88,25 @@ def _read_meta(folder: Path) -> tuple[dict, list[dict]]:
             )
         ]
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        return {}, [checks.problem(path, None, "YAML", " ".join(str(error).split()), "correct it.")]
+        content = checks.read_yaml(path)
+    except checks.Unfit as error:
+        return {}, [contents.as_problem(path, None, error)]
     if not isinstance(content, dict):
         return {}, [checks.problem(path, None, "`key: value` lines", checks.short(content), "see README.")]
     meta = {"sf_max": 477, **content, "views": content.get("views") or {}}
+    bad = [key for key, kind in META.items() if not isinstance(meta.get(key), kind)]
     wrong = [
-        checks.problem(path, None, f"`{key}` as {kind}", checks.short(meta.get(key)), "correct it.")
-        for key, kind in META.items()
-        if not isinstance(meta.get(key), kind)
-    ]
-    if not wrong and (not meta["features"] or len(set(map(str, meta["features"]))) < len(meta["features"])):
-        wrong.append(
-            checks.problem(
-                path, None, "distinct features", checks.short(meta["features"]), "correct the list."
-            )
+        checks.problem(
+            path, None, f"`{key}` as {META[key]}", checks.short(meta.pop(key, None)), "correct it."
         )
-    if not wrong:  # YAML reads some names as numbers
-        meta["features"] = [str(feature) for feature in meta["features"]]
-        meta["views"] = _zones(meta["views"])
-    return meta, wrong
+        for key in bad
+    ]
+    names = [str(feature) for feature in meta.get("features", [])]  # YAML reads some names as numbers
+    if "features" not in bad and len(set(names)) < max(1, len(names)):
+        told = checks.short(meta["features"])
+        wrong.append(checks.problem(path, None, "distinct features", told, "correct the list."))
+        names = []
+    return meta | {"features": names, "views": _zones(meta.get("views", {}))}, wrong
 
 
 def _zones(views: dict | list) -> dict[str, object]:
@@ -119,29 +117,33 @@ def _zones(views: dict | list) -> dict[str, object]:
     return {name: int(name[1]) if re.fullmatch("[RL][1-3]", name) else name for name in names}
 
 
-def read(folder: str | Path, folds: int = 5, look: bool = True) -> Cohort:
+def read(folder: str | Path, folds: int | None = None, look: bool = True) -> Cohort:
     """Open a cohort folder and check all of it.
 
-    `folds`: how many folds to make where the fold column is blank. `look`: whether to open every clip and
+    `folds`: how many folds to make where the fold column is blank; patients.csv may name no other. None: 5,
+    and it may name as many as there are patients. `look`: whether to open every clip and
     image too; only for a cohort whose files were checked before is it False. Raises checks.CohortError with
     every problem found; nothing is written.
     """
     folder = Path(folder)
     meta, found = _read_meta(folder)
-    if found:
+    if found and not any((folder / f"{name}.csv").is_file() for name in checks.TABLES):
         raise checks.CohortError(found)
     tables = {}
     for name, table in checks.TABLES.items():
         tables[name], new = checks.read_table(folder / f"{name}.csv", table)
         found += new
-    if not checks.sorted_out(found)[0]:
-        found += contents.check_links(folder, meta, tables)
-        found += contents.check_exams(folder, tables["exams"], meta["sf_max"])
-        found += contents.check_files(folder, tables) if look else []
+    patients = tables["patients"]
+    found += contents.check_links(folder, meta, tables, found)
+    found += contents.check_names(folder, tables)
+    found += contents.check_patients(folder, patients, folds or max(FOLDS, len(patients)))
+    found += contents.check_exams(folder, tables["exams"], meta.get("sf_max", np.inf))
+    found += contents.check_files(folder, tables) if look else []
     wrong, odd = checks.sorted_out(found)
     if wrong:
         raise checks.CohortError(wrong)
-    tables["patients"] = split(tables["patients"], folds, seed=int(meta.get("split_seed", 0)))
+    tables = {name: rows.reset_index(drop=True) for name, rows in tables.items()}
+    tables["patients"] = split(tables["patients"], folds or FOLDS, seed=int(meta.get("split_seed", 0)))
     tables["exams"] = _with_sf(tables["exams"])
     tables["clips"] = _with_target(tables["clips"], tables["exams"], meta["sf_max"])
     kept = {key: meta[key] for key in ("name", "views")} | {"sf_max": float(meta["sf_max"])}

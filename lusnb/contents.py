@@ -1,37 +1,87 @@
 """The door of a cohort, its contents: what tables say of each other, and what lies in its files."""
 
 import os
+import re
+import unicodedata
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from PIL import Image
 
-from lusnb.checks import Unfit, problem, short
+from lusnb.checks import Unfit, problem, short, unread
 
 PNG_END = b"IEND\xaeB`\x82"  # the last chunk of every whole PNG
 SF_AGREEMENT = 1.0  # S/F given and S/F computed may differ by this much, from rounding
 FAINT = 12  # of 255: an image that never exceeds 5 % looks like a mask of ones, or like numbers of classes
+DIM = 8  # of 255: an image of which 99 % is darker shows nothing
 MOST = 0.5  # share of a frame beyond which sure paint looks like the background
 
 
-def check_links(folder: Path, meta: dict, tables: dict[str, pd.DataFrame]) -> list[dict]:
-    """Check what one table says of another: known patients, clips, views and features."""
+def check_links(folder: Path, meta: dict, tables: dict[str, pd.DataFrame], found: list[dict]) -> list[dict]:
+    """Check what one table says of another: known patients, clips, views and features.
+
+    `found`: what was found before. No link to a table or list that could not be read is told, nor what may be
+    the name of a row whose own is not legible.
+    """
     links = [("exams", "patient_id", "patients"), ("clips", "patient_id", "patients")]
     links += [("labels", "clip_id", "clips"), ("truth", "clip_id", "clips")]
-    known = [(t, c, set(tables[target][c]), f"{target}.csv") for t, c, target in links if t in tables]
+    links = [link for link in links if link[0] in tables and link[2] not in unread(found)]
+    known = [(t, c, tables[target][c], f"{target}.csv") for t, c, target in links]
     about = "cohort.yaml's features"
-    known += [(t, "feature", set(meta["features"]), about) for t in ("labels", "truth") if t in tables]
-    if meta["views"]:
-        known.append(("clips", "view", set(meta["views"]), "cohort.yaml's views"))
-    found = []
+    if meta.get("features"):
+        known += [
+            (t, "feature", pd.Series(meta["features"]), about) for t in ("labels", "truth") if t in tables
+        ]
+    if meta.get("views"):
+        known.append(("clips", "view", pd.Series(list(meta["views"])), "cohort.yaml's views"))
+    told = []
     for name, column, allowed, where in known:
-        rows = tables[name]
-        for i in np.flatnonzero(~rows[column].isin(allowed) & rows[column].notna()):
-            expected = f"a {column} listed in {where}"
-            arrived = short(rows[column].iloc[i])
-            remedy = "correct it or add it there."
-            found.append(problem(folder / f"{name}.csv", int(i) + 1, expected, arrived, remedy))
+        cells = tables[name][column]
+        strange = cells[~cells.isin(set(allowed)) & cells.notna()]
+        if strange.nunique() <= allowed.isna().sum():
+            continue
+        for row, value in strange.items():
+            expected, remedy = f"a {column} listed in {where}", "correct it or add it there."
+            told.append(problem(folder / f"{name}.csv", row, expected, short(value), remedy))
+    return told
+
+
+def check_names(folder: Path, tables: dict[str, pd.DataFrame]) -> list[dict]:
+    """Names that differ so little that they may mean one and the same: warnings."""
+    found = []
+    people = "patients" if (folder / "patients.csv").is_file() else "clips"
+    written = [(people, "patient_id"), ("clips", "clip_id"), ("labels", "rater"), ("labels", "feature")]
+    for name, column in written:
+        seen = {}
+        for row, value in tables[name][column].dropna().drop_duplicates().items():
+            other = seen.setdefault(_plain(value), value)
+            if other != value:
+                expected = f"each {column} written in one way"
+                remedy = "are they the same? Then write them alike."
+                arrived = f"{short(other)} and {short(value)}"
+                found.append(problem(folder / f"{name}.csv", row, expected, arrived, remedy, warning=True))
+    return found
+
+
+def _plain(name: str) -> str:
+    """A name without case, spaces, leading zeros and ways of writing accents."""
+    joined = "".join(unicodedata.normalize("NFKC", name).casefold().split())
+    return re.sub(r"(?<!\d)0+(?=\d)", "", joined)
+
+
+def check_patients(folder: Path, patients: pd.DataFrame, folds: int) -> list[dict]:
+    """Folds must be among those asked for; without a test patient a warning is due."""
+    path, found = folder / "patients.csv", []
+    for row, fold in patients["fold"].dropna().items():
+        if fold > folds:
+            remedy = "correct it, leave it blank, or ask for more folds."
+            found.append(problem(path, row, f"a fold from 1 to {folds}", f"fold {fold}", remedy))
+    given = patients["split"].dropna()
+    if len(given) and "test" not in set(given) and len(patients) - len(given) <= 2:
+        arrived = f"{len(given)} of {len(patients)} patients in {' and '.join(sorted(set(given)))}"
+        remedy = "name some `test`, or leave more splits blank to have them drawn."
+        found.append(problem(path, None, "patients to test on", arrived, remedy, warning=True))
     return found
 
 
@@ -39,8 +89,8 @@ def check_exams(folder: Path, exams: pd.DataFrame, sf_max: float) -> list[dict]:
     """S/F must agree with SpO2 / FiO2 where all three are given, and stay within 0 to sf_max."""
     found = []
     computed = exams["spo2"] / exams["fio2"]
-    for i, (given, want) in enumerate(zip(exams["sf_ratio"], computed, strict=True)):
-        here = (folder / "exams.csv", i + 1)
+    for row, given, want in zip(exams.index, exams["sf_ratio"], computed, strict=True):
+        here = (folder / "exams.csv", row)
         if pd.notna(given) and pd.notna(want) and abs(given - want) > SF_AGREEMENT:
             expected = f"sf_ratio within {SF_AGREEMENT:g} of spo2 / fio2 = {want:.1f}"
             remedy = "correct one of the three, or leave sf_ratio blank to have it computed."
@@ -84,10 +134,13 @@ def open_npy(path: Path, name: str) -> np.ndarray:
 
 
 def check_frame(frame: np.ndarray, number: int) -> None:
-    """Refuse a labelled frame without an image: uint8 (H, W) of one grey alone. Raises Unfit."""
-    if frame.min() == frame.max():
+    """Refuse a labelled frame without an image: uint8 (H, W) of one grey, or nearly black. Raises Unfit."""
+    told = "one grey all over" if frame.min() == frame.max() else None
+    if not told and frame.size >= 100 and np.percentile(frame, 99) < DIM:
+        told = f"nearly black (99 % of it below {DIM} of 255)"
+    if told:
         remedy = "label another frame, or correct the frame's number."
-        raise Unfit("a labelled frame with an image", f"frame {number}, {frame.min()} all over", remedy)
+        raise Unfit("a labelled frame with an image", f"frame {number}, {told}", remedy)
 
 
 def check_paint(image: np.ndarray, name: str) -> Unfit | None:
@@ -105,6 +158,21 @@ def check_paint(image: np.ndarray, name: str) -> Unfit | None:
         remedy = "is it a mask of ones, or of class numbers? 255 is 100 % confidence."
         return Unfit("confidence up to 255", f"{name}, at most {image.max()}", remedy)
     return None
+
+
+def check_scale(counts: np.ndarray) -> Unfit | None:
+    """What looks wrong with how sure a rater ever is of a feature: an Unfit to warn of, or None.
+
+    `counts`: how many pixels have each value, (256,), over all images. Nothing above 100, but more than 50,
+    and mostly steps of 5 look like per cent.
+    """
+    painted = np.flatnonzero(counts[1:]) + 1
+    if not len(painted) or not 50 < painted[-1] <= 100:
+        return None
+    if counts[painted[painted % 5 == 0]].sum() <= 0.8 * counts[painted].sum():
+        return None
+    arrived = f"at most {painted[-1]} in all images, mostly in steps of 5"
+    return Unfit("confidence up to 255", arrived, "is it painted in per cent? 255 is 100 %.")
 
 
 def _clip_shape(folder: Path, path: str) -> tuple[int, int, int]:
@@ -154,30 +222,44 @@ def check_size(shape: tuple, clip: tuple[int, int, int], name: str, frame: int) 
 
 
 def check_files(folder: Path, tables: dict[str, pd.DataFrame]) -> list[dict]:
-    """Open every clip and every confidence image of a cohort; returns problems and warnings."""
+    """Open every clip and every confidence image of a cohort; returns problems and warnings.
+
+    Rows whose path is blank are passed over, and of a label whose clip or frame is not known, the image alone
+    is looked at.
+    """
     found, shapes, seen = [], {}, set()
-    for i, clip in enumerate(tables["clips"].itertuples()):
+    for clip in tables["clips"].dropna(subset="path").itertuples():
         try:
-            shapes[clip.clip_id] = _clip_shape(folder, clip.path), clip.path
+            shape = _clip_shape(folder, clip.path)
+            shapes.setdefault(clip.clip_id, (shape, clip.path))
         except Unfit as error:
-            found.append(as_problem(folder / "clips.csv", i + 1, error))
+            found.append(as_problem(folder / "clips.csv", clip.Index, error))
+    scales = {}
     for name in ("labels", "truth"):
-        for i, label in enumerate(tables[name].itertuples()):
-            if label.clip_id not in shapes:
-                continue
-            shape, path = shapes[label.clip_id]
+        for label in tables[name].dropna(subset="path").itertuples():
+            here = (folder / f"{name}.csv", label.Index)
             try:
                 image = _label_image(folder, label.path)
-                check_size(image.shape, shape, label.path, label.frame)
                 doubt = check_paint(image, label.path)
-                if (label.clip_id, label.frame) not in seen:
-                    seen.add((label.clip_id, label.frame))
-                    check_frame(open_npy(folder / path, path)[label.frame], label.frame)
+                found += [as_problem(*here, doubt, warning=True)] if doubt else []
+                if name == "labels" and pd.notna(label.rater) and pd.notna(label.feature):
+                    sums = scales.setdefault((label.rater, label.feature), [here, np.zeros(256, int)])
+                    sums[1] += np.bincount(image.ravel(), minlength=256)
+                if pd.notna(label.clip_id) and label.clip_id in shapes:
+                    _check_place(folder, image, label, *shapes[label.clip_id], seen)
             except Unfit as error:
-                found.append(as_problem(folder / f"{name}.csv", i + 1, error))
-            else:
-                found += [as_problem(folder / f"{name}.csv", i + 1, doubt, warning=True)] if doubt else []
-    return found
+                found.append(as_problem(*here, error))
+    doubts = [(here, check_scale(counts)) for here, counts in scales.values()]
+    return found + [as_problem(*here, doubt, warning=True) for here, doubt in doubts if doubt]
+
+
+def _check_place(folder: Path, image: np.ndarray, label, shape: tuple, path: str, seen: set) -> None:
+    """Refuse a label that does not fit its clip, or whose frame shows nothing. Raises Unfit."""
+    frame = label.frame if pd.notna(label.frame) else 0
+    check_size(image.shape, shape, label.path, frame)
+    if pd.notna(label.frame) and (label.clip_id, frame) not in seen:
+        seen.add((label.clip_id, frame))
+        check_frame(open_npy(folder / path, path)[frame], frame)
 
 
 def as_problem(file: Path, row: int | None, error: Unfit, warning: bool = False) -> dict:

@@ -227,6 +227,22 @@ CASES: dict[str, tuple[Break, str, str, str, str]] = {
         put("exams", 1, spo2="101", sf_ratio=""),
         r"exams\.csv, row 1", "spo2 to be per cent above 1 and up to 100", "101", "correct",
     ),
+    "a day after the last": (
+        put("exams", 1, day="366"), r"exams\.csv, row 1", "day to be a day from 0 to 365", "366",
+        "days count from admission",
+    ),
+    "a date for a clip's day": (
+        put("clips", 1, day="2024-02-01"), r"clips\.csv, row 1", "day to be a whole number", "2024-02-01",
+        "a date would tell who it is",
+    ),
+    "a fold that was not asked for": (
+        put("patients", 1, split="train", fold="3"), r"patients\.csv, row 1", "a fold from 1 to 2", "fold 3",
+        "ask for more folds",
+    ),
+    "a clip that is nearly black": (
+        of_clip(lambda path, clip: np.save(path, clip % 8)),
+        r"labels\.csv, row 1", "a labelled frame with an image", "nearly black", "label another frame",
+    ),
     "a clip's path that leaves the folder": (
         put("clips", 1, path="../elsewhere.npy"),
         r"clips\.csv, row 1", "a path inside the cohort's folder", r"'\.\./elsewhere\.npy'", "copy the clip",
@@ -361,6 +377,73 @@ def test_every_problem_is_listed_with_its_row(folder: Path):
         ("labels.csv", 9),
     ]
     assert all(p.expected in str(error) and p.arrived in str(error) for p in found.itertuples())
+
+
+def test_faults_of_every_kind_are_told_in_one_refusal(folder: Path):
+    text("cohort.yaml", lambda s: yaml.safe_dump({**yaml.safe_load(s), "sf_max": "x"}))(folder)
+    put("patients", 1, readmitted_30d="yes")(folder)
+    put("patients", 2, fold="9", split="train")(folder)
+    put("exams", 1, spo2="9 5")(folder)
+    put("exams", 2, fio2="40")(folder)
+    put("exams", 4, patient_id="P99")(folder)
+    repeat("exams", 3)(folder)
+    put("clips", 2, day="first")(folder)
+    (folder / table(folder, "clips")["path"][2]).unlink()
+    put("labels", 1, frame="-1")(folder)
+    put("labels", 7, clip_id="nowhere")(folder)
+    put("labels", 13, path="../x.png")(folder)  # of the clip that is not there
+    put("labels", 19, path=" ")(folder)
+    put("labels", 25, frame="6")(folder)
+    found = refused(folder).problems
+    rows = [(Path(p.file).stem, 0 if pd.isna(p.row) else p.row) for p in found.itertuples()]
+    labels = [("labels", row) for row in (1, 7, 13, 19, 25)]
+    exams = [("exams", row) for row in (1, 2, 4, len(table(folder, "exams")))]
+    some = [("cohort", 0), ("patients", 1), ("patients", 2), ("clips", 2), ("clips", 3)]
+    assert sorted(rows) == sorted([*some, *exams, *labels])
+
+
+def test_what_follows_from_another_problem_is_not_told(folder: Path):
+    (folder / "patients.csv").unlink()
+    put("clips", 1, clip_id="")(folder)
+    put("clips", 2, fps="fast")(folder)
+    files = [Path(file).name for file in refused(folder).problems["file"]]
+    assert files == ["patients.csv", "clips.csv", "clips.csv"]
+
+
+def test_names_that_may_be_one_are_warned_of(folder: Path):
+    put("patients", 2, patient_id="p 001")(folder)
+    for name in ("clips", "exams"):
+        rows = table(folder, name)
+        rows.assign(patient_id=rows["patient_id"].replace("P02", "p 001")).to_csv(
+            folder / f"{name}.csv", index=False
+        )
+    (one,) = cohorts.read(folder, 2).warnings.to_dict("records")
+    assert (one["row"], one["arrived"]) == (2, "'P01' and 'p 001'")
+
+
+def test_without_anyone_to_test_on_there_is_a_warning(folder: Path):
+    table(folder, "patients").assign(split="train").to_csv(folder / "patients.csv", index=False)
+    (one,) = cohorts.read(folder, 2).warnings.to_dict("records")
+    assert one["expected"] == "patients to test on" and one["arrived"] == "6 of 6 patients in train"
+
+
+def test_confidence_in_per_cent_is_warned_of_once_a_rater_and_feature(folder: Path):
+    rows = table(folder, "labels")
+    for path in rows.loc[rows["feature"] == "sharp_pleura", "path"]:
+        with Image.open(folder / path) as image:
+            level = np.asarray(image) * 20.0 / 255
+        Image.fromarray((np.rint(level) * 5).astype(np.uint8)).save(folder / path)
+    (one,) = cohorts.read(folder, 2).warnings.to_dict("records")
+    assert "at most 1" in one["arrived"] or "at most 9" in one["arrived"]
+    assert one["remedy"] == "is it painted in per cent? 255 is 100 %."
+
+
+def test_rows_keep_their_number_after_blank_ones(folder: Path):
+    text("exams.csv", lambda s: s.replace("\n", "\n\n", 1) + ",,,,\n,,,,\n")(folder)
+    before = cohorts.read(folder, 2).exams
+    assert list(before.index) == list(range(len(before)))
+    text("exams.csv", lambda s: re.sub(r"^(P0\d),0,", r"\1,x,", s, count=1, flags=re.M))(folder)
+    assert list(refused(folder).problems["row"]) == [2]
 
 
 def test_a_message_spells_out_some_problems_and_counts_the_rest(folder: Path):

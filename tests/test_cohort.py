@@ -134,6 +134,15 @@ def test_summary_counts_every_patient_and_clip_once(cohort: Cohort):
 # -- split and folds
 
 
+def test_as_many_folds_as_a_table_names_may_be_read_where_no_number_is_asked_for(folder: Path):
+    table = pd.read_csv(folder / "patients.csv").assign(split="train", fold=range(1, 7))
+    table.to_csv(folder / "patients.csv", index=False)
+    assert cohorts.read(folder).patients["fold"].max() == 6
+    assert cohorts.read(folder, 6).patients["fold"].max() == 6
+    with pytest.raises(ValueError, match="row 6: expected a fold from 1 to 5, got fold 6"):
+        cohorts.read(folder, 5)
+
+
 def test_split_of_42_patients_is_32_6_4_with_folds_of_8_8_8_7_7():
     table = cohorts.split(patients(42), 5, seed=3)
     assert table["split"].value_counts().to_dict() == {"train": 32, "validation": 6, "test": 4}

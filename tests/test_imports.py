@@ -11,6 +11,7 @@ from lusnb import reruns
 
 ROOT = Path(__file__).parents[1]
 FLOORS = [
+    ["cells"],
     [
         "params",
         "files",

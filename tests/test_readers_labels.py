@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import tracemalloc
 from pathlib import Path
 
 import nibabel
@@ -78,6 +79,7 @@ def test_a_mask_of_any_foreground_value_is_sure_there(tmp_path, value):
 def test_a_mask_of_two_colours_is_a_mask(tmp_path):
     Image.fromarray(LEVELS).point(lambda v: 255 if v else 0).convert("1").save(tmp_path / "a.png")
     assert np.array_equal(read(tmp_path / "a.png"), np.where(LEVELS > 0, 255, 0))
+    assert read(tmp_path / "a.png").dtype == np.uint8
     assert np.array_equal(read(tmp_path / "a.png", foreground=0), np.where(LEVELS > 0, 0, 255))
 
 
@@ -110,6 +112,96 @@ def test_floats_are_fractions(tmp_path):
     fractions = (LEVELS / 255).astype(np.float32)
     nibabel.save(nibabel.Nifti1Image(fractions.T, np.eye(4)), tmp_path / "a.nii")
     assert np.array_equal(read(tmp_path / "a.nii"), LEVELS)
+
+
+def test_fractions_that_a_header_scales_may_exceed_one_by_rounding(tmp_path):
+    image = nibabel.Nifti1Image(LEVELS.T, np.eye(4))
+    image.header.set_slope_inter(1 / 255, 0)
+    nibabel.save(image, tmp_path / "a.nii")
+    assert np.asanyarray(nibabel.load(tmp_path / "a.nii").dataobj).max() > 1
+    assert np.array_equal(read(tmp_path / "a.nii"), LEVELS)
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        (np.nan, r"got a\.nii: 1 of 24 that are NaN or infinite; write 0 where nothing"),
+        (1.01, r"got a\.nii: 0 to 1\.01; divide by its maximum; or is it a map of classes\? Give `fore"),
+        (-0.5, r"got a\.nii: -0\.5 to 1; "),
+    ],
+)
+def test_other_floats_are_refused_in_their_own_words(tmp_path, value, told):
+    fractions = (LEVELS / 255).astype(np.float32)
+    fractions[0, 0] = value
+    nibabel.save(nibabel.Nifti1Image(fractions.T, np.eye(4)), tmp_path / "a.nii")
+    with pytest.raises(Unfit, match=told):
+        read(tmp_path / "a.nii")
+
+
+def test_a_mask_in_colour_is_refused_with_a_foreground_too(tmp_path):
+    rgb = np.zeros((6, 4, 1), [("R", "u1"), ("G", "u1"), ("B", "u1")])
+    for values in (rgb, np.zeros((6, 4, 1), np.complex64)):
+        nibabel.save(nibabel.Nifti1Image(values, np.eye(4)), tmp_path / "a.nii")
+        for foreground in (None, 0, 1):
+            with pytest.raises(Unfit, match="one real number a pixel"):
+                read(tmp_path / "a.nii", foreground=foreground)
+
+
+def test_signed_numbers_reach_up_to_the_largest_of_their_type(tmp_path):
+    for kind, full in ((np.int16, 32767), (np.int8, 127), (np.uint16, 65535)):
+        values = np.zeros(SHAPE, kind)
+        values[0, 0], values[1, 1] = full, full // 2
+        nibabel.save(nibabel.Nifti1Image(values.T, np.eye(4)), tmp_path / "a.nii")
+        found = read(tmp_path / "a.nii")
+        assert (found[0, 0], found[1, 1], found.max()) == (255, round(255 * (full // 2) / full), 255), kind
+
+
+def test_images_of_32_bits_are_fractions_or_in_range(tmp_path):
+    Image.fromarray((LEVELS / 255).astype(np.float32)).save(tmp_path / "a.tif")
+    assert np.array_equal(read(tmp_path / "a.tif"), LEVELS)
+    Image.fromarray(LEVELS.astype(np.int32) * 257).save(tmp_path / "a.tif")
+    assert np.array_equal(read(tmp_path / "a.tif"), LEVELS)
+    Image.fromarray(LEVELS.astype(np.int32) * 1000).save(tmp_path / "a.tif")
+    with pytest.raises(Unfit, match=r"confidence of 8 or 16 bits, got a\.tif: 0 to 255000"):
+        read(tmp_path / "a.tif")
+    assert read(tmp_path / "a.tif", foreground=51000).sum() == 255
+
+
+def test_an_opaque_grey_image_is_read_as_grey(tmp_path):
+    for mode in ("RGBA", "LA", "RGB"):
+        Image.fromarray(LEVELS).convert(mode).save(tmp_path / "a.png")
+        assert np.array_equal(read(tmp_path / "a.png"), LEVELS), mode
+
+
+def volumes_of(folder: Path, volume: np.ndarray, gigantic: bool) -> dict[str, Path]:
+    """A volume as packed NRRD, MetaImage and NIfTI; `gigantic`: it fits in little once it is packed."""
+    image = SimpleITK.GetImageFromArray(volume)
+    paths = {ending: folder / f"a.{ending}" for ending in ("nrrd", "mha", "nii.gz")}
+    for path in paths.values():
+        SimpleITK.WriteImage(image, path, useCompression=True)
+        assert not gigantic or path.stat().st_size < 1e6
+    return paths
+
+
+def test_volumes_that_unfold_beyond_measure_are_refused_whatever_their_type(tmp_path):
+    for path in volumes_of(tmp_path, np.zeros((33, 1024, 1024), np.float64), gigantic=True).values():
+        told = rf"at most 268,435,456 bytes, got {path.name}, .* 33 slices of 1024 x 1024 pixels of 8 bytes"
+        with pytest.raises(Unfit, match=told):
+            labels.read(path, (1024, 1024))
+
+
+def test_only_the_slice_that_is_asked_for_is_kept(tmp_path):
+    volume = np.zeros((60, 512, 512), np.uint8)
+    volume[7, 3, 5] = 255
+    for path in volumes_of(tmp_path, volume, gigantic=True).values():
+        labels.read(path, (512, 512), frame=0)  # what is loaded once
+        tracemalloc.start()
+        try:
+            found = labels.read(path, (512, 512), frame=7)
+            assert tracemalloc.get_traced_memory()[1] < volume.nbytes / 2, path.name
+        finally:
+            tracemalloc.stop()
+        assert np.argwhere(found).tolist() == [[3, 5]]
 
 
 @pytest.mark.parametrize("ending", ["nrrd", "mha"])
@@ -190,6 +282,24 @@ def test_labelme_files_are_understood(tmp_path):
     shape = {"label": "b_line", "points": [[0, 0], [2, 0], [2, 4], [0, 4]], "shape_type": "polygon"}
     path = drawn(tmp_path / "a.json", [shape], imageHeight=4, imageWidth=6, version="5.0", flags={})
     assert np.array_equal(read(path, layer="b_line", frame=9)[0], [255, 255, 0, 0, 0, 0])
+
+
+def test_rectangles_of_labelme_are_boxes_and_a_null_frame_is_none(tmp_path):
+    shape = {"label": "a", "points": [[4, 3], [1, 1]], "shape_type": "rectangle", "frame": None}
+    found = read(drawn(tmp_path / "a.json", [shape]), layer="a", frame=5)
+    wanted = np.zeros(SHAPE, np.uint8)
+    wanted[1:3, 1:4] = 255
+    assert np.array_equal(found, wanted)
+
+
+@pytest.mark.parametrize("kind", ["linestrip", "line", "point", "points", "circle", "mask", ["polygon"]])
+def test_shapes_without_an_inside_are_refused_by_name(tmp_path, kind):
+    shape = {"label": "a", "points": [[1, 1], [4, 1], [4, 3]], "shape_type": kind}
+    path = drawn(tmp_path / "a.json", [shape])
+    told = kind if isinstance(kind, str) else "polygon"
+    with pytest.raises(Unfit, match=rf"type polygon or rectangle, got a\.json: a .*{told}.*; draw a polygon"):
+        read(path, layer="a")
+    assert not read(path, layer="b").any()
 
 
 def test_the_polygons_of_the_real_clip_lie_on_its_pleura(samples):

@@ -222,7 +222,9 @@ def test_clean_removes_runs_and_own_cohorts_and_nothing_else(project):
     for profile in ("smoke", "quick"):
         (project / "runs" / profile).mkdir(parents=True)
     assert graph.clean("smoke", project) == ["data/phantom_smoke", "runs/smoke"]
-    assert (project / "data" / "mine").is_dir() and imported.is_dir() and (project / "runs" / "quick").is_dir()
+    assert (
+        (project / "data" / "mine").is_dir() and imported.is_dir() and (project / "runs" / "quick").is_dir()
+    )
 
 
 def test_a_failure_names_the_notebook_and_how_to_go_on(project):

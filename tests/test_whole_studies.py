@@ -77,9 +77,11 @@ def test_run_all_in_a_notebook_folder_makes_what_it_needs(tmp_path):
 
     project = copy_project(tmp_path)
     os.environ["PYTHONPATH"] = str(project)
+    os.environ.setdefault("LUSNB_SAMPLES", str(study.samples(study.root())))
     said = {}
     for name in (
         "03_train_segmentation",
+        "00_bring_your_own",
         "01_explore_data",
         "02_confidence_maps",
         "00_cohort",
@@ -92,7 +94,7 @@ def test_run_all_in_a_notebook_folder_makes_what_it_needs(tmp_path):
         cells = client.execute().cells
         errors = [o for c in cells for o in c.get("outputs", []) if o["output_type"] == "error"]
         said[name] = errors[0]["evalue"] if errors else "done"
-    assert [said[n] for n in list(said)[:4]] == ["done"] * 4
+    assert [said[n] for n in list(said)[:5]] == ["done"] * 5
     assert "make study PROFILE=smoke" in said["04_compare_segmentation"]
     assert (project / "runs/smoke/phantom_smoke/03_train_segmentation/t060/seed0/fold0/finished").is_file()
 

@@ -1,5 +1,7 @@
 """Clips as people have them, one frame at a time: MP4, AVI, DICOM, NPY, TIFF stacks, PNG stills.
 
+    frames = clips.read("clip.mp4")  # uint8 (frames, height, width)
+
 Colour becomes grey by luma; 16 bits are scaled by the range that the file declares. Whatever cannot be read
 raises checks.Unfit: expected, arrived, remedy.
 """
@@ -14,15 +16,16 @@ import numpy as np
 from PIL import Image
 
 from lusnb import files
-from lusnb.checks import Unfit
+from lusnb.checks import Unfit, decoding
 from lusnb.contents import open_npy
-from lusnb.readers.grey import Crop, check_crop, check_declared, cropped, decoding, luma, table_of_greys
+from lusnb.readers.grey import Crop, check_crop, check_declared, cropped, luma, table_of_greys
 
 VIDEO = (".mp4", ".avi", ".mov", ".mkv", ".m4v")
 DICOM = (".dcm", ".dicom", ".dic", ".ima")
 IMAGES = (".png", ".tif", ".tiff")
 KNOWN = "MP4, AVI, DICOM, NPY, TIFF or PNG"
 BROKEN = "it may be damaged: copy or export it again."
+LEAST_SIDE = 16  # pixels: an array (H, W, 3) with both sides of this and more is one frame in colour
 DEEP = ("I;16", "I;16B", "I;16L", "I")  # Pillow's modes of 16-bit grey
 
 
@@ -82,8 +85,12 @@ def stream(clip: Clip, crop: Crop | None = None, white: int | None = None) -> It
     """
     if crop is not None:
         check_crop(crop, clip.height, clip.width)
-    greys, count = None, 0
+    greys, count, size = None, 0, None
     for frame in clip.raw():
+        size = size or frame.shape[:2]
+        if frame.shape[:2] != size:
+            arrived = f"{clip.name}, frame {count} of {frame.shape[:2]}"
+            raise Unfit(f"frames of one size, {size}", arrived, "export it with frames of one size.")
         frame = cropped(frame, crop)
         frame = luma(frame) if frame.ndim == 3 else frame
         if frame.dtype != np.uint8 or white or clip.inverted or clip.white != 255:
@@ -94,12 +101,20 @@ def stream(clip: Clip, crop: Crop | None = None, white: int | None = None) -> It
         yield frame
     if count == 0 or (clip.count is not None and count < clip.count):
         whole = "at least one frame" if clip.count is None else f"{clip.count} frames, as it declares"
-        remedy = "the file may be cut short: copy or export it again."
+        remedy = "it may be cut short: copy it again; or frames were dropped when it was recorded: "
+        remedy += "export it again at a constant rate."
         raise Unfit(whole, f"{clip.name}: {count}", remedy)
 
 
 def read(path: str | Path, crop: Crop | None = None, white: int | None = None) -> np.ndarray:
-    """A whole clip as grey, uint8 (T, H, W). Raises Unfit. See `stream` for crop and white."""
+    """A whole clip as grey: uint8 (T, H, W), T frames of H rows and W columns, 255 = white.
+
+    `path`: MP4, AVI, MOV, MKV, DICOM, NPY, TIFF or PNG. `crop`: the rectangle to keep, (left, top, width,
+    height) in pixels of the file. `white`: the value shown as white in a file of 16 bits that does not
+    declare it (4095 for 12 bits kept in 16). Raises checks.Unfit, which says what was expected, what arrived
+    and what to do, for whatever cannot be read in full. `open_clip` and `stream` give the same one frame at
+    a time, and what the file says of its rate (frames a second) and scale (cm a pixel).
+    """
     return np.stack(list(stream(open_clip(path), crop, white)))
 
 
@@ -108,17 +123,14 @@ def write_npy(
     path: Path,
     look: Callable[[int, np.ndarray], object] = lambda t, frame: None,
 ) -> tuple[int, int, int]:
-    """Write uint8 frames (H, W) into a .npy of (T, H, W) as they come; returns that shape.
+    """Write uint8 frames of one size, (H, W), into a .npy of (T, H, W) as they come; returns that shape.
 
     `look(t, frame)` is shown each frame. Only one frame is ever in memory.
     """
     count, size = 0, None
     with files.whole(path) as beside, beside.open("wb") as out:
         for frame in frames:
-            size = size or frame.shape
-            if frame.shape != size:
-                remedy = "export it with frames of one size."
-                raise Unfit(f"frames of one size, {size}", f"frame {count} of {frame.shape}", remedy)
+            size = frame.shape
             if count == 0:
                 _write_header(out, (0, *size))
             look(count, frame)
@@ -141,6 +153,9 @@ def _says_dicom(path: Path) -> bool:
 
 def _open_npy(path: Path) -> Clip:
     array = open_npy(path, path.name)
+    still = array.ndim == 3 and array.shape[2] in (3, 4) and min(array.shape[:2]) >= LEAST_SIDE
+    if still:
+        array = array[None, ..., :3]
     colour = array.ndim == 4 and array.shape[-1] == 3
     if array.dtype not in (np.uint8, np.uint16) or not (array.ndim in (2, 3) or colour):
         arrived = f"{path.name}: {array.dtype} of shape {array.shape}"

@@ -1,8 +1,6 @@
-"""What every reader shares: limits, luma, grey levels, crops, and one kind of refusal."""
+"""What every reader shares: limits, luma, grey levels and crops."""
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import numpy as np
 
@@ -12,22 +10,6 @@ LARGEST_SIDE = 8192  # pixels: beyond any scanner's screen; a file that declares
 MOST_FRAMES = 100_000  # more than half an hour at 50 frames a second
 LUMA = np.array([19595, 38470, 7471], np.uint32)  # ITU-R BT.601 weights of red, green and blue, times 2 ** 16
 Crop = tuple[int, int, int, int]  # left, top, width, height in pixels
-
-
-@contextmanager
-def decoding(expected: str, name: str, remedy: str) -> Iterator[None]:
-    """Turn whatever a decoder raises on a bad file into Unfit.
-
-    Decoders raise anything on damaged input, from struct.error to IndexError: all of it means the same here.
-    """
-    try:
-        yield
-    except Unfit:
-        raise
-    except Exception as error:
-        told = getattr(error, "strerror", None) or str(error)
-        told = " ".join(told.split())[:160] or "nothing said"
-        raise Unfit(expected, f"{name}: {told} ({type(error).__name__})", remedy) from None
 
 
 def check_declared(height: int, width: int, frames: int | None, name: str) -> None:

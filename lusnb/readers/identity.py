@@ -67,7 +67,7 @@ def study_ids(patients: list[str], clips: pd.DataFrame, known: Key) -> Key:
 
 def _plain_name(clip, people: dict[str, str]) -> str:
     """A clip's name from its patient, day and view, where these are known."""
-    parts = [people[clip.patient_id]]
+    parts = [people.get(clip.patient_id, "P")]  # an unknown patient is told with all else that is wrong
     parts += [f"d{clip.day}"] if pd.notna(clip.day) else []
     parts += [*slugs([clip.view]).values()] if pd.notna(clip.view) else []
     return "_".join(parts)

@@ -1,5 +1,7 @@
 """Labels as people have them become confidence images: uint8 (H, W), 255 = 100 %.
 
+    image = labels.read("b_lines.png", shape=(310, 152))
+
 Grey images of 8 or 16 bits, layers with alpha, polygons, masks with any foreground value; volumes are in
 `volumes`. Whatever cannot be read raises checks.Unfit: expected, arrived, remedy.
 """
@@ -11,10 +13,10 @@ import numpy as np
 from matplotlib.path import Path as Outline
 from PIL import Image
 
-from lusnb.checks import Unfit, short
+from lusnb.checks import Unfit, decoding, short
 from lusnb.contents import FAINT
 from lusnb.readers.clips import DEEP
-from lusnb.readers.grey import check_declared, decoding
+from lusnb.readers.grey import check_declared
 
 IMAGES = (".png", ".tif", ".tiff", ".bmp")
 VOLUMES = (".nii", ".nii.gz", ".nrrd", ".mha")
@@ -22,6 +24,7 @@ KNOWN = "PNG, TIFF, BMP, NIfTI, NRRD or polygon JSON"
 LARGEST_JSON = 50_000_000  # bytes
 MOST_POINTS = 50_000  # of one label on one frame
 POINTS = ("polygon_xy_px", "points")  # our own name, and LabelMe's
+CLOSE = 1e-5  # of confidence: fractions this near to 0 or 1 differ from it by rounding alone
 
 
 def read(
@@ -32,12 +35,15 @@ def read(
     layer: str = "",
     foreground: int | None = None,
 ) -> np.ndarray:
-    """One label of one frame as confidence, uint8 (H, W), 255 = 100 %. Raises Unfit.
+    """One label of one frame as confidence: uint8 (H, W), 0 = not there, 255 = 100 %.
 
-    `shape`: (H, W) of the clip, which polygons are drawn on. `frame`: which frame of a volume or a polygon
-    file. `layer`: the page of a TIFF, the segment of a `.seg.nrrd`, the polygons' label. `foreground`: the
-    value of the structure in a mask; without it the values are confidence. A mask without that value, or
-    polygons of other labels alone, are an empty label: all zero.
+    `path`: PNG, TIFF, BMP, NIfTI, NRRD, `.seg.nrrd`, MetaImage or polygon JSON. `shape`: (H, W) of the whole
+    clip in pixels, which polygons and the boxes of segments are put on; an image keeps its own size.
+    `frame`: which frame, from 0, of a volume or a polygon file. `layer`: the page of a TIFF, the segment of a
+    `.seg.nrrd`, the polygons' label. `foreground`: the value of the structure in a mask; without it the
+    values are confidence, see `as_confidence`. A mask without that value, or polygons of other labels alone,
+    are an empty label: all zero. Raises checks.Unfit, which says what was expected, what arrived and what to
+    do, for whatever cannot be read or could mean something else.
     """
     path = Path(path)
     name = path.name.lower()
@@ -55,31 +61,43 @@ def read(
 def as_confidence(values: np.ndarray, name: str, foreground: int | None) -> np.ndarray:
     """Numbers of any kind as confidence, uint8. Raises Unfit where they could mean something else.
 
-    With a foreground: 100 % where the value is that. Without: 8 bits as they are, 16 bits divided by 65535,
-    floats from 0 to 1. What is above 0 stays above 0.
+    With a foreground: 100 % where the value is that. Without: 8 bits as they are, 16 bits divided by 65535
+    (32767 where they are signed), floats from 0 to 1, give or take CLOSE. What is above 0 stays above 0.
     """
-    if foreground is not None:
-        return np.where(values == foreground, 255, 0).astype(np.uint8)
     if values.dtype.kind not in "buif" or values.ndim != 2 or not values.size:
         arrived = f"{name}: {values.dtype} of shape {values.shape}"
         raise Unfit("one real number a pixel", arrived, "export one grey label map.")
+    if foreground is not None:
+        there = np.isclose(values, foreground) if values.dtype.kind == "f" else values == foreground
+        return np.where(there, 255, 0).astype(np.uint8)
     if values.dtype == bool:
         return values.astype(np.uint8) * 255
     if values.dtype.kind == "f":
-        if not (np.isfinite(values).all() and values.min() >= 0 and values.max() <= 1):
-            known = values[np.isfinite(values)]
-            extent = f"{known.min():g} to {known.max():g}, " if known.size else ""
-            arrived = f"{name}: {extent}{values.size - known.size} that are NaN or infinite"
-            raise Unfit("confidence from 0 to 1 in a file of floats", arrived, "divide by its maximum.")
-        return _scaled(values, 1.0)
+        return _fractions(values, name)
     if values.min() < 0 or values.max() > 65535:
         arrived = f"{name}: {values.min()} to {values.max()}"
         raise Unfit("confidence of 8 or 16 bits", arrived, "is it a map of classes? Give `foreground`.")
     if 0 < values.max() <= FAINT:
         remedy = "a mask or a map of classes: give the structure's value as `foreground`."
         raise Unfit("confidence up to 255", f"{name}, at most {values.max()}", remedy)
-    deep = values.dtype.itemsize > 1 and values.max() > 255
-    return _scaled(values, 65535.0 if deep or values.dtype == np.uint16 else 255.0)
+    if values.dtype == np.uint16 or values.max() > 255:
+        return _scaled(
+            values, 32767.0 if values.dtype.kind == "i" and values.dtype.itemsize == 2 else 65535.0
+        )
+    return _scaled(values, 127.0 if values.dtype.itemsize == 1 and values.dtype.kind == "i" else 255.0)
+
+
+def _fractions(values: np.ndarray, name: str) -> np.ndarray:
+    """Floats from 0 to 1 as confidence. Raises Unfit."""
+    expected = "confidence from 0 to 1 in a file of floats"
+    odd = values.size - int(np.isfinite(values).sum())
+    if odd:
+        arrived = f"{name}: {odd} of {values.size} that are NaN or infinite"
+        raise Unfit(expected, arrived, "write 0 where nothing is painted.")
+    if values.min() < -CLOSE or values.max() > 1 + CLOSE:
+        remedy = "divide by its maximum; or is it a map of classes? Give `foreground`."
+        raise Unfit(expected, f"{name}: {values.min():g} to {values.max():g}", remedy)
+    return _scaled(np.where(values < CLOSE, 0, np.minimum(values, 1)), 1.0)
 
 
 def _scaled(values: np.ndarray, full: float) -> np.ndarray:
@@ -116,13 +134,12 @@ def _page(image: Image.Image, pages: int, name: str, layer: str) -> int:
 
 def _painted(image: Image.Image, name: str, foreground: int | None) -> np.ndarray:
     """One Pillow image as confidence, by its mode."""
+    if image.mode == "1" or image.mode == "F":
+        return as_confidence(np.asarray(image), name, foreground)
     if image.mode in DEEP:
-        return as_confidence(np.asarray(image).astype(np.uint16), name, foreground)
-    if image.mode == "1":
-        bits = np.asarray(image)
-        return (
-            as_confidence(bits.astype(np.uint8), name, foreground) if foreground is not None else bits * 255
-        )
+        values = np.asarray(image)  # int32 where the mode is I: a TIFF of 32 bits, or a PNG of 16
+        values = values if values.max() > 65535 or values.min() < 0 else values.astype(np.uint16)
+        return as_confidence(values, name, foreground)
     if image.mode == "P":
         if foreground is None:
             remedy = "give the structure's number as `foreground`."
@@ -130,21 +147,23 @@ def _painted(image: Image.Image, name: str, foreground: int | None) -> np.ndarra
         return as_confidence(np.asarray(image), name, foreground)
     if image.mode in ("RGBA", "LA") and foreground is None:
         alpha = np.asarray(image.getchannel("A"))
-        if alpha.min() == 255:
-            arrived = f"{name}, opaque all over"
-            raise Unfit(
-                "a layer whose alpha is the confidence", arrived, "export the layer without its background."
-            )
-        return alpha
-    if image.mode in ("RGB", "RGBA"):
-        red, *others = (np.asarray(image.getchannel(c)) for c in "RGB")
-        if any((red != other).any() for other in others):
-            remedy = "export it as grey, or as a layer with transparency."
-            raise Unfit("grey, or a layer whose alpha is the confidence", f"{name}, in colour", remedy)
-        return as_confidence(red, name, foreground)
-    if image.mode in ("L", "LA"):
+        if alpha.min() < 255:
+            return alpha
+        if not _is_grey(image):
+            remedy = "export the layer without its background."
+            raise Unfit("a layer whose alpha is the confidence", f"{name}, opaque all over", remedy)
+    if image.mode in ("RGB", "RGBA") and not _is_grey(image):
+        remedy = "export it as grey, or as a layer with transparency."
+        raise Unfit("grey, or a layer whose alpha is the confidence", f"{name}, in colour", remedy)
+    if image.mode in ("L", "LA", "RGB", "RGBA"):
         return as_confidence(np.asarray(image.getchannel(0)), name, foreground)
     raise Unfit("a grey image of 8 or 16 bits", f"{name} of mode {image.mode}", "export it as 8-bit grey.")
+
+
+def _is_grey(image: Image.Image) -> bool:
+    """Whether the channels, beside an alpha, are equal all over."""
+    first, *others = (np.asarray(image.getchannel(one)) for one in image.getbands() if one != "A")
+    return all((first == other).all() for other in others)
 
 
 def _polygons(path: Path, shape: tuple[int, int], frame: int, layer: str) -> np.ndarray:
@@ -152,10 +171,10 @@ def _polygons(path: Path, shape: tuple[int, int], frame: int, layer: str) -> np.
 
     A pixel belongs to a polygon where its centre does; the corner of the first pixel is (0, 0). Where two
     overlap the surer counts. Understands `{"shapes": [{"frame", "label", "polygon_xy_px", "confidence"}]}`
-    and LabelMe's files, whose shapes have `points` and no frame.
+    and LabelMe's files, whose shapes have `points` and no frame, or null; its rectangles are polygons too.
     """
     shapes = _shapes(path, shape)
-    mine = [s for s in shapes if str(s.get("label")) == layer and s.get("frame", frame) == frame]
+    mine = [s for s in shapes if str(s.get("label")) == layer and s.get("frame") in (None, frame)]
     out = np.zeros(shape, np.uint8)
     rows, columns = np.indices(shape)
     centres = np.stack([columns.ravel() + 0.5, rows.ravel() + 0.5], axis=1)
@@ -179,7 +198,7 @@ def _shapes(path: Path, shape: tuple[int, int]) -> list[dict]:
     shapes = content.get("shapes") if isinstance(content, dict) else None
     if not isinstance(shapes, list) or not all(isinstance(s, dict) for s in shapes):
         raise Unfit(f"{expected}: {{'shapes': [...]}}", f"{path.name}: {short(content)}", remedy)
-    odd = [s["frame"] for s in shapes if not isinstance(s.get("frame", 0), int)]
+    odd = [s["frame"] for s in shapes if not isinstance(s.get("frame"), int | None)]
     if odd:
         arrived = f"{path.name}: frame {short(odd[0])}"
         raise Unfit("frames as whole numbers", arrived, "write it without quotes or a point.")
@@ -196,9 +215,30 @@ def _outline(path: Path, one: dict) -> tuple[np.ndarray, float]:
     expected = "polygons of three points and more, with a confidence from 0 to 1"
     with decoding(expected, path.name, "correct it."):
         points = np.asarray(next(one[name] for name in POINTS if name in one), float)
+        kind = one.get("shape_type") or "polygon"
+        if kind not in ("polygon", "rectangle"):
+            arrived = f"{path.name}: a {short(kind)}"
+            raise Unfit(
+                "shapes of the type polygon or rectangle", arrived, "draw a polygon around the structure."
+            )
+        if kind == "rectangle" and points.shape == (2, 2):
+            (left, top), (right, bottom) = points.min(0), points.max(0)
+            points = np.array([[left, top], [right, top], [right, bottom], [left, bottom]])
         sure = float(one.get("confidence", 1.0))
         if points.ndim != 2 or points.shape[1] != 2 or len(points) < 3 or not np.isfinite(points).all():
             raise Unfit(expected, f"{path.name}: points {short(points.tolist())}", "correct it.")
         if not 0 < sure <= 1:
             raise Unfit(expected, f"{path.name}: confidence {sure:g}", "write 80 % as 0.8.")
     return points, sure
+
+
+def polygon_frames(path: Path) -> dict[str, set[int | None]]:
+    """Label -> the frames on which a polygon file draws it; None among them is every frame. Raises Unfit."""
+    expected, remedy = "polygons as JSON", "see the guide in 00_bring_your_own."
+    if path.stat().st_size > LARGEST_JSON:
+        raise Unfit(f"at most {LARGEST_JSON / 1e6:g} MB of polygons", path.name, remedy)
+    found = {}
+    with decoding(expected, path.name, remedy):
+        for one in json.loads(path.read_text(encoding="utf-8-sig"))["shapes"]:
+            found.setdefault(str(one.get("label")), set()).add(one.get("frame"))
+    return found

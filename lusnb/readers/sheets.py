@@ -8,28 +8,27 @@ from pathlib import Path
 
 import pandas as pd
 import pandera.pandas as pa
-import yaml
 
 from lusnb import checks, contents
-from lusnb.checks import TABLES, Table, Unfit, problem, short
-from lusnb.readers.grey import decoding
+from lusnb.cells import Table, text_column, whole_column
+from lusnb.checks import TABLES, Unfit, problem, short
+from lusnb.cohort import FOLDS
 
 # The order in which features and views stand where no cohort.yaml gives one; others follow as they come.
 FEATURES = ("sharp_pleura", "fuzzy_pleura", "fascia_band", "a_line", "sub_a_line", "b_line")
 VIEWS = ("R1", "L1", "R2", "L2", "R3", "L3")
 WHITE = pa.Check.in_range(1, 65535, error="a value from 1 to 65535, or blank")
-LARGEST_YAML, DEEPEST_YAML = 1_000_000, 10  # characters, lists within lists
 CLIPS = Table(
-    {**TABLES["clips"].columns, "crop": checks.text_column(), "white": checks.whole_column(WHITE)},
+    {**TABLES["clips"].columns, "crop": text_column(), "white": whole_column(WHITE)},
     ["clip_id"],
     (*TABLES["clips"].optional, "crop", "white"),
 )
 LABELS = Table(
     {
         **TABLES["labels"].columns,
-        "layer": checks.text_column(),
-        "foreground": checks.whole_column(),
-        "reading": checks.text_column(),
+        "layer": text_column(),
+        "foreground": whole_column(),
+        "reading": text_column(),
     },
     ["clip_id", "frame", "rater", "feature", "reading"],
     ("layer", "foreground", "reading"),
@@ -38,7 +37,12 @@ LABELS = Table(
 
 @dataclass(frozen=True)
 class Sheets:
-    """What the spreadsheets say: tables with the right types, and the content of cohort.yaml."""
+    """What the spreadsheets say: tables with the right types, and the content of cohort.yaml.
+
+    `clips` and `labels` have a column more, `row`: the row in the file, from 1 below the header. Where
+    something is wrong, cells that cannot be used are blank, names and paths among them "", and `meta` has a
+    count of it, `refused`; labels with a `foreground` that cannot be used are `unsure`.
+    """
 
     folder: Path
     meta: dict
@@ -49,9 +53,10 @@ class Sheets:
 
 
 def read(folder: Path) -> tuple[Sheets | None, list[dict]]:
-    """Read and check the spreadsheets of a folder; returns them (or None) and what was found.
+    """Read and check the spreadsheets of a folder; returns what of them can be used, and what was found.
 
-    Without a patients.csv every patient of clips.csv is one whose outcome is not known.
+    Without a patients.csv every patient of clips.csv is one whose outcome is not known. None where neither
+    clips nor labels could be read.
     """
     meta, found = _meta(folder / "cohort.yaml")
     tables = {}
@@ -62,20 +67,47 @@ def read(folder: Path) -> tuple[Sheets | None, list[dict]]:
         tables["patients"], new = checks.read_table(folder / "patients.csv", TABLES["patients"])
         found += new
     else:
-        known = sorted(set(tables["clips"]["patient_id"].dropna()))
-        tables["patients"] = pd.DataFrame({"patient_id": known}).reindex(columns=TABLES["patients"].columns)
-    unread = {Path(p["file"]).stem for p in found}
+        named = tables["clips"]["patient_id"].drop_duplicates().sort_values(ignore_index=True)
+        tables["patients"] = pd.DataFrame({"patient_id": named}).reindex(columns=TABLES["patients"].columns)
+    unread = checks.unread(found)
     for name in ("clips", "labels", "patients"):
         if not len(tables[name]) and not {name, "clips"} & unread:
             remedy = "fill it in."
             found.append(problem(folder / f"{name}.csv", None, "at least one row", "a header alone", remedy))
-    if checks.sorted_out(found)[0]:
+    if {"clips", "labels"} <= unread:
         return None, found
-    meta["features"] = meta.get("features") or _ordered(tables["labels"]["feature"], FEATURES)
+    meta["features"] = meta.get("features") or _ordered(tables["labels"]["feature"].dropna(), FEATURES)
     meta["views"] = meta.get("views") or _ordered(tables["clips"]["view"].dropna(), VIEWS)
-    found += contents.check_links(folder, meta, tables)
-    found += contents.check_exams(folder, tables["exams"], meta.get("sf_max", 477))
-    return Sheets(folder, meta, **tables), found
+    found += _between(folder, meta, tables, found)
+    return _usable(folder, meta, tables, found), found
+
+
+def _between(folder: Path, meta: dict, tables: dict[str, pd.DataFrame], found: list[dict]) -> list[dict]:
+    """What is wrong between rows and between tables."""
+    patients = tables["patients"]
+    if not (folder / "patients.csv").is_file() and "clips" in checks.unread(found):
+        tables = {name: rows for name, rows in tables.items() if name != "exams"}
+    told = contents.check_links(folder, meta, tables, found)
+    told += contents.check_names(folder, tables)
+    told += contents.check_patients(folder, patients, max(FOLDS, len(patients)))
+    if "exams" in tables:
+        told += contents.check_exams(folder, tables["exams"], meta.get("sf_max", 477))
+    return told
+
+
+def _usable(folder: Path, meta: dict, tables: dict[str, pd.DataFrame], found: list[dict]) -> Sheets:
+    """The tables as an import needs them; see Sheets."""
+    wrong = checks.sorted_out(found)[0]
+    clips, labels = (tables[name].rename_axis("row").reset_index() for name in ("clips", "labels"))
+    patients, exams = (tables[name].reset_index(drop=True) for name in ("patients", "exams"))
+    labels["unsure"] = labels["row"].isin([p["row"] for p in wrong if p.get("column") == "foreground"])
+    if wrong:
+        clips = clips.fillna({"clip_id": "", "patient_id": "", "path": ""})
+        labels = labels.fillna(dict.fromkeys(("clip_id", "rater", "feature", "path"), ""))
+        named = {*patients["patient_id"].dropna(), *clips["patient_id"]}
+        patients = pd.DataFrame({"patient_id": sorted(named)}).reindex(columns=patients.columns)
+        meta = {**meta, "refused": len(wrong)}
+    return Sheets(folder, meta, patients, exams, clips, labels)
 
 
 def _ordered(names: pd.Series, usual: tuple[str, ...]) -> list[str]:
@@ -105,42 +137,28 @@ KINDS = {
 }
 
 
-def _content(path: Path) -> object:
-    """What a YAML file says. Raises Unfit; also for aliases, by which a few lines can stand for gigabytes."""
-    with decoding("YAML", path.name, "correct it."):
-        text = path.read_text(encoding="utf-8-sig")
-        if len(text) > LARGEST_YAML:
-            raise Unfit(f"at most {LARGEST_YAML:,} characters", f"{len(text):,}", "shorten it.")
-        depth = 0
-        for event in yaml.parse(text):
-            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-            if isinstance(event, yaml.AliasEvent):
-                raise Unfit("YAML without aliases", "an alias (*)", "write out what it stands for.")
-            if depth > DEEPEST_YAML:
-                raise Unfit(f"at most {DEEPEST_YAML} levels", "more than that", "take them out.")
-        return yaml.safe_load(text)
-
-
 def _meta(path: Path) -> tuple[dict, list[dict]]:
     """The content of an optional cohort.yaml, and what is wrong with it."""
     if not path.is_file():
         return {}, []
     try:
-        content = _content(path) or {}
+        content = checks.read_yaml(path) or {}
     except Unfit as error:
         return {}, [contents.as_problem(path, None, error)]
     if not isinstance(content, dict):
         return {}, [problem(path, None, "`key: value` lines", short(content), "see README.")]
     found = []
     meta = {key: value for key, value in content.items() if key in KINDS and value is not None}
-    for key, value in meta.items():
+    for key, value in list(meta.items()):
         kind, fits = KINDS[key]
         if not fits(value):
-            found.append(problem(path, None, f"`{key}` as {kind}", short(value), "correct it."))
+            found.append(problem(path, None, f"`{key}` as {kind}", short(meta.pop(key)), "correct it."))
     for key in content:
         if key not in KINDS and key != "name":
             kept = f"one of {', '.join(KINDS)}"
             found.append(problem(path, None, kept, f"`{short(key)}`", "it is left out.", warning=True))
-    if not found and "features" in meta:
-        meta["features"] = [str(name) for name in meta["features"]]
+    for key in {"features", "views"} & set(meta):  # YAML reads some names as numbers
+        value = meta[key]
+        named = isinstance(value, dict)
+        meta[key] = {str(k): zone for k, zone in value.items()} if named else [str(one) for one in value]
     return meta, found

@@ -1,15 +1,15 @@
-"""Video by PyAV (FFmpeg): every frame that is stored, one at a time."""
+"""Video by PyAV (FFmpeg): every frame that is stored, turned as the file says, one at a time."""
 
-import io
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import av
 import numpy as np
 
-from lusnb.checks import Unfit
+from lusnb.checks import Unfit, decoding
 from lusnb.readers.clips import Clip
-from lusnb.readers.grey import decoding
+from lusnb.readers.grey import check_declared
 
 EXPECTED = "a video (MP4, AVI, MOV, MKV) that can be decoded"
 REMEDY = "the file may be cut short: copy or export it again."
@@ -19,28 +19,60 @@ FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,avi,matroska,webm,mpeg,mpegts,mpegvideo,m4v,h
 OPTIONS = {"ignore_editlist": "1", "format_whitelist": FORMATS, "protocol_whitelist": "file"}
 
 
-def open_video(source: Path | bytes, name: str | None = None) -> Clip:
-    """Open a video file, or one that lies in memory. Raises Unfit."""
+# Quarter turns against the clock of what a display matrix (a, b, c, d) asks for: x, y -> ax + cy, bx + dy.
+TURNS = {(1, 0, 0, 1): 0, (0, -1, 1, 0): 1, (-1, 0, 0, -1): 2, (0, 1, -1, 0): 3}
+
+
+def open_video(source: Path | BinaryIO, name: str | None = None) -> Clip:
+    """Open a video file, by its path or as an open file. Raises Unfit.
+
+    A recording that is to be shown turned, as telephones mark theirs, is turned, by quarters of a circle.
+    """
     name = name or source.name
     with decoding(EXPECTED, name, REMEDY), _opened(source) as container:
         if not container.streams.video:
             raise Unfit("a file with a video in it", f"{name}, which has none", "export the clip again.")
         stream = container.streams.video[0]
         height, width = stream.codec_context.height, stream.codec_context.width
+        check_declared(height, width, stream.frames or None, name)
         count = stream.frames or None
         fps = float(stream.average_rate) if stream.average_rate else None
         tags = {"codec": stream.codec_context.name, "pixel_format": stream.codec_context.pix_fmt}
-    return Clip(name, height, width, lambda: _frames(source, name), count, fps=fps, tags=tags)
+        turns = _turns(container, name)
+    size = (width, height) if turns % 2 else (height, width)
+    return Clip(name, *size, lambda: _frames(source, name, turns), count, fps=fps, tags=tags)
 
 
-def _opened(source: Path | bytes):
-    if isinstance(source, bytes):
-        return av.open(io.BytesIO(source), options=OPTIONS)
-    return av.open(str(source.absolute()), options=OPTIONS)  # a relative one may look like a protocol
+def _opened(source: Path | BinaryIO):
+    if isinstance(source, Path):
+        return av.open(str(source.absolute()), options=OPTIONS)  # a relative one may look like a protocol
+    source.seek(0)
+    return av.open(source, options=OPTIONS)
 
 
-def _frames(source: Path | bytes, name: str) -> Iterator[np.ndarray]:
+def _turns(container, name: str) -> int:
+    """Quarter turns against the clock, by the display matrix of the first frame. Raises Unfit."""
+    frame = next(container.decode(video=0), None)
+    matrix = frame.side_data.get("DISPLAYMATRIX") if frame is not None else None
+    if matrix is None:
+        return 0
+    a, b, _, c, d, *_ = np.frombuffer(matrix, np.int32).tolist()  # 16.16 fixed point
+    turned = tuple(round(value / 65536, 3) for value in (a, b, c, d))
+    if turned not in TURNS:
+        remedy = "export it again as it is to be seen."
+        raise Unfit("a video upright, or turned by 90, 180 or 270 degrees", _told(name, turned), remedy)
+    return TURNS[turned]
+
+
+def _told(name: str, turned: tuple[float, ...]) -> str:
+    a, b, c, d = turned
+    if a * d - b * c < 0:
+        return f"{name}, to be shown mirrored"
+    return f"{name}, to be shown by the matrix {a:g} {b:g} {c:g} {d:g}"
+
+
+def _frames(source: Path | BinaryIO, name: str, turns: int) -> Iterator[np.ndarray]:
     with decoding(EXPECTED, name, REMEDY), _opened(source) as container:
         for frame in container.decode(video=0):
             # Grey stays as it is stored; colour goes by way of RGB, so that its range is the one declared.
-            yield frame.to_ndarray(format="gray" if frame.format.name == "gray" else "rgb24")
+            yield np.rot90(frame.to_ndarray(format="gray" if frame.format.name == "gray" else "rgb24"), turns)

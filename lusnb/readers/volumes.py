@@ -6,16 +6,18 @@ orientations in space mean nothing for frames and are not applied.
 
 import math
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
-from lusnb.checks import Unfit, short
-from lusnb.readers.grey import check_declared, decoding
+from lusnb.checks import Unfit, decoding, short
+from lusnb.readers.grey import check_declared
 
 REMEDY = "it may be cut short: copy or export it again."
 LONGEST_HEADER = 2**20  # bytes
-MOST_VALUES = 2**31  # of one volume: 2000 slices of 1024 x 1024
+MOST_BYTES = 2**28  # that may be unpacked to reach one slice: 256 slices of 1024 x 1024 bytes
 
 
 def read(path: Path, shape: tuple[int, int], frame: int, layer: str) -> np.ndarray:
@@ -29,7 +31,7 @@ def read(path: Path, shape: tuple[int, int], frame: int, layer: str) -> np.ndarr
         return _nifti(path, frame)
     if name.endswith(".seg.nrrd"):
         return _segment(path, shape, frame, layer)
-    return _slice(_itk(path)[0], path.name, frame)
+    return _itk(path, frame)
 
 
 def _frame_of(count: int, name: str, frame: int) -> int:
@@ -49,7 +51,8 @@ def _nifti(path: Path, frame: int) -> np.ndarray:
         image = nibabel.load(path)
         columns, rows, *rest = (*image.shape, 1)
         count = math.prod(map(int, rest))
-        _check_volume(rows, columns, count, path.name)
+        packed = path.name.lower().endswith(".gz")
+        _check_volume(rows, columns, count, image.get_data_dtype().itemsize, packed, path.name)
         place = _frame_of(count, path.name, frame)
         if len(image.shape) == 2:
             return np.asanyarray(image.dataobj).T
@@ -57,8 +60,20 @@ def _nifti(path: Path, frame: int) -> np.ndarray:
         return np.asanyarray(image.dataobj[(slice(None), slice(None), *map(int, where))]).T
 
 
-def _itk(path: Path) -> tuple[np.ndarray, dict[str, str]]:
-    """A volume (slices, H, W[, layers]) and its header; its size is checked before it is read."""
+def _itk(path: Path, frame: int) -> np.ndarray:
+    """One slice of an NRRD or MetaImage volume."""
+    with _reading(path) as reader:
+        size, layers = reader.GetSize(), reader.GetNumberOfComponents()
+        if len(size) > 3 or layers > 1:
+            arrived = f"{path.name} of {' x '.join(map(str, size))} pixels, {layers} values each"
+            raise Unfit("one value a pixel", arrived, "export one label map.")
+        count = (*size, 1)[2]
+        return _slice(reader, _frame_of(count, path.name, frame))
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[object]:
+    """A SimpleITK reader that has read a header, whose volume is of a size that may be read."""
     import SimpleITK
 
     with decoding("an NRRD or MetaImage volume", path.name, REMEDY):
@@ -71,21 +86,35 @@ def _itk(path: Path) -> tuple[np.ndarray, dict[str, str]]:
             reader.ReadImageInformation()
             columns, rows, *rest = (*reader.GetSize(), 1)
             layers = reader.GetNumberOfComponents()
-            _check_volume(rows, columns, math.prod(rest) * layers, path.name)
-            header = {key: reader.GetMetaData(key) for key in reader.GetMetaDataKeys()}
-            values = SimpleITK.GetArrayFromImage(reader.Execute())
+            one = SimpleITK.Image([1, 1], reader.GetPixelID(), layers if layers > 1 else 0)
+            size = one.GetSizeOfPixelComponent() * layers
+            _check_volume(rows, columns, math.prod(rest), size, True, path.name)
+            yield reader
         except RuntimeError as error:  # what went wrong stands in its last line
             raise ValueError(str(error).strip().splitlines()[-1]) from None
-    spatial = values.ndim - (layers > 1)
-    return (values[None] if spatial == 2 else values), header
 
 
-def _check_volume(rows: int, columns: int, count: int, name: str) -> None:
-    """Refuse what no volume of frames measures, before it is read. Raises Unfit."""
+def _slice(reader, place: int) -> np.ndarray:
+    """One slice of the volume, (H, W[, layers]); the rest is not kept, though most files are read in full."""
+    import SimpleITK
+
+    size = list(reader.GetSize())
+    if len(size) > 2:
+        reader.SetExtractIndex([0, 0, place])
+        reader.SetExtractSize([*size[:2], 0])
+    return SimpleITK.GetArrayFromImage(reader.Execute())
+
+
+def _check_volume(rows: int, columns: int, count: int, size: int, packed: bool, name: str) -> None:
+    """Refuse what no volume of frames measures, before it is read; `size`: bytes a pixel. Raises Unfit.
+
+    `packed`: one slice cannot be read without those before it.
+    """
     check_declared(rows, columns, count, name)
-    if rows * columns * count > MOST_VALUES:
-        arrived = f"{name}, which declares {count} slices of {rows} x {columns}"
-        raise Unfit(f"a volume of at most {MOST_VALUES:,} values", arrived, "export the labelled slices.")
+    if rows * columns * size * (count if packed else 1) > MOST_BYTES:
+        arrived = f"{name}, which declares {count} slices of {rows} x {columns} pixels of {size} bytes"
+        remedy = "export the labelled slices alone, with 8 bits a pixel."
+        raise Unfit(f"a volume of at most {MOST_BYTES:,} bytes", arrived, remedy)
 
 
 def _refuse_detached(path: Path) -> None:
@@ -105,40 +134,39 @@ def _refuse_detached(path: Path) -> None:
         raise Unfit("a volume in one file", f"{path.name}, a header that names another file", remedy)
 
 
-def _slice(values: np.ndarray, name: str, frame: int) -> np.ndarray:
-    if values.ndim != 3:
-        raise Unfit("one value a pixel", f"{name} of shape {values.shape}", "export one label map.")
-    return values[_frame_of(len(values), name, frame)]
-
-
 def _segment(path: Path, shape: tuple[int, int], frame: int, layer: str) -> np.ndarray:
     """One segment of a 3D Slicer segmentation: bool (H, W) of the whole reference image.
 
     Slicer keeps only the box that is painted and says where it lies
     (`Segmentation_ReferenceImageExtentOffset`); where segments overlap each names its layer and its value.
     """
-    values, header = _itk(path)
+    with _reading(path) as reader:
+        header = {key: reader.GetMetaData(key) for key in reader.GetMetaDataKeys()}
+        own = _named(header, layer, path.name)
+        offset = header.get("Segmentation_ReferenceImageExtentOffset", "0 0 0").split()
+        left, top, first = map(int, offset)
+        columns, rows, count = (*reader.GetSize(), 1)[:3]
+        whole = np.zeros(shape, bool)
+        alone = count == 1 and first == 0
+        if not alone and not first <= frame < first + count:
+            return whole
+        if min(left, top) < 0 or top + rows > shape[0] or left + columns > shape[1]:
+            arrived = f"{path.name}: {rows} x {columns} from row {top}, column {left}"
+            raise Unfit(f"a box inside {shape[0]} x {shape[1]}", arrived, "was it drawn on this clip?")
+        box = _slice(reader, 0 if alone else frame - first)
+        if box.ndim == 3:
+            box = box[..., int(header.get(f"{own}_Layer", 0))]
+        whole[top : top + rows, left : left + columns] = box == int(header.get(f"{own}_LabelValue", 1))
+    return whole
+
+
+def _named(header: dict[str, str], layer: str, name: str) -> str:
+    """What the keys of the segment of that name begin with. Raises Unfit."""
     names = {}
     for key, value in header.items():
         if key.startswith("Segment") and key.endswith("_Name"):
             names[value] = key.removesuffix("_Name")
     if layer not in names:
-        arrived = f"{path.name}, whose segments are {short(sorted(names))}"
+        arrived = f"{name}, whose segments are {short(sorted(names))}"
         raise Unfit(f"a segment {layer!r}", arrived, "give its name as `layer`.")
-    with decoding("a 3D Slicer segmentation", path.name, REMEDY):
-        own = names[layer]
-        if values.ndim == 4:
-            values = values[..., int(header.get(f"{own}_Layer", 0))]
-        offset = header.get("Segmentation_ReferenceImageExtentOffset", "0 0 0").split()
-        left, top, first = map(int, offset)
-        inside = values == int(header.get(f"{own}_LabelValue", 1))  # (slices, rows, columns) of the box
-        whole = np.zeros(shape, bool)
-        alone = len(inside) == 1 and first == 0
-        if alone or first <= frame < first + len(inside):
-            box = inside[0 if alone else frame - first]
-            height, width = box.shape
-            if min(left, top) < 0 or top + height > shape[0] or left + width > shape[1]:
-                arrived = f"{path.name}: {height} x {width} from row {top}, column {left}"
-                raise Unfit(f"a box inside {shape[0]} x {shape[1]}", arrived, "was it drawn on this clip?")
-            whole[top : top + height, left : left + width] = box
-    return whole
+    return names[layer]

@@ -2,8 +2,8 @@
 
     make bench        or        python -m tests.benchmarks.import_memory [megabytes ...]
 
-Each folder holds one long clip and many short ones, as raw AVI, NPY, a TIFF stack and uncompressed DICOM in
-equal parts, so that its size on disk is that of its pixels.
+Each folder holds one long clip and many short ones, as raw AVI, NPY, a TIFF stack, and DICOM uncompressed and
+of JPEG images, in equal parts. Noise compresses badly, so that its size on disk is about that of its pixels.
 """
 
 import shutil
@@ -17,12 +17,13 @@ import av
 import numpy as np
 import pandas as pd
 from PIL import Image
+from pydicom import uid
 
-from tests.test_readers_clips import dicom
+from tests.test_readers_clips import compressed, dicom, jpeg
 
 SIDE = 512
 FRAME = SIDE * SIDE
-ENDINGS = (".avi", ".npy", ".tif", ".dcm")
+ENDINGS = (".avi", ".npy", ".tif", ".dcm", ".dic")  # .dic: of JPEG images
 
 
 def write(path: Path, count: int, rng: np.random.Generator) -> None:
@@ -37,6 +38,11 @@ def write(path: Path, count: int, rng: np.random.Generator) -> None:
         first.save(path, save_all=True, append_images=rest)
     elif path.suffix == ".dcm":
         dicom(path, np.stack(list(frames)))
+    elif path.suffix == ".dic":
+        pieces = [jpeg(frame, path.with_suffix(".jpg")) for frame in frames]
+        path.with_suffix(".jpg").unlink()
+        like = dicom(path, np.zeros((1, SIDE, SIDE), np.uint8))
+        compressed(path, pieces, uid.JPEGBaseline8Bit, like, NumberOfFrames=count, PatientID="87654321")
     else:
         with av.open(str(path), "w") as out:
             stream = out.add_stream("rawvideo", rate=20)

@@ -12,7 +12,7 @@ from pydicom import uid
 
 from tests.faults import make
 from tests.faults.conftest import Told, check
-from tests.faults.make import FRAMES, HEIGHT, WIDTH, Break, array, band, both, cut, pixels, put, tagged, text
+from tests.faults.make import FRAMES, HEIGHT, WIDTH, Break, array, both, cut, pixels, put, tagged, text
 
 MP4, AVI, NPY, TIFF = ("clips.csv", 1), ("clips.csv", 2), ("clips.csv", 3), ("clips.csv", 4)
 GREY, DEEP, BOX = ("labels.csv", 3), ("labels.csv", 4), ("labels.csv", 5)
@@ -134,13 +134,16 @@ CLIPS: dict[str, tuple[Break, Told]] = {
     ),
     "half a DICOM file": (cut("clips/conrad.dcm", 0.6), (*DCM, DICOM, r"conrad\.dcm: ", "cut short")),
     "half a DICOM file of JPEG images": (
-        cut("clips/conrad_jpeg.dcm", 0.6), (*JPEG, DICOM, "has no pixels", "cut short"),
+        cut("clips/conrad_jpeg.dcm", 0.6), (*JPEG, DICOM, "truncated", "cut short"),
     ),
     "fewer frames than a DICOM file declares": (
         tagged(NumberOfFrames=9), (*DCM, DICOM, r"conrad\.dcm: ", "cut short"),
     ),
     "a DICOM file that declares a million frames": (
         tagged(NumberOfFrames=10**6), (*DCM, "1 to 100000 frames", "holds 1000000", "export the clip"),
+    ),
+    "pixels in the upper bits": (
+        tagged(HighBit=6), (*DCM, "pixels in the lowest 8 bits", "highest is bit 6", "HighBit = "),
     ),
     "signed pixels": (
         tagged(PixelRepresentation=1), (*DCM, "unsigned pixels of up to 16 bits", "8 bits, signed", "export"),

@@ -1,7 +1,5 @@
 """Labels that an import refuses: in which words, and without a trace."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from PIL import Image
@@ -70,7 +68,7 @@ LABELS: dict[str, tuple[Break, Told]] = {
     "half a label": (cut("labels/grey.png", 0.6), (*GREY, "an image", "truncated", "export it again")),
     "an empty label": (text("labels/grey.png", ""), (*GREY, "an image", "cannot identify", "export it")),
     "a zip bomb of a label": (
-        make.claims_to_be_large("labels/layers.tif"), (*LAYERS, "an image", "10000000000 pixels", "export it"),
+        make.claims_to_be_large("labels/layers.tif"), (*LAYERS, "an image", "10000000000 pixels", "export"),
     ),
     "a layer that is not there": (
         put("labels", 6, layer="paint"),
@@ -102,6 +100,10 @@ LABELS: dict[str, tuple[Break, Told]] = {
     "a polygon on frame '2'": (
         polygon(frame="2"), (*POLYGONS, "frames as whole numbers", "frame '2'", "without quotes"),
     ),
+    "a line for a polygon": (
+        polygon(shape_type="linestrip"),
+        (*POLYGONS, "of the type polygon or rectangle", "a 'linestrip'", "draw a polygon around"),
+    ),
     "a polygon with x and y swapped": (
         polygon([[8, 25], [11, 25], [11, 30]]), (*POLYGONS, "inside the frame", "none covers", "swapped"),
     ),
@@ -113,7 +115,8 @@ LABELS: dict[str, tuple[Break, Told]] = {
         polygon(label="rib"), (*POLYGONS, "sharp_pleura in at least one", "nothing of that value", "layer"),
     ),
     "more points than anyone draws": (
-        polygon([[5, 8], [30, 8], [30, 11]] * 20_000), (*POLYGONS, "at most 50,000 points", r"polygons\.json", "simplify"),
+        polygon([[5, 8], [30, 8], [30, 11]] * 20_000),
+        (*POLYGONS, "at most 50,000 points", r"polygons\.json", "simplify its polygons"),
     ),
     "JSON that is a list": (
         text("labels/polygons.json", "[]"), (*POLYGONS, r"JSON: \{'shapes': \[\.\.\.\]\}", ": ", "guide"),
@@ -132,7 +135,7 @@ LABELS: dict[str, tuple[Break, Told]] = {
     ),
     "floats that are no numbers": (
         volume(np.full((4, HEIGHT, WIDTH), np.nan, np.float32)),
-        (*NIFTI, "confidence from 0 to 1", "960 that are NaN or infinite", "divide"),
+        (*NIFTI, "confidence from 0 to 1", "960 of 960 that are NaN or infinite", "write 0"),
     ),
     "negative numbers": (
         volume(-np.stack([band().astype(np.int16)] * 4)),
@@ -144,6 +147,13 @@ LABELS: dict[str, tuple[Break, Told]] = {
     ),
     "a volume of colours": (
         volume(np.zeros((4, HEIGHT, WIDTH), [("R", "u1"), ("G", "u1"), ("B", "u1")])),
+        (*NIFTI, "one real number a pixel", "'R'", "export one grey label map"),
+    ),
+    "a volume of colours with a foreground": (
+        both(
+            volume(np.zeros((4, HEIGHT, WIDTH), [("R", "u1"), ("G", "u1"), ("B", "u1")])),
+            put("labels", 7, foreground="1"),
+        ),
         (*NIFTI, "one real number a pixel", "'R'", "export one grey label map"),
     ),
     "half a NIfTI": (cut("labels/volume.nii.gz", 0.5), (*NIFTI, "a NIfTI volume", r"nii\.gz", COPY)),
@@ -168,7 +178,7 @@ LABELS: dict[str, tuple[Break, Told]] = {
     ),
     "an NRRD that declares terabytes": (
         make.edit("labels/volume.nrrd", lambda b: b.replace(b"sizes: 40 24 1", b"sizes: 8000 8000 50000")),
-        (*NRRD, "a volume of at most 2,147,483,648 values", "50000 slices of 8000 x 8000", "labelled slices"),
+        (*NRRD, "a volume of at most 268,435,456 bytes", "50000 slices of 8000 x 8000", "labelled slices"),
     ),
     "a segmentation without the segment": (
         segment(name="rib"), (*BOX, "a segment 'B-line'", r"\['rib'\]", "give its name as `layer`"),
