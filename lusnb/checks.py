@@ -103,7 +103,9 @@ class CohortError(ValueError):
         """What IPython shows in place of a traceback."""
         more = len(self.problems) - SHOWN
         rest = [f"... and {more} more problems"] if more > 0 else []
-        return [f"CohortError: {len(self.problems)} problems; nothing was written", self._shown(), *rest]
+        count = f"{len(self.problems)} problem{'s' * (len(self.problems) != 1)}"
+        places = ", ".join(sorted({str(Path(file).parent) for file in self.problems["file"]}))
+        return [f"CohortError: {count} in {places}; nothing was written", self._shown(), *rest]
 
     def _shown(self) -> str:
         """The problems as a table whose long cells go on in the next line."""

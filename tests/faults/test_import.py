@@ -76,7 +76,7 @@ def test_everything_that_is_wrong_is_told_at_once(source, refused):
     ]
     check(error.problems, source, *wanted)
     shown = "\n".join(error._render_traceback_())
-    assert shown.startswith("CohortError: 6 problems; nothing was written") and "Traceback" not in shown
+    assert shown.startswith("CohortError: 6 problems in ") and "Traceback" not in shown
     told = " ".join(str(error).split())
     for p in error.problems.itertuples():
         assert f"{p.file}, row {p.row}: expected {p.expected}, got {p.arrived}; {p.remedy}" in told
