@@ -44,15 +44,8 @@ def make(p: Params, folder: Path, base: Path) -> None:
         )
     elif p.source == "import":
         source, tables = study.import_places(p, base)
-        importing.import_folder(
-            source,
-            folder,
-            name=p.cohort,
-            tables=tables,
-            study_ids=p.study_ids,
-            key=p.key or None,
-            seed=p.seed,
-        )
+        key = _key(p.key, base)
+        importing.import_folder(source, folder, name=p.cohort, tables=tables, study_ids=p.study_ids, key=key)
     elif p.source != "folder":
         raise ValueError(f"source: expected one of {SOURCES}, got {p.source!r}; correct the parameter.")
 
