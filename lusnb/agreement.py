@@ -58,7 +58,7 @@ def told(cohort: Cohort) -> str:
 # -- agreement
 
 
-def _dice(one: np.ndarray, other: np.ndarray) -> float:
+def mask_dice(one: np.ndarray, other: np.ndarray) -> float:
     """Dice of two masks (H, W): NaN where both are empty, 0 where one of them is."""
     both = one.sum() + other.sum()
     return 2 * (one & other).sum() / both if both else np.nan
@@ -76,11 +76,11 @@ def dice_of_frames(cohort: Cohort, threshold: float = 0.5) -> pd.DataFrame:
     for key, raters, maps in _looked(cohort):
         masks = confidence.targets(maps / 255, threshold)
         for (a, one), (b, other) in combinations(enumerate(raters), 2):
-            rows.append((*key, "pair", one, other, threshold, _dice(masks[a], masks[b])))
+            rows.append((*key, "pair", one, other, threshold, mask_dice(masks[a], masks[b])))
         for a, one in enumerate(raters if len(raters) > 1 else []):
             consensus = confidence.merge(np.delete(maps, a, axis=0), "mean")
             others = confidence.targets(consensus / 255, threshold)
-            rows.append((*key, "others", one, "", threshold, _dice(masks[a], others)))
+            rows.append((*key, "others", one, "", threshold, mask_dice(masks[a], others)))
     return pd.DataFrame(rows, columns=[*FRAME, "measure", "rater", "other", "threshold", "value"])
 
 

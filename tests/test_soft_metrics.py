@@ -1,0 +1,375 @@
+"""Soft metrics against independent references and cases by hand; known temperatures; truth as label."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import torch
+from monai.metrics import compute_dice
+from scipy.optimize import minimize_scalar
+from scipy.spatial.distance import cdist
+from sklearn.metrics import f1_score, log_loss
+from torch import Tensor
+
+from lusnb import cohort as cohorts
+from lusnb import confidence, metrics, predictions, soft_metrics
+from lusnb.cohort import Cohort
+
+nan = float("nan")
+KNOWN = np.ones((1, 1), bool)
+
+
+def uint8(seed: int, *shape: int) -> np.ndarray:
+    """Levels in tens of per cent, half of the pixels 0."""
+    tens = np.random.default_rng(seed).integers(-10, 11, shape).clip(0)
+    return np.rint(25.5 * tens).astype(np.uint8)
+
+
+def fraction(levels: np.ndarray) -> Tensor:
+    return torch.from_numpy(levels).float() / 255
+
+
+# Dice over levels
+
+
+def naive_level_dice(p: np.ndarray, c: np.ndarray) -> tuple[list[float], int]:
+    """Dice at each level, pixel by pixel in exact fractions, and how many levels are empty in both."""
+    scores, empty = [], 0
+    for tenth in range(1, 10):
+        cut = Fraction(tenth, 10) - Fraction(1, 510)
+        a, b = ({k for k, v in enumerate(x.ravel().tolist()) if Fraction(v, 255) >= cut} for x in (p, c))
+        empty += not a and not b
+        scores.append(2 * len(a & b) / (len(a) + len(b)) if a or b else 1.0)
+    return scores, empty
+
+
+def test_level_dice_is_set_arithmetic_and_monais():
+    p, c = uint8(0, 4, 3, 9, 8), uint8(1, 4, 3, 9, 8)
+    c[0, 0], p[1, 0], p[1, 1], c[1, 1] = 0, 0, 0, 0
+    p[2], c[2] = np.minimum(p[2], 102), np.minimum(c[2], 77)  # no more than 40 % and 30 %
+    found = soft_metrics.level_dice(fraction(p), fraction(c))
+    assert {tuple(value.shape) for value in found.values()} == {(4, 3)}
+    for n, k in np.ndindex(4, 3):
+        scores, empty = naive_level_dice(p[n, k], c[n, k])
+        assert found["level_dice"][n, k].item() == pytest.approx(np.mean(scores), abs=1e-6)
+        assert found["level_dice_empty"][n, k] == empty
+        marked = (sum(scores) - empty) / (9 - empty) if empty < 9 else nan
+        assert found["level_dice_marked"][n, k].item() == pytest.approx(marked, abs=1e-6, nan_ok=True)
+    assert found["level_dice_empty"][2].tolist() == [5, 5, 5]
+    monai = [
+        compute_dice(*(confidence.targets(fraction(x), t).float() for x in (p, c)), ignore_empty=False)
+        for t in soft_metrics.LEVELS
+    ]
+    torch.testing.assert_close(found["level_dice"], torch.stack(monai).mean(0), rtol=0, atol=1e-6)
+
+
+def test_level_dice_by_hand():
+    # one pixel at 55 % against 35 %: both in at 10, 20, 30 %, one of them at 40 and 50 %, neither beyond
+    found = soft_metrics.level_dice(torch.full((1, 1, 1, 1), 0.55), torch.full((1, 1, 1, 1), 0.35))
+    assert {name: value.item() for name, value in found.items()} == pytest.approx(
+        {"level_dice": 7 / 9, "level_dice_empty": 4, "level_dice_marked": 3 / 5}
+    )
+
+
+@pytest.mark.parametrize(
+    ("p", "c", "expected"),
+    [(0.0, 0.0, (1, 9, nan)), (1.0, 1.0, (1, 0, 1)), (1.0, 0.0, (0, 0, 0)), (0.0, 1.0, (0, 0, 0))],
+)
+@pytest.mark.parametrize("size", [1, 4])
+def test_level_dice_of_empty_and_full(p, c, expected, size):
+    found = soft_metrics.level_dice(torch.full((1, 1, size, size), p), torch.full((1, 1, size, size), c))
+    assert [value.item() for value in found.values()] == pytest.approx(expected, nan_ok=True)
+
+
+def test_a_level_keeps_the_8_bit_step_below_it():
+    for tenth in range(1, 10):
+        step = np.floor(25.5 * tenth)  # the level painted as tenth, rounded down
+        one = torch.full((1, 1, 1, 1), step / 255)
+        assert soft_metrics.level_dice(one, torch.ones_like(one), (tenth / 10,))["level_dice"] == 1
+        assert soft_metrics.level_dice(one - 1 / 255, torch.ones_like(one), (tenth / 10,))["level_dice"] == 0
+
+
+# raters
+
+
+def test_rater_dice_by_hand():
+    # masks at 50 %: r 0 1, s 0 1 2, t 3, model 0; means of the others: of s, t 127.5 -> 128 in 0 to 3
+    raters = np.array([[[255, 128, 0, 0]], [[255, 255, 255, 0]], [[0, 0, 0, 255]]], np.uint8)
+    model = np.array([[200, 100, 0, 0]], np.uint8)
+    found = soft_metrics.rater_dice(model, raters, ["r", "s", "t"]).set_index("rater")
+    assert found["model"].tolist() == pytest.approx([2 / 3, 2 / 4, 0])
+    # of s, t: 0 1 2 3; of r, t: 0 (128) and 3, since 64 and 0 are under 50 %; of r, s: 0 1 2 (128)
+    assert found["others"].tolist() == pytest.approx([4 / 6, 2 / 5, 0])
+    assert found["pairs"].tolist() == pytest.approx([(4 / 5 + 0) / 2, (4 / 5 + 0) / 2, 0])
+
+
+@pytest.mark.parametrize("threshold", [0.0, 0.3, 0.5, 1.0])
+def test_rater_dice_is_scikit_learns_f1(threshold):
+    raters, model = uint8(2, 4, 10, 11), uint8(3, 10, 11)
+    raters[2] = np.where(raters[1] > 0, raters[1], raters[2])
+    found = soft_metrics.rater_dice(model, raters, list("rstu"), threshold)
+
+    def f1(a: np.ndarray, b: np.ndarray) -> float:
+        cut = threshold - 1 / 510 if threshold else 1e-9
+        return f1_score((a / 255 >= cut).ravel(), (b / 255 >= cut).ravel())
+
+    for k, row in found.iterrows():
+        rest = [raters[j] for j in range(4) if j != k]
+        assert row["model"] == pytest.approx(f1(model, raters[k]))
+        assert row["others"] == pytest.approx(f1(np.rint(np.mean(rest, axis=0)), raters[k]))
+        assert row["pairs"] == pytest.approx(np.mean([f1(other, raters[k]) for other in rest]))
+
+
+def test_rater_dice_where_it_is_not_defined():
+    one, empty = np.full((1, 2, 2), 255, np.uint8), np.zeros((2, 2), np.uint8)
+    alone = soft_metrics.rater_dice(empty, one, ["r"]).iloc[0]
+    assert (alone["rater"], alone["model"]) == ("r", 0)
+    assert alone[["others", "pairs"]].isna().all()
+    found = soft_metrics.rater_dice(empty, np.stack([empty, empty, one[0]]), ["r", "s", "t"])
+    assert found["model"].tolist() == pytest.approx([nan, nan, 0], nan_ok=True)
+    assert found["pairs"].tolist() == pytest.approx([0, 0, 0], nan_ok=True)  # r with s is left out
+    assert len(soft_metrics.rater_dice(empty, one[:0], [])) == 0
+    full = soft_metrics.rater_dice(one[0], np.repeat(one, 3, axis=0), ["r", "s", "t"])
+    assert (full[["model", "others", "pairs"]] == 1).all(axis=None)
+
+
+# Hausdorff
+
+
+def edge(mask: np.ndarray) -> np.ndarray:
+    """Foreground pixels with one of the four neighbours outside the mask or the image."""
+    padded = np.pad(mask, 1)
+    inside = padded[1:-1, :-2] & padded[1:-1, 2:] & padded[:-2, 1:-1] & padded[2:, 1:-1]
+    return np.argwhere(mask & ~inside)
+
+
+def hausdorff95(predicted: np.ndarray, target: np.ndarray, mm: tuple[float, float]) -> float:
+    if not predicted.any() or not target.any():
+        return nan
+    gaps = cdist(edge(predicted) * mm, edge(target) * mm)
+    return max(np.percentile(gaps.min(axis=k), 95) for k in (0, 1))
+
+
+def test_hausdorff_is_brute_force_at_anisotropic_spacing():
+    rng = np.random.default_rng(4)
+    predicted, target = (torch.from_numpy(rng.random((4, 3, 14, 11)) < 0.06) for _ in range(2))
+    predicted[:, 2, 2:9, 3:9], target[:, 2, 4:12, 1:6] = True, True
+    predicted[0, 0], target[1, 0], predicted[2, 0], target[2, 0] = False, False, False, False
+    predicted[3, 0], target[3, 1] = True, True  # full
+    spacing = [(0.4, 1.1), (1.1, 0.4), (0.7, 0.45), (2.0, 2.0)]
+    found = soft_metrics.hausdorff95(predicted, target, spacing)
+    by_hand = [
+        [hausdorff95(predicted[n, k].numpy(), target[n, k].numpy(), spacing[n]) for k in range(3)]
+        for n in range(4)
+    ]
+    np.testing.assert_allclose(found, by_hand, rtol=1e-5)
+    assert found.isnan().sum() == 3
+
+
+def test_hausdorff_of_one_pixel_by_hand_and_without_a_scale():
+    predicted, target = torch.zeros(3, 1, 8, 8, dtype=torch.bool), torch.zeros(3, 1, 8, 8, dtype=torch.bool)
+    predicted[:, 0, 2, 2] = True
+    target[0, 0, 5, 6] = target[1, 0, 2, 2] = target[2, 0, 5, 6] = True
+    spacing = [(0.5, 0.25), (0.5, 0.25), (nan, nan)]
+    found = soft_metrics.hausdorff95(predicted, target, spacing).flatten().tolist()
+    assert found == pytest.approx([np.hypot(1.5, 1.0), 0, nan], nan_ok=True)
+
+
+@pytest.mark.parametrize("size", [1, 6])
+def test_hausdorff_without_one_of_the_masks_is_not_defined(size):
+    one, none = (torch.zeros(1, 1, size, size, dtype=torch.bool) for _ in range(2))
+    one[..., 0, 0] = True
+    for pair in ((one, none), (none, one), (~none, none), (none, ~none), (none, none)):
+        assert soft_metrics.hausdorff95(*pair, [(1.0, 1.0)]).isnan().all()
+    assert soft_metrics.hausdorff95(~none, ~none, [(1.0, 1.0)]).item() == 0
+
+
+# temperature
+
+
+def soft_sample(seed: int, temperature: list[float], size: int = 64) -> tuple[Tensor, Tensor]:
+    """Logits (2, C, size, size) and the labels that they give at these temperatures, one a feature."""
+    z = torch.from_numpy(np.random.default_rng(seed).normal(-0.5, 2.0, (2, len(temperature), size, size)))
+    return z, torch.sigmoid(z / torch.tensor(temperature, dtype=z.dtype)[:, None, None])
+
+
+def all_known(z: Tensor) -> Tensor:
+    return torch.ones(z.shape[:2], dtype=torch.bool)
+
+
+@pytest.mark.parametrize("temperature", [0.3, 1.0, 2.5, 7.0])
+def test_a_known_temperature_is_found(temperature):
+    z, c = soft_sample(5, [temperature, 1.5])
+    found = soft_metrics.temperatures(z, c, all_known(z))
+    assert found == pytest.approx([temperature, 1.5], rel=1e-6)
+    hard = (torch.from_numpy(np.random.default_rng(6).random(c.shape)) < c).double()
+    assert soft_metrics.temperatures(z, hard, all_known(z))[0] == pytest.approx(temperature, rel=0.1)
+
+
+def test_the_temperature_is_that_of_the_least_cross_entropy():
+    rng = np.random.default_rng(7)
+    z, c = (torch.from_numpy(a) for a in (rng.normal(0, 3, (2, 2, 20, 20)), rng.random((2, 2, 20, 20))))
+    c = (c + torch.sigmoid(z)) / 2
+    y, p = c[:, 0].numpy().ravel(), z[:, 0].numpy().ravel()
+
+    def nll(log_t: float) -> float:  # scikit-learn's, a soft label as two weighted hard ones
+        both = np.tile(1 / (1 + np.exp(-p / np.exp(log_t))), 2)
+        return log_loss(np.repeat([1, 0], len(y)), both, sample_weight=np.concatenate([y, 1 - y]))
+
+    best = minimize_scalar(nll, bounds=(-2, 3), method="bounded", options={"xatol": 1e-8})
+    found = soft_metrics.temperatures(z, c, all_known(z))
+    assert found[0] == pytest.approx(np.exp(best.x), rel=1e-4)
+    after = metrics.cross_entropy(z / torch.from_numpy(found)[:, None, None], c)
+    assert (after.mean(0) < metrics.cross_entropy(z, c).mean(0)).all()
+
+
+def test_one_temperature_for_all_features_lies_between_theirs():
+    z, c = soft_sample(8, [1.2, 3.0])
+    shared = soft_metrics.temperatures(z, c, all_known(z), shared=True)
+    assert shared[0] == shared[1]
+    assert 1.2 < shared[0] < 3.0
+    together = torch.cat([z[:, :1], z[:, 1:]]), torch.cat([c[:, :1], c[:, 1:]])
+    alone = soft_metrics.temperatures(*together, torch.ones(4, 1, dtype=torch.bool))
+    assert shared[0] == pytest.approx(alone[0])
+
+
+def test_unknown_features_and_pixels_left_out_do_not_count():
+    z, c = soft_sample(9, [2.0, 2.0])
+    c[1, 0] = 0.9
+    known = torch.tensor([[True, False], [False, False]])
+    found = soft_metrics.temperatures(z, c, known)
+    assert found[0] == pytest.approx(2.0)
+    assert np.isnan(found[1])
+    assert soft_metrics.temperatures(z, c, known, shared=True) == pytest.approx([2.0, 2.0])
+    assert np.isnan(soft_metrics.temperatures(z, c, torch.zeros_like(known), shared=True)).all()
+    z, c = soft_sample(10, [2.0])
+    band = torch.zeros(z.shape, dtype=torch.bool)
+    band[..., 10:20] = True
+    assert soft_metrics.temperatures(z, torch.where(band, c, 0.7), band) == pytest.approx([2.0])
+
+
+@pytest.mark.parametrize(
+    ("z", "c", "expected"),
+    [
+        ([-1.0, 2.0], [0.0, 1.0], 0.05),  # separated: the sharper the better
+        ([-1.0, 2.0], [1.0, 0.0], 20.0),  # upside down: the flatter the better
+        ([-1.0, -2.0], [0.0, 0.0], 0.05),  # empty
+        ([1.0, 2.0], [1.0, 1.0], 0.05),  # full
+        ([0.0, 0.0], [0.3, 0.8], nan),  # nothing to scale
+        ([1.0], [torch.sigmoid(torch.tensor(0.5)).item()], 2.0),  # one pixel
+        ([1e4, -1e4, 1.0], [1.0, 0.0, 0.6224593], 2.0),  # logits far out
+    ],
+)
+def test_temperatures_at_their_ends(z, c, expected):
+    arrays = (torch.tensor(a)[None, None, None] for a in (z, c))
+    found = soft_metrics.temperatures(*arrays, torch.tensor([[True]]))
+    assert found[0] == pytest.approx(expected, rel=1e-5, nan_ok=True)
+
+
+def test_stored_probabilities_give_the_temperature_of_logits_within_the_stored_range():
+    z, c = soft_sample(11, [2.0, 0.7], 128)
+    z = z.clamp(-5.5, 5.5)  # 1/255 to 254/255
+    levels, label = metrics.quantise(z).numpy(), (255 * c).round().to(torch.uint8).numpy()
+    whole = soft_metrics.level_counts(levels, label, np.ones((2, 2), bool))
+    assert whole.shape == (2, 2, 256)
+    assert whole[:, 0].sum(1).tolist() == [2 * 128 * 128] * 2
+    np.testing.assert_allclose(whole[:, 1].sum(1), label.sum((0, 2, 3)) / 255)
+    parts = [soft_metrics.level_counts(levels[[k]], label[[k]], np.ones((1, 2), bool)) for k in range(2)]
+    np.testing.assert_allclose(sum(parts), whole, rtol=1e-12)
+    found = soft_metrics.temperatures_of_counts(whole)
+    assert found == pytest.approx(
+        soft_metrics.temperatures(z, torch.from_numpy(label / 255), all_known(z)), rel=0.01
+    )
+    both = soft_metrics.temperatures_of_counts(whole, shared=True)
+    assert (
+        both[0]
+        == both[1]
+        == pytest.approx(soft_metrics.temperatures(z, c, all_known(z), shared=True)[0], rel=0.01)
+    )
+
+
+def test_counts_of_unknown_features_are_zero():
+    levels = uint8(12, 2, 2, 4, 4)
+    counts = soft_metrics.level_counts(levels, levels, np.array([[True, False], [True, False]]))
+    assert counts[0, 0].sum() == 32
+    assert (counts[1] == 0).all()
+    assert np.isnan(soft_metrics.temperatures_of_counts(counts)[1])
+    pixels = np.zeros(levels.shape, bool)
+    pixels[0, 1, 0, :3] = True
+    assert soft_metrics.level_counts(levels, levels, pixels)[:, 0].sum(1).tolist() == [0, 3]
+
+
+def test_what_is_stored_at_the_ends_misleads_a_temperature():
+    # nine of ten pixels are sure background: right at the temperature 2, and stored as 0
+    z, c = soft_sample(13, [2.0])
+    z[..., :58], c[..., :58] = -16.0, torch.sigmoid(torch.tensor(-8.0)).item()
+    assert soft_metrics.temperatures(z, c, all_known(z)) == pytest.approx([2.0])
+    stored = soft_metrics.level_counts(
+        metrics.quantise(z).numpy(), (255 * c).round().to(torch.uint8).numpy(), np.ones((2, 1), bool)
+    )
+    assert soft_metrics.temperatures_of_counts(stored)[0] < 1.7
+
+
+def test_tempered_levels():
+    every = np.arange(256, dtype=np.uint8).reshape(1, 1, 16, 16)
+    same = soft_metrics.temper(np.repeat(every, 2, axis=1), np.array([1.0, nan]))
+    np.testing.assert_array_equal(same, np.repeat(every, 2, axis=1))
+    flat = soft_metrics.temper(every, np.array([2.0])).ravel()
+    assert flat.dtype == np.uint8
+    assert (np.diff(flat.astype(int)) >= 0).all()
+    sharp = soft_metrics.temper(every, np.array([0.5])).ravel()
+    for level in (1, 51, 127, 200, 254):
+        p = level / 255
+        assert flat[level] == round(255 * np.sqrt(p) / (np.sqrt(p) + np.sqrt(1 - p)))
+        assert sharp[level] == round(255 * p**2 / (p**2 + (1 - p) ** 2))
+    assert sharp[[0, 255]].tolist() == [0, 255]
+    assert flat[[0, 255]].tolist() == [8, 247]  # of 1/1020: the ends are not as sure as the network may be
+
+
+def test_a_temperature_calibrates():
+    z, c = soft_sample(14, [3.0], 128)
+    levels, label = metrics.quantise(z).numpy(), (255 * c).round().to(torch.uint8).numpy()
+    found = soft_metrics.temperatures(z, c, all_known(z))
+    after = metrics.quantise(z / found[0]).numpy()
+    errors = [metrics.calibration_error(metrics.reliability(a, label))["ece"] for a in (levels, after)]
+    assert errors[0] > 0.15
+    assert errors[1] < 0.001
+
+
+# truth as label
+
+
+def test_truth_of_a_phantom_is_taken_as_a_label(cohort: Cohort):
+    table = cohorts.labelled_frames(cohort)
+    truth, known = cohorts.confidence_of(cohort, table, 64, source="truth")
+    labels, _ = cohorts.confidence_of(cohort, table, 64)
+    assert set(np.unique(truth)) == {0, 255}
+    y = fraction(truth)
+    z = torch.logit(fraction(labels), eps=1 / 1020)  # a model that says what the raters say
+    levels = metrics.quantise(z)
+    spacing = [cohorts.pixel_mm(cohort, clip_id, 64) for clip_id in table["clip_id"]]
+    drawn = truth.any((2, 3))
+    found = {
+        "iou": metrics.labelled_iou(levels >= predictions.CUT, y > 0),
+        "hausdorff95": soft_metrics.hausdorff95(levels >= predictions.CUT, y > 0, spacing),
+        **soft_metrics.level_dice(torch.sigmoid(z), y),
+    }
+    for name, value in found.items():
+        assert value.shape == known.shape, name
+    assert (found["iou"].isfinite().numpy() == drawn).all()
+    assert 0.2 < found["iou"].nanmean() < 1
+    assert (found["level_dice"][torch.from_numpy(drawn)] < 1).any()
+    temperature = soft_metrics.temperatures(z, y, torch.from_numpy(known))
+    curve = metrics.reliability(levels.numpy(), truth)
+    assert curve["count"].sum() == truth.size
+    assert np.isfinite(list(metrics.calibration_error(curve).values())).all()
+    before, after = metrics.cross_entropy(z, y), metrics.cross_entropy(z / fitted(temperature), y)
+    assert after.mean() <= before.mean()
+    counts = soft_metrics.level_counts(levels.numpy(), truth, known)
+    assert soft_metrics.temperatures_of_counts(counts) == pytest.approx(temperature, rel=0.05)
+
+
+def fitted(temperature: np.ndarray) -> Tensor:
+    """Temperatures (C,) that divide logits (N, C, H, W)."""
+    assert np.isfinite(temperature).all()
+    return torch.from_numpy(temperature).float()[:, None, None]
