@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torchmetrics.functional.segmentation import mean_iou
 
-from lusnb import confidence
+from lusnb import confidence, losses
 from lusnb.predictions import CUT
 
 REFERENCE_THRESHOLD = 0.5  # the fixed weighting in which arms can be compared: labels and weights at 50 %
@@ -51,8 +51,7 @@ def _masked_mean(values: Tensor, mask: Tensor) -> Tensor:
 
 def cross_entropy(logits: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
     """Mean over pixels of -w (y log p + (1 - y) log(1 - p)), natural log (paper, Eq. 1)."""
-    loss = F.binary_cross_entropy_with_logits(logits, target.to(logits.dtype), weight, reduction="none")
-    return loss.mean((-2, -1))
+    return losses.weighted_ce(logits, target.to(logits.dtype), weight)
 
 
 def entropy(c: Tensor) -> Tensor:

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.utils.data import BatchSampler, DataLoader, RandomSampler, SequentialSampler, TensorDataset
 
 from lusnb import cohort as cohorts
-from lusnb import confidence, files, metrics, networks, predictions, training
+from lusnb import confidence, files, losses, metrics, networks, predictions, training
 from lusnb.cohort import Cohort
 from lusnb.params import Params
 
@@ -86,14 +86,14 @@ class Segmenter(lightning.LightningModule):
 
     def __init__(self, network: nn.Module, p: Params):
         super().__init__()
-        self.network, self.p = network, p
+        self.network, self.p, self.criterion = network, p, losses.loss(p.loss)
         self.augment = augmentation(p.rotation)
 
     def _loss(self, logits: Tensor, c: Tensor, known: Tensor) -> Tensor:
         p = self.p
         y = confidence.targets(c, p.label_threshold)
         w = confidence.weights(c, p.label_threshold, p.confidence_weight, p.background_weight)
-        per_feature = metrics.cross_entropy(logits, y, w)  # (N, C)
+        per_feature = self.criterion(logits, y, w)  # (N, C)
         return (per_feature * known).sum() / known.sum().clamp(min=1)
 
     def training_step(self, batch: tuple[Tensor, ...], _: int) -> Tensor:
@@ -142,15 +142,12 @@ def build(p: Params, features: int) -> nn.Module:
 def train(data: Labelled, roles: dict[str, list[str]], p: Params) -> tuple[nn.Module, pd.DataFrame]:
     """Train one arm; return the network of the best epoch, and the history.
 
-    p: label_threshold, confidence_weight, background_weight, encoder, decoder_channels, encoder_weights,
-    learning_rate, epochs, batch, rotation, precision, seed. The best epoch has the highest mean IoU over
-    validation images.
+    p: label_threshold, confidence_weight, background_weight, loss, encoder, decoder_channels,
+    encoder_weights, learning_rate, epochs, batch, rotation, precision, seed. The best epoch has the highest
+    mean IoU over validation images.
     """
-    if p.supervision != "threshold" or p.loss != "weighted_ce":
-        raise ValueError(
-            f"arm {p.arm}: expected supervision `threshold` and loss `weighted_ce`, "
-            f"got {p.supervision!r} and {p.loss!r}; other arms are not built yet."
-        )
+    if p.supervision != "threshold":
+        raise ValueError(f"arm {p.arm}: expected supervision `threshold`, got {p.supervision!r}; correct it.")
     part = {name: data.of(patients) for name, patients in roles.items()}
     if not len(part["train"]):
         raise ValueError(

@@ -12,7 +12,7 @@ from kornia.constants import DataKey, Resample
 from torch import Tensor, nn
 
 from lusnb import cohort as cohorts
-from lusnb import confidence, metrics, predictions, segmentation, tables, training
+from lusnb import confidence, losses, metrics, predictions, segmentation, tables, training
 from lusnb.segmentation import Labelled
 
 LEVELS = (51, 102, 128, 153, 204, 255)  # 20, 40, 50, 60, 80, 100 %
@@ -290,14 +290,30 @@ def test_build_gives_the_same_weights_for_a_seed(p, params_of):
     assert not torch.equal(weights_of(other), weights_of(segmentation.build(p, 3)))
 
 
-@pytest.mark.parametrize("wrong", [{"supervision": "soft"}, {"loss": "wing"}])
-def test_arms_that_are_not_built_are_refused(data, params_of, wrong):
-    text = (
-        "arm t060: expected supervision `threshold` and loss `weighted_ce`, got "
-        f"'{wrong.get('supervision', 'threshold')}' and '{wrong.get('loss', 'weighted_ce')}'"
-    )
+@pytest.mark.parametrize(
+    ("wrong", "text"),
+    [
+        ({"supervision": "soft"}, "arm t060: expected supervision `threshold`, got 'soft'"),
+        ({"loss": "hinge"}, "loss: expected one of weighted_ce, dice, .*, got 'hinge'"),
+    ],
+)
+def test_arms_that_do_not_exist_are_refused(data, params_of, wrong, text):
     with pytest.raises(ValueError, match=text):
         segmentation.train(data, ROLES, params_of(**wrong))
+
+
+@pytest.mark.parametrize("name", ["dice_ce", "tversky"])
+def test_an_arm_is_trained_with_the_loss_it_names(data, p, params_of, name):
+    asked = params_of(**{**p, "loss": name, "epochs": 1})
+    module = segmentation.Segmenter(segmentation.build(asked, 3), asked)
+    c = data.confidence[:2].float() / 255
+    logits = torch.zeros(c.shape)
+    y, w = confidence.targets(c, p.label_threshold), confidence.weights(c, p.label_threshold)
+    known = torch.tensor([[True, True, False], [True, False, True]])
+    wanted = losses.loss(name)(logits, y, w)[known].mean()
+    assert module._loss(logits, c, known).item() == pytest.approx(wanted.item(), rel=1e-6)
+    network, history = segmentation.train(data, ROLES, asked)
+    assert np.isfinite(history["train_loss"]).all()
 
 
 def test_training_without_frames_is_refused(data, p):
