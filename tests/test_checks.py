@@ -14,6 +14,7 @@ from PIL import Image
 
 from lusnb import cohort as cohorts
 from lusnb.checks import CohortError
+from tests.faults.make import both, put, repeat
 
 Break = Callable[[Path], object]
 
@@ -26,33 +27,6 @@ def folder(phantom: Path, tmp_path: Path) -> Path:
 
 def table(folder: Path, name: str) -> pd.DataFrame:
     return pd.read_csv(folder / f"{name}.csv", dtype=str, keep_default_na=False)
-
-
-def put(name: str, row: int, **values: str) -> Break:
-    """Change some values of one row, counted from 1."""
-
-    def change(folder: Path) -> None:
-        rows = table(folder, name)
-        for column, value in values.items():
-            rows.loc[row - 1, column] = value
-        rows.to_csv(folder / f"{name}.csv", index=False)
-
-    return change
-
-
-def repeat(name: str, row: int, **values: str) -> Break:
-    """Add a copy of one row, with some values changed, to the end of its table."""
-
-    def change(folder: Path) -> None:
-        rows = table(folder, name)
-        rows = pd.concat([rows, rows.iloc[[row - 1]].assign(**values)])
-        rows.to_csv(folder / f"{name}.csv", index=False)
-
-    return change
-
-
-def both(one: Break, other: Break) -> Break:
-    return lambda folder: (one(folder), other(folder))
 
 
 def text(name: str, edit: Callable[[str], str]) -> Break:

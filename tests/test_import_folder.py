@@ -349,3 +349,18 @@ def test_a_real_mask_of_ones_gives_the_same_target_at_every_threshold(samples, t
     maps, _ = cohorts.confidence_of(cohort, cohorts.labelled_frames(cohort), 64)
     targets = [confidence.targets(maps / 255, t) for t in (0.2, 0.5, 1.0)]
     assert targets[0].any() and all(np.array_equal(t, targets[0]) for t in targets)
+
+
+def test_names_that_run_into_each_other_keep_files_of_their_own(source, tmp_path):
+    sheet(
+        source / "labels.csv",
+        """clip_id, frame, rater, feature, path, foreground
+        C1, 0, x, sub_a_line, bo.png, 0
+        C1, 0, x_sub, a_line, cy.png, 0
+        C1, 0, X, sub_a_line, ann_x.png, 0""",
+    )
+    cohort = imported(source, tmp_path / "cohort")
+    paths = cohort.labels.set_index("rater")["path"]
+    assert len({path.lower() for path in paths}) == 3
+    painted = {rater: int((cohorts.image(cohort, path) == 255).sum()) for rater, path in paths.items()}
+    assert painted == {"x": 3, "x_sub": 2, "X": 3}

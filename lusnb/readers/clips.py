@@ -6,7 +6,6 @@ Colour becomes grey by luma; 16 bits are scaled by the range that the file decla
 raises checks.Unfit: expected, arrived, remedy.
 """
 
-import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -236,8 +235,3 @@ def plain(image: Image.Image) -> np.ndarray:
     if image.mode in ("1", "L", "LA"):
         return np.asarray(image.convert("L"))
     return np.asarray(image.convert("RGB"))
-
-
-def tags_as_text(clip: Clip) -> str:
-    """The technical tags as one line of JSON, for a table."""
-    return json.dumps(clip.tags, sort_keys=True)

@@ -128,7 +128,7 @@ def copy_labels(work: Import, read: Sheets, names: dict[str, str]) -> None:
     """Read every label into the cohort; a rater's readings of one frame and feature are averaged."""
     table, rows = read.folder / "labels.csv", read.labels
     raters, features = (identity.slugs(list(rows[c])) for c in ("rater", "feature"))
-    clips, seen = identity.slugs(list(names.values())), doubts.Seen()
+    clips, seen, used = identity.slugs(list(names.values())), doubts.Seen(), set()
     for key, group in rows.groupby(["clip_id", "frame", "rater", "feature"], sort=False, dropna=False):
         readings = []
         for row in group[group["path"] != ""].itertuples():
@@ -137,8 +137,9 @@ def copy_labels(work: Import, read: Sheets, names: dict[str, str]) -> None:
         if readings:
             clip_id, frame, rater, feature = key
             stem = f"{clips[names[clip_id]]}_{frame}_{raters[rater]}_{features[feature]}"
-            while f"labels/{stem}.png" in work.labels.values():  # x and sub_a_line, x_sub and a_line
+            while stem.lower() in used:  # x and sub_a_line, x_sub and a_line
                 stem += "-"
+            used.add(stem.lower())
             place = f"labels/{stem}.png"
             mean = np.ceil(np.mean(readings, axis=0))  # what anyone painted stays above 0
             files.write_png(work.folder / place, mean.astype(np.uint8))
