@@ -1,18 +1,17 @@
 """Open, check and split a cohort; its frames and confidence maps as arrays."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from PIL import Image
 
-from lusnb import checks, confidence, contents
+from lusnb import checks, confidence, contents, splits
 
 META = {"name": str, "features": list, "views": (dict, list), "sf_max": (int, float)}
 FOLDS = 5  # to make where nobody asks for another number
-SHARES = {"test": 4 / 42, "validation": 6 / 42}  # the paper's split, 32 / 6 / 4 of 42 patients
 
 
 @dataclass(frozen=True)
@@ -20,7 +19,8 @@ class Cohort:
     """A checked cohort: its tables in memory, its clips and confidence images on disk.
 
     `views` maps each view to its zone. `exams.sf_ratio` is filled in; `clips` carries `sf_ratio` of its day,
-    divided by `sf_max`. `patients` has a split for everyone, and a fold for all but the test patients.
+    divided by `sf_max`. `patients` has a split and an outer_fold for everyone, and a fold for all but the
+    test patients.
     `warnings` is what looks odd but stops nothing: file, row, expected, arrived, remedy.
     """
 
@@ -143,7 +143,7 @@ def read(folder: str | Path, folds: int | None = None, look: bool = True) -> Coh
     if wrong:
         raise checks.CohortError(wrong)
     tables = {name: rows.reset_index(drop=True) for name, rows in tables.items()}
-    tables["patients"] = split(tables["patients"], folds or FOLDS, seed=int(meta.get("split_seed", 0)))
+    tables["patients"] = splits.split(tables["patients"], folds or FOLDS, seed=int(meta.get("split_seed", 0)))
     tables["exams"] = _with_sf(tables["exams"])
     tables["clips"] = _with_target(tables["clips"], tables["exams"], meta["sf_max"])
     kept = {key: meta[key] for key in ("name", "views")} | {"sf_max": float(meta["sf_max"])}
@@ -165,56 +165,6 @@ def _with_target(clips: pd.DataFrame, exams: pd.DataFrame, sf_max: float) -> pd.
     target = exams.set_index(["patient_id", "day"])["sf_ratio"].astype(float) / sf_max
     keys = zip(clips["patient_id"], clips["day"], strict=True)
     return clips.assign(sf_ratio=[target.get(k, np.nan) if pd.notna(k[1]) else np.nan for k in keys])
-
-
-def split(patients: pd.DataFrame, folds: int, seed: int = 0) -> pd.DataFrame:
-    """Fill blank splits in the paper's proportion and blank folds in equal sizes, patient by patient.
-
-    What the table says is kept. Every patient who is not in the test split gets a fold from 1 to `folds`.
-    Test and validation are filled up to the paper's share of all patients. The same table and seed give the
-    same split, whatever the order of its rows.
-    """
-    patients = patients.copy()
-    rng = np.random.default_rng(seed)
-    order = patients["patient_id"].sort_values().index.to_numpy()
-    blank = rng.permutation(order[patients.loc[order, "split"].isna()])
-    given = patients["split"].value_counts()
-    wanted = {
-        name: max(1, round(share * len(patients))) - given.get(name, 0) for name, share in SHARES.items()
-    }
-    counts = {name: min(max(0, count), len(blank)) for name, count in wanted.items()}
-    names = ["test"] * counts["test"] + ["validation"] * counts["validation"] if len(blank) > 2 else []
-    patients.loc[blank, "split"] = (names + ["train"] * len(blank))[: len(blank)]
-    others = patients["split"] != "test"
-    patients.loc[~others, "fold"] = pd.NA
-    blank = rng.permutation(order[(others & patients["fold"].isna()).loc[order]])
-    patients.loc[blank, "fold"] = np.arange(len(blank)) % folds + 1
-    return patients.astype({"fold": "Int64"})
-
-
-def roles(cohort: Cohort, fold: int) -> dict[str, list[str]]:
-    """Patients of a segmenter's training, validation and held-out set.
-
-    Fold 0 is the published split. Fold k leaves fold k out: the published validation patients among the rest
-    choose the epoch, or the first sixth of the rest where none of them is left.
-    """
-    patients = cohort.patients
-    if fold == 0:
-        return {name: cohort.patients_in(name) for name in checks.SPLITS}
-    if fold not in set(patients["fold"].dropna()):
-        raise ValueError(
-            f"{cohort.folder}: no patient is in fold {fold}; folds are "
-            f"{sorted(patients['fold'].dropna().unique().tolist())}, and 0 is the published split."
-        )
-    rest = patients[patients["fold"].notna() & (patients["fold"] != fold)]
-    chosen = list(rest.loc[rest["split"] == "validation", "patient_id"])
-    chosen = chosen or list(rest["patient_id"])[: max(1, len(rest) // 6)]
-    train = [p for p in rest["patient_id"] if p not in chosen]
-    return {
-        "train": train,
-        "validation": chosen,
-        "test": list(patients.loc[patients["fold"] == fold, "patient_id"]),
-    }
 
 
 def clip(cohort: Cohort, clip_id: str) -> np.ndarray:
@@ -263,13 +213,19 @@ def frames_of(cohort: Cohort, table: pd.DataFrame, size: int | None) -> np.ndarr
 
 
 def confidence_of(
-    cohort: Cohort, table: pd.DataFrame, size: int | None, merge: str = "mean", source: str = "labels"
+    cohort: Cohort,
+    table: pd.DataFrame,
+    size: int | None,
+    merge: str = "mean",
+    source: str = "labels",
+    change: dict | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Confidence maps of the frames that a table names.
 
     Returns (uint8 (N, C, H, W), 255 = 100 %; known, bool (N, C)). A feature without a row is unknown: its map
     is zero and `known` is False. Resized by nearest neighbour, since blur is biased by threshold. Several
-    raters become one map by `merge`. `source`: 'labels' or 'truth'.
+    raters become one map by `merge`. `source`: 'labels' or 'truth'. change: (rater, feature) -> uint8 (256,),
+    what each level becomes before anything else (`agreement.mappings`); None changes nothing.
     """
     rows = {key: group for key, group in getattr(cohort, source).groupby(["clip_id", "frame", "feature"])}
     maps, known = [], np.zeros((len(table), len(cohort.features)), bool)
@@ -279,11 +235,31 @@ def confidence_of(
         for c, feature in enumerate(cohort.features):
             group = rows.get((frame.clip_id, frame.frame, feature))
             if group is not None:
-                raters = np.stack([image(cohort, path) for path in group["path"]])
+                raters = np.stack([_changed(cohort, row, change or {}) for row in group.itertuples()])
                 merged = confidence.merge(raters, merge)
                 maps[n][c] = resize(merged, size, Image.Resampling.NEAREST)
                 known[n, c] = True
     return np.stack(maps), known
+
+
+def _changed(cohort: Cohort, row: tuple, change: dict) -> np.ndarray:
+    levels, mapping = image(cohort, row.path), change.get((row.rater, row.feature))
+    return levels if mapping is None else mapping[levels]
+
+
+def raters_of(
+    cohort: Cohort, table: pd.DataFrame, size: int | None, change: dict | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Each rater's confidence maps of the frames that a table names, raters in the order of their names.
+
+    Returns (uint8 (N, R, C, H, W); known, bool (N, R, C)), otherwise as `confidence_of`.
+    """
+    parts = [
+        confidence_of(replace(cohort, labels=own), table, size, change=change)
+        for _, own in cohort.labels.groupby("rater", sort=True)
+    ]
+    maps, known = zip(*parts, strict=True)
+    return np.stack(maps, axis=1), np.stack(known, axis=1)
 
 
 def segment_centres(length: int, count: int) -> np.ndarray:

@@ -1,8 +1,13 @@
-"""Confidence maps become targets, weights and trimaps; several raters become one map.
+"""Confidence maps become what a learner is shown, targets and weights; several raters become one map.
 
-Confidence is a fraction c in [0, 1]. The functions use comparisons and arithmetic alone, so that they work on
-NumPy arrays and torch tensors alike, of any shape.
+Confidence is a fraction c in [0, 1]. The functions use comparisons, arithmetic and indexing alone, so that
+they work on NumPy arrays and torch tensors alike; of any shape, where none is named.
+
+A new way of showing labels is one function and one line of SUPERVISIONS.
 """
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -30,22 +35,34 @@ def paper_background(t: float) -> float:
     return EXTREME_BACKGROUND if t in (0, 1) else float(t)
 
 
-def weights(c, t: float, confidence_weight: str = "paper", background: float | None = None):
+def weights(c, t: float, confidence_weight: str | float = "paper", background: str | float = "paper"):
     """Weight of each pixel in the cross-entropy (paper, Eq. 1), same shape as c.
 
     confidence_weight: 'paper': c where the target is 1, the background weight elsewhere, also where
     0 < c < t; 'confidence': c wherever c > 0, the background weight where c = 0; 'none': 1 where the target
-    is 1, the background weight elsewhere. background: the background weight; None is the paper's.
+    is 1, the background weight elsewhere; a number: that number in place of this 1. background: the
+    background weight: 'paper' (see `paper_background`), 'none', which is 1, or a number. Numbers are 0 or
+    more. Raises ValueError for anything else.
     """
     y = targets(c, t)
-    w0 = paper_background(t) if background is None else background
+    w0 = _fixed("background_weight", background, {"paper": paper_background(t), "none": 1.0})
     if confidence_weight == "paper":
         return y * c + (~y) * w0
     if confidence_weight == "confidence":
         return c + (c == 0) * w0
-    if confidence_weight == "none":
-        return y * 1.0 + (~y) * w0
-    raise ValueError(f"confidence_weight: expected paper, confidence or none, got {confidence_weight!r}.")
+    w1 = _fixed("confidence_weight", confidence_weight, {"paper": None, "confidence": None, "none": 1.0})
+    return y * w1 + (~y) * w0
+
+
+def _fixed(name: str, value: str | float, named: dict[str, float]) -> float:
+    """A weight by its name, or the number itself."""
+    if isinstance(value, str) and value in named:
+        return named[value]
+    if isinstance(value, str) or not 0 <= value < np.inf:
+        raise ValueError(
+            f"{name}: expected {', '.join(named)} or a number from 0 on, got {value!r}; correct the arm."
+        )
+    return float(value)
 
 
 def certain(c):
@@ -85,3 +102,133 @@ def _staple(masks: np.ndarray) -> np.ndarray:
     images = [sitk.GetImageFromArray(mask.astype(np.uint8)) for mask in masks]
     found = sitk.STAPLE(images, 1.0, 1.0, STAPLE_STEPS)  # weight of the prior, foreground value, most steps
     return np.where(masks.any(axis=0), sitk.GetArrayFromImage(found), 0.0)
+
+
+# -- what a learner is shown
+
+
+def _threshold(c, arm, draw):
+    t = arm["label_threshold"]
+    return targets(c, t), weights(c, t, arm["confidence_weight"], arm["background_weight"])
+
+
+def _cut(c, arm, draw):
+    return targets(c, arm["label_threshold"]), _ones(c)
+
+
+def _soft(c, arm, draw):
+    return c, _ones(c)
+
+
+def _trimap(c, arm, draw):
+    return certain(c) & (c > 0), certain(c) * 1.0
+
+
+def _sampled(c, arm, draw):
+    if draw is None:
+        return c, _ones(c)  # the mean over all draws
+    level = (draw * 255) // 1 + 1  # 1 to 255, alike often: c >= level has probability c, in 8-bit steps
+    return c >= ((level - 0.5) / 255)[:, None, None, None], _ones(c)
+
+
+def _smoothed(c, arm, draw):
+    return smoothed(targets(c, arm["label_threshold"]) * 1.0), _ones(c)
+
+
+def _ones(c):
+    return c * 0.0 + 1.0
+
+
+def smoothed(y):
+    """Targets smoothed where they change: half the pixel's own, half its eight neighbours', same shape.
+
+    y: float (..., H, W). Spatially varying label smoothing (Islam and Glocker 2021): a Gaussian kernel of
+    3 x 3 with an SD of one pixel, whose centre weighs as much as all its neighbours; beyond the edges of the
+    frame its pixels repeat.
+    """
+    beside, across = np.exp(-0.5), np.exp(-1.0)
+    total = 4 * (beside + across)
+    out = y * 0.5
+    for down in (-1, 0, 1):
+        rows = np.clip(np.arange(y.shape[-2]) + down, 0, y.shape[-2] - 1)
+        for right in (-1, 0, 1):
+            columns = np.clip(np.arange(y.shape[-1]) + right, 0, y.shape[-1] - 1)
+            weight = {0: 0.0, 1: beside, 2: across}[abs(down) + abs(right)]
+            out = out + 0.5 * weight / total * y[..., rows, :][..., columns]
+    return out
+
+
+@dataclass(frozen=True)
+class Supervision:
+    """One way of showing confidence to a learner.
+
+    show: (c, arm, draw) -> target and weight, see `shown`. words: what it is. graded: the target has grades,
+    so that predictions are cut at the level of the label they are held against, not at 0.5 alone. weighted:
+    the arm's confidence_weight and background_weight count; otherwise every pixel that counts weighs 1.
+    random: `draw` is used. raters_apart: one rater is drawn for each image and step. activation: see
+    losses.activate.
+    """
+
+    show: Callable
+    words: str
+    graded: bool = False
+    weighted: bool = False
+    random: bool = False
+    raters_apart: bool = False
+    activation: str = "sigmoid"
+
+
+SUPERVISIONS = {
+    "threshold": Supervision(_threshold, "threshold", weighted=True),
+    "soft": Supervision(_soft, "confidence itself", graded=True),
+    "softseg": Supervision(
+        _soft, "confidence itself, normalised ReLU", graded=True, activation="normalised_relu"
+    ),
+    "trimap": Supervision(_trimap, "certain pixels alone"),
+    "sampled": Supervision(_sampled, "a threshold drawn at each step", graded=True, random=True),
+    "smoothed": Supervision(_smoothed, "smoothed along edges, threshold"),
+    "rater": Supervision(_cut, "one rater drawn at each step, threshold", random=True, raters_apart=True),
+    "consensus": Supervision(_cut, "consensus of the raters, threshold"),
+}
+GRADES = THRESHOLDS[1:-1]  # where graded predictions are held against labels cut alike
+
+
+def supervision(arm: Mapping) -> Supervision:
+    """How an arm shows confidence, by its `supervision`. Raises ValueError for an unknown one, and where the
+    arm names weights that its supervision does not take."""
+    name = arm["supervision"]
+    if name not in SUPERVISIONS:
+        known = ", ".join(SUPERVISIONS)
+        raise ValueError(f"supervision: expected one of {known}, got {name!r}; correct the arm.")
+    given = [k for k in ("confidence_weight", "background_weight") if arm.get(k, "paper") != "paper"]
+    if given and not SUPERVISIONS[name].weighted:
+        raise ValueError(
+            f"{given[0]}: expected none beside supervision {name}, which weighs every pixel that counts "
+            f"alike, got {arm[given[0]]!r}; leave it out, or use supervision threshold."
+        )
+    return SUPERVISIONS[name]
+
+
+def shown(c, arm: Mapping, draw=None) -> tuple:
+    """What a learner is shown of confidence maps: target in [0, 1] and weight, each of c's shape.
+
+    c: (N, C, H, W), images, features, height, width. arm: supervision, label_threshold, confidence_weight,
+    background_weight. draw: (N,) uniform in [0, 1), one an image, for what is drawn anew at each step; None
+    in validation: the mean over draws. One of several raters was chosen before (`chosen_rater`).
+
+    `threshold`: targets and weights of these names. Every pixel weighs 1 in: `soft` and `softseg`: c itself
+    (Silva and Oliveira 2021; Gros et al. 2021, SoftSeg); `sampled`: c >= a level drawn for the image, so that
+    the mean over draws is c; `smoothed`: the target at the threshold, smoothed along its edges; `rater` and
+    `consensus`: the target at the threshold, of one rater's map or of the merged one. `trimap`: 1 and 0 where
+    the rater was certain, weight 0 elsewhere.
+    """
+    return supervision(arm).show(c, arm, draw)
+
+
+def chosen_rater(looked, draw):
+    """The rater to learn from, one an image: position (N,) among R, uniform over those who looked.
+
+    looked: bool (N, R), at least one rater an image; draw: (N,) uniform in [0, 1).
+    """
+    place = (draw * looked.sum(1)) // 1  # which of those who looked, counted from 0
+    return (((looked.cumsum(1) - 1 >= place[:, None]) & looked) * 1).argmax(1)

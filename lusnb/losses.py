@@ -3,7 +3,8 @@
 Arrays are torch tensors (N, C, H, W): images, features, height, width. `logits` are float, without bounds;
 `p` are probabilities in [0, 1]; `y` are targets in [0, 1], bool or float, and may be soft; `w` are weights of
 pixels, 0 or more. Features are independent: a pixel may be of several. Every loss returns float (N, C) and
-takes each image and feature by itself; the caller leaves out the features that are not known.
+takes each image and feature by itself; the caller leaves out the features that are not known. All are 0 or
+more, `dice` and `tversky` under 1; an empty or a full target that is met is a loss of 0.
 
 Soft targets: where the target is q everywhere, the loss should be least at p = q. It is for every loss here
 but `lovasz`. Where the image does not tell which of several targets a pixel has, cross-entropy alone is least
@@ -19,7 +20,8 @@ from torch import Tensor
 from lusnb import confidence
 
 ACTIVATIONS = ("sigmoid", "normalised_relu")
-SMALLEST_MAXIMUM = 1e-6  # an image whose highest activation is lower is divided by this, so never by 0
+SMALLEST_MAXIMUM = 1e-6  # a feature of an image whose highest activation is no higher is silent
+LEAK = 0.01  # slope of a silent feature's gradient, as of a leaky ReLU
 SMOOTH = 1.0  # pixels added to both sides of Dice's and Tversky's fraction: empty on empty is a loss of 0
 MISSED = 0.7  # Tversky's weight of missed pixels, and 1 - it of false ones (Salehi et al. 2017)
 GAMMA = 2.0  # of the focal loss (Lin et al. 2017)
@@ -31,17 +33,34 @@ def activate(logits: Tensor, name: str) -> Tensor:
     """Probabilities in [0, 1] from a network's output, same shape (N, C, H, W).
 
     'sigmoid'; 'normalised_relu' (SoftSeg, Gros et al. 2021): what is above 0, divided by its maximum in that
-    image and feature, so that the highest pixel is 1; 0 everywhere where nothing is above 0, and then without
-    a gradient. Raises ValueError for another name.
+    image and feature, so that the highest pixel is 1; 0 everywhere where nothing is above 0, but with a small
+    gradient there (LEAK): a feature that fell silent could otherwise never come back. Raises ValueError for
+    another name.
     """
     if name == "sigmoid":
         return torch.sigmoid(logits)
     if name == "normalised_relu":
-        positive = F.relu(logits)
-        return positive / positive.amax((-2, -1), keepdim=True).clamp(min=SMALLEST_MAXIMUM)
+        highest = logits.amax((-2, -1), keepdim=True)
+        leak = LEAK * logits
+        silent = highest <= SMALLEST_MAXIMUM
+        return torch.where(silent, leak - leak.detach(), F.relu(logits) / torch.where(silent, 1.0, highest))
     raise ValueError(
         f"activation: expected one of {', '.join(ACTIVATIONS)}, got {name!r}; correct the parameter."
     )
+
+
+def as_logits(outputs: Tensor, activation: str) -> Tensor:
+    """Logits of the probabilities that an activation gives, same shape: the outputs themselves for sigmoid.
+
+    Others reach 0 and 1, whose logits have no bounds: they are taken as 1/1020 and 1 - 1/1020, half a step
+    of what 8 bits can store. Of half precision as float32: bfloat16 cannot tell 1 - 1/1020 from 1.
+    """
+    outputs = _wide(outputs)
+    return outputs if activation == "sigmoid" else torch.logit(activate(outputs, activation), eps=1 / 1020)
+
+
+def _wide(logits: Tensor) -> Tensor:
+    return logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
 
 
 # -- on logits, so sigmoid alone
@@ -158,7 +177,7 @@ def loss(name: str, activation: str = "sigmoid") -> Callable[[Tensor, Tensor, Te
         )
 
     def compute(logits: Tensor, y: Tensor, w: Tensor) -> Tensor:
-        logits = logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
+        logits = _wide(logits)
         y, w = y.to(logits.dtype), w.to(logits.dtype)
         if name in ON_LOGITS:
             return ON_LOGITS[name](logits, y, w)

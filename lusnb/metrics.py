@@ -37,6 +37,17 @@ def labelled_iou(predicted: Tensor, target: Tensor) -> Tensor:
     return torch.where(target.any((-2, -1)), iou(predicted, target), torch.nan)
 
 
+def graded_iou(levels: Tensor, c: Tensor) -> Tensor:
+    """Mean of `labelled_iou` over evaluation thresholds (20 to 80 %), prediction and label cut alike at each.
+
+    For predictions whose grades mean something. levels: uint8 probabilities; c: confidence. NaN where the
+    label is empty at every threshold; an empty one does not count.
+    """
+    p = levels.float() / 255
+    ious = [labelled_iou(confidence.targets(p, t), confidence.targets(c, t)) for t in confidence.GRADES]
+    return torch.stack(ious).nanmean(0)
+
+
 def false_area(predicted: Tensor, target: Tensor, pixel_mm2: Tensor) -> Tensor:
     """Predicted area in mm^2 on images whose label is empty, NaN on the others. pixel_mm2: (N,)."""
     area = predicted.sum((-2, -1)) * pixel_mm2[:, None]
@@ -55,7 +66,10 @@ def cross_entropy(logits: Tensor, target: Tensor, weight: Tensor | None = None) 
 
 
 def entropy(c: Tensor) -> Tensor:
-    """Mean entropy of the labels: the least cross-entropy against raw c that any prediction can have."""
+    """Mean entropy of the labels, natural log: the least cross-entropy against raw c of any prediction.
+
+    0 for labels of 0 and 1 alone.
+    """
     return -(torch.xlogy(c, c) + torch.xlogy(1 - c, 1 - c)).mean((-2, -1))
 
 
@@ -83,7 +97,7 @@ def surface_dice(predicted: Tensor, target: Tensor, spacing: list[tuple[float, f
         scores = [
             compute_surface_dice(p[None], y[None], thresholds, include_background=True, spacing=list(mm))
             if np.isfinite(mm).all()
-            else torch.full((1, target.shape[1]), torch.nan)
+            else torch.full((1, target.shape[1]), torch.nan, device=target.device)
             for p, y, mm in images
         ]
     return torch.cat(scores).to(torch.float32)
@@ -94,19 +108,18 @@ def evaluate(
 ) -> dict[str, Tensor]:
     """All metrics of one arm against its own labels and against the labels that all arms share.
 
-    arm: label_threshold, confidence_weight, background_weight. spacing: mm (height, width) a pixel of each
-    image. cut: the arm's cut tuned on validation images, a probability.
+    arm: supervision, label_threshold, confidence_weight, background_weight. Labels are cut at
+    label_threshold; weighted cross-entropy takes target and weight as the arm is trained, what is drawn at
+    its mean. spacing: mm (height, width) a pixel of each image. cut: the arm's cut tuned on validation
+    images, a probability.
     """
-    t = arm["label_threshold"]
-    y, w = (
-        confidence.targets(c, t),
-        confidence.weights(c, t, arm["confidence_weight"], arm["background_weight"]),
-    )
+    y = confidence.targets(c, arm["label_threshold"])
+    shown, w = confidence.shown(c, arm)
     levels = quantise(logits)
     predicted = levels >= CUT
     tuned = levels >= round(255 * cut)
     y0, w0 = confidence.targets(c, REFERENCE_THRESHOLD), confidence.weights(c, REFERENCE_THRESHOLD)
-    area = torch.tensor([h * v for h, v in spacing])
+    area = torch.tensor([h * v for h, v in spacing], device=logits.device)
     raw = cross_entropy(logits, c)
     return {
         "iou": labelled_iou(predicted, y),
@@ -114,7 +127,7 @@ def evaluate(
         "iou_tuned": labelled_iou(tuned, y),
         "false_area_mm2": false_area(predicted, y, area),
         "surface_dice": torch.where(y.any((-2, -1)), surface_dice(predicted, y, spacing), torch.nan),
-        "weighted_ce": cross_entropy(logits, y, w),
+        "weighted_ce": cross_entropy(logits, shown, w),
         "reference_ce": cross_entropy(logits, y0, w0),
         "ce": raw,
         "ce_excess": raw - entropy(c),
@@ -124,7 +137,7 @@ def evaluate(
 
 def quantise(logits: Tensor) -> Tensor:
     """Probabilities of logits as uint8, 255 = 1: what is stored, and what every cut is applied to."""
-    return (torch.sigmoid(logits) * 255).round().to(torch.uint8)
+    return (torch.sigmoid(logits.float()) * 255).round().to(torch.uint8)
 
 
 def best_cut(levels: Tensor, y: Tensor, known: Tensor) -> float:
@@ -133,32 +146,35 @@ def best_cut(levels: Tensor, y: Tensor, known: Tensor) -> float:
     levels: uint8 probabilities; known: bool (N, C). 0.5 where no label is left.
     """
     cuts = sorted(np.arange(1, 20) / 20, key=lambda k: abs(k - 0.5))
-    scores = [
-        torch.where(known, labelled_iou(levels >= round(255 * k), y), torch.nan).nanmean().item()
-        for k in cuts
-    ]
-    return float(cuts[int(np.nanargmax(scores))]) if np.isfinite(scores).any() else 0.5
+    steps, scores = [round(255 * k) for k in cuts], []
+    for n, k in np.argwhere((known & y.any((-2, -1))).numpy()):
+        level, label = levels[n, k].numpy().ravel(), y[n, k].numpy().ravel()
+        marked, hit = (  # pixels at or above each level, of all and of the label's
+            np.bincount(part, minlength=256)[::-1].cumsum()[::-1] for part in (level, level[label])
+        )
+        scores.append((hit / (marked + hit[0] - hit))[steps])
+    return float(cuts[int(np.argmax(np.mean(scores, axis=0)))]) if scores else 0.5
 
 
-def reliability(levels: np.ndarray, c: np.ndarray, bins: int = 20) -> dict[str, np.ndarray]:
-    """Reliability of predicted probabilities against confidence, exact: every pixel counts.
+def reliability(counted: np.ndarray, bins: int = 20) -> dict[str, np.ndarray]:
+    """Reliability of stored probabilities against labels, exact: every pixel counts.
 
-    levels, c: uint8 of one shape, 255 = 1. Returns per bin: count, mean prediction, mean confidence (NaN in
-    an empty bin). Counts add up, so images can be streamed: see `calibration_error`.
+    counted: float (2, 256), pixels at each stored probability and the sum of their labels as fractions
+    (soft_metrics.level_counts); counts of images add up. Returns per bin: count, mean prediction, mean label
+    (NaN in an empty bin).
     """
-    levels, c = levels.ravel(), c.ravel()
-    count = np.bincount(levels, minlength=256)
-    label = np.bincount(levels, weights=c, minlength=256) / 255
     place = np.minimum(np.arange(256) * bins // 255, bins - 1)
-    n = np.bincount(place, weights=count, minlength=bins)
+    sums = (counted[0], counted[0] * np.arange(256) / 255, counted[1])
+    n, said, label = (np.bincount(place, weights=values, minlength=bins) for values in sums)
     with np.errstate(invalid="ignore"):
-        predicted = np.bincount(place, weights=count * np.arange(256) / 255, minlength=bins) / n
-        observed = np.bincount(place, weights=label, minlength=bins) / n
-    return {"count": n.astype(np.int64), "predicted": predicted, "observed": observed}
+        return {"count": n.astype(np.int64), "predicted": said / n, "observed": label / n}
 
 
 def calibration_error(curve: dict[str, np.ndarray]) -> dict[str, float]:
-    """ECE (count-weighted), ACE (plain mean over non-empty bins), MCE (largest) of a reliability curve."""
+    """ECE (count-weighted), ACE (plain mean over non-empty bins), MCE (largest) of a reliability curve.
+
+    NaN for a curve of no pixels.
+    """
     full = curve["count"] > 0
     gap = np.abs(curve["predicted"] - curve["observed"])[full]
     if not full.any():

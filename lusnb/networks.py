@@ -1,4 +1,4 @@
-"""The networks: an FPN that segments a frame, and a MobileNetV2 with temporal shifts that reads a clip."""
+"""The networks: a segmenter of SMP, an FPN by default, and a MobileNetV2 with temporal shifts."""
 
 import pickle
 from pathlib import Path
@@ -13,6 +13,7 @@ from torchvision.models.mobilenetv2 import InvertedResidual
 
 SHIFTED = (3, 5, 6, 8, 9, 10, 12, 13, 15, 16)  # torchvision `features` with a residual that expand
 FEATURES = 1280  # MobileNetV2's last channel count
+DECODERS = {cls.__name__: cls for cls in smp.MODEL_ARCHITECTURES_MAPPING.values()}  # by SMP's own names
 
 
 def load_state(path: str | Path) -> dict[str, Tensor]:
@@ -50,25 +51,33 @@ def adapt_stem(state: dict[str, Tensor], key: str, channels: int) -> dict[str, T
     return {**state, key: stem.mean(1, keepdim=True).repeat(1, channels, 1, 1) * (stem.shape[1] / channels)}
 
 
-def build_fpn(encoder: str, features: int, channels: int, encoder_weights: str = "none") -> nn.Module:
-    """`smp.FPN`: (N, 1, H, W) -> logits (N, features, H, W), H and W divisible by 32.
+def build_segmenter(
+    encoder: str, features: int, channels: int, encoder_weights: str = "none", decoder: str = "FPN"
+) -> nn.Module:
+    """A network of segmentation-models-pytorch: (N, 1, H, W) -> logits (N, features, H, W).
 
-    channels: of the pyramid, 256 in SMP; the segmentation blocks take half of them. encoder_weights: 'none',
-    'imagenet' (downloaded), or the path of a local state dict of the encoder.
+    H and W divisible by 32. channels: of the FPN's pyramid, 256 in SMP, its segmentation blocks take half of
+    them; other decoders keep SMP's widths. encoder_weights: 'none', 'imagenet' (downloaded), or the path of a
+    local state dict of the encoder. Raises ValueError for a decoder or an encoder that SMP does not have.
     """
-    if channels % 64:
+    if decoder not in DECODERS:
         raise ValueError(
-            f"decoder_channels: expected a multiple of 64 (32 groups of half of them), got {channels}."
+            f"decoder: expected one of {', '.join(DECODERS)}, got {decoder!r}; correct the parameter."
         )
+    widths = {}
+    if decoder == "FPN":
+        if channels % 64:
+            raise ValueError(
+                f"decoder_channels: expected a multiple of 64 (32 groups of half of them), got {channels}."
+            )
+        widths = {"decoder_pyramid_channels": channels, "decoder_segmentation_channels": channels // 2}
     named = encoder_weights == "imagenet"
-    network = smp.FPN(
-        encoder,
-        encoder_weights="imagenet" if named else None,
-        in_channels=1,
-        classes=features,
-        decoder_pyramid_channels=channels,
-        decoder_segmentation_channels=channels // 2,
-    )
+    try:
+        network = DECODERS[decoder](
+            encoder, encoder_weights="imagenet" if named else None, in_channels=1, classes=features, **widths
+        )
+    except KeyError as error:
+        raise ValueError(f"encoder: {error.args[0]}; correct the parameter.") from None
     if encoder_weights not in ("none", "imagenet"):
         state = load_state(encoder_weights)
         stem = next(name for name, value in network.encoder.state_dict().items() if value.ndim == 4)

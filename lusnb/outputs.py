@@ -14,17 +14,24 @@ OUTPUTS = {  # what a finished node leaves, beside `finished`; ../ is the cohort
     "03_train_segmentation": (
         *TRAINED,
         "model.safetensors",
-        *(f"predictions/{name}" for name in ("labelled.npy", "frames.npy", "index.csv", "fingerprint.json")),
+        *(f"predictions/{name}.npy" for name in ("labelled", "frames", "tempered")),
+        "predictions/index.csv",
+        "predictions/fingerprint.json",
     ),
     "04_compare_segmentation": tuple(
         f"../tables/{name}.csv"
         for name in (
+            "segmentation_common",
+            "segmentation_ranking",
+            "segmentation_intervals",
             "table1_segmentation",
             "iou_by_feature",
             "threshold_matrix",
             "segmentation_differences",
             "reliability",
             "calibration",
+            "raters",
+            "uncertainty",
         )
     ),
     **{
@@ -41,16 +48,21 @@ OUTPUTS = {  # what a finished node leaves, beside `finished`; ../ is the cohort
             "task_scores",
         )
     ),
+    "12_sensitivity": tuple(f"{name}.csv" for name in ("cells", "winners", "implied", "optima", "features")),
     "09_figures": tuple(
         f"../figures/{name}.{ending}"
         for ending in ("pdf", "png", "svg")
         for name in (
             "figure1_thresholds",
             "kept_area",
+            "ranking",
+            "differences",
             "figure3_iou_by_feature",
             "figure4_predictions",
             "threshold_matrix",
             "reliability",
+            "raters",
+            "uncertainty",
             "tasks",
         )
     ),

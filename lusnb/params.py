@@ -14,7 +14,6 @@ from pathlib import Path
 MARK = "# parameters:"
 INJECTED = "# Parameters"
 TYPES = {"int": int, "float": (float, int), "str": str, "bool": bool, "list": list}
-OPTIONAL = " | None"
 
 
 class ParameterError(ValueError):
@@ -85,14 +84,17 @@ def _assigned(source: str) -> list[str]:
 
 
 def check_type(where: str, name: str, kind: str, value: object) -> object:
-    """Return the value, an int as float where a float is declared; raise ParameterError on another type."""
-    plain = kind.removesuffix(OPTIONAL)
-    if value is None and plain != kind:
+    """Return the value, an int as float where a float is declared; raise ParameterError on another type.
+
+    kind: a name of TYPES or None, or several, `str | float`.
+    """
+    kinds = kind.split(" | ")
+    if value is None and "None" in kinds:
         return None
-    wrong_bool = isinstance(value, bool) and plain != "bool"
-    if wrong_bool or not isinstance(value, TYPES[plain]):
-        raise ParameterError(f"{where}: parameter `{name}` must be {kind}, got {value!r}; change its value.")
-    return float(value) if plain == "float" else value
+    for plain in (k for k in kinds if k != "None"):
+        if isinstance(value, TYPES[plain]) and (plain == "bool" or not isinstance(value, bool)):
+            return float(value) if plain == "float" else value
+    raise ParameterError(f"{where}: parameter `{name}` must be {kind}, got {value!r}; change its value.")
 
 
 def freeze(notebook: str, namespace: Mapping[str, object]) -> Params:

@@ -3,6 +3,8 @@
 predictions/labelled.npy      uint8 (N, C, S, S)        probabilities of the labelled frames, 255 = 1
 predictions/frames.npy        uint8 (clips, T, C, s, b)  the tasks' frames: binary, packed 8 pixels a byte
                               along the width (b = ceil(s / 8)), or probabilities (b = s)
+predictions/tempered.npy      uint8 (n, C, S, S)        of held-out frames: the same, at their temperatures
+predictions/dropout.npy       uint8 (n, C, S, S)        the same, where asked for: their mean with dropout on
 predictions/index.csv         array, position, slot, clip_id, frame: what each entry is of
 predictions/fingerprint.json  the cohort, the model and the settings they were made from
 """
@@ -33,6 +35,14 @@ class Predictions:
     frames: np.ndarray
     index: pd.DataFrame
     made_from: dict
+    tempered: np.ndarray | None = None
+    dropout: np.ndarray | None = None
+
+    @property
+    def held_out(self) -> np.ndarray:
+        """Positions of the held-out frames among the labelled ones, in the order of `tempered`."""
+        chosen = self.index[self.index["array"] == "held_out"].sort_values("position")
+        return chosen["slot"].to_numpy()
 
     @property
     def full(self) -> int:
@@ -57,21 +67,36 @@ def pack(masks: np.ndarray) -> np.ndarray:
     return np.packbits(masks, axis=-1)
 
 
-def index(labelled: pd.DataFrame, task_frames: pd.DataFrame) -> pd.DataFrame:
-    """One row per stored image. labelled: clip_id, frame. task_frames: clip_id, slot, frame."""
+def index(labelled: pd.DataFrame, task_frames: pd.DataFrame, held_out: np.ndarray) -> pd.DataFrame:
+    """One row per stored image. labelled: clip_id, frame. task_frames: clip_id, slot, frame.
+
+    held_out: positions among the labelled frames of what `tempered` and `dropout` hold; stored as their slot.
+    """
     one = labelled[["clip_id", "frame"]].assign(array="labelled", position=range(len(labelled)), slot=0)
     position = task_frames["clip_id"].factorize()[0]
     two = task_frames[["clip_id", "slot", "frame"]].assign(array="frames", position=position)
-    return pd.concat([one, two], ignore_index=True)[["array", "position", "slot", "clip_id", "frame"]]
+    three = labelled[["clip_id", "frame"]].iloc[held_out]
+    three = three.assign(array="held_out", position=range(len(three)), slot=held_out)
+    columns = ["array", "position", "slot", "clip_id", "frame"]
+    return pd.concat([one, two, three], ignore_index=True)[columns]
 
 
 def write(
-    folder: Path, labelled: np.ndarray, frames: np.ndarray, table: pd.DataFrame, made_from: dict
+    folder: Path,
+    labelled: np.ndarray,
+    frames: np.ndarray,
+    tempered: np.ndarray,
+    table: pd.DataFrame,
+    made_from: dict,
+    dropout: np.ndarray | None = None,
 ) -> None:
     """Write predictions into `folder`/predictions; the fingerprint comes last."""
     place = folder / "predictions"
     files.write_npy(place / "labelled.npy", labelled)
     files.write_npy(place / "frames.npy", frames)
+    files.write_npy(place / "tempered.npy", tempered)
+    if dropout is not None:
+        files.write_npy(place / "dropout.npy", dropout)
     files.write_csv(place / "index.csv", table)
     files.write_json(place / "fingerprint.json", made_from)
 
@@ -90,5 +115,8 @@ def read(folder: Path, cohort_fingerprint: str) -> Predictions:
                 f"{place}: made from the {what} {made_from[what]}, but the {what} is now {fingerprint}; "
                 "run 03_train_segmentation again."
             )
-    arrays = (np.load(place / f"{n}.npy", mmap_mode="r", allow_pickle=False) for n in ("labelled", "frames"))
-    return Predictions(*arrays, pd.read_csv(place / "index.csv", dtype={"clip_id": str}), made_from)
+    names = ["labelled", "frames", "tempered", "dropout"]
+    there = [name for name in names if name != "dropout" or (place / "dropout.npy").is_file()]
+    arrays = {n: np.load(place / f"{n}.npy", mmap_mode="r", allow_pickle=False) for n in there}
+    index = pd.read_csv(place / "index.csv", dtype={"clip_id": str})
+    return Predictions(index=index, made_from=made_from, **arrays)

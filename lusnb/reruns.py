@@ -3,9 +3,12 @@
 import ast
 import hashlib
 import json
+import os
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+
+from lusnb.params import ParameterError
 
 
 @cache
@@ -86,3 +89,21 @@ def cohort_stamp(folder: Path) -> str:
 def fingerprint_now(folder: Path, checked: dict) -> str:
     """The fingerprint of a cohort; the one found before when no file was touched since."""
     return checked["cohort"] if cohort_stamp(folder) == checked["stamp"] else cohort_fingerprint(folder)
+
+
+def samples(base: Path) -> Path:
+    """The folder of real samples: LUSNB_SAMPLES, or ../shared/data beside the project."""
+    return Path(os.environ.get("LUSNB_SAMPLES", base.parent / "shared" / "data"))
+
+
+def import_places(asked: dict, base: Path) -> tuple[Path, Path]:
+    """The folder of files and that of the spreadsheets, by the parameters of a 00_cohort that imports.
+
+    Relative ones are below the samples and below the project. Raises ParameterError where none is named.
+    """
+    if not asked["files"]:
+        raise ParameterError(
+            "00_cohort: `files` must name the folder that holds the clips; set it beside `source: import`."
+        )
+    source = samples(base) / asked["files"]
+    return source, base / asked["sheets"] if asked["sheets"] else source

@@ -12,8 +12,11 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
+from lusnb import arms as describe
 from lusnb import cohort as cohorts
-from lusnb import files, outputs, predictions, reruns, study
+from lusnb import files, held, outputs, params, predictions, reruns, splits, study
+from lusnb.cohort import Cohort
+from lusnb.held import Held
 from lusnb.params import ParameterError, Params
 from lusnb.predictions import Predictions
 
@@ -75,7 +78,7 @@ def start(p: Params) -> Run:
     """
     one_thread()
     base = study.root()
-    levels = ARM_LEVELS if "arm" in p else COHORT_LEVELS
+    levels = ARM_LEVELS if "arm" in p else COHORT_LEVELS  # a notebook across cohorts has no cohort
     identity = {level: p[level] for level in levels if level in p}
     _check_arm(p, base)
     folder = base / "runs" / study.run_folder(p.notebook, identity)
@@ -145,7 +148,7 @@ def read_csv(folder: Path, name: str) -> pd.DataFrame:
     return pd.read_csv(folder / name, dtype=ids, keep_default_na=False, na_values=[""])
 
 
-def open_cohort(p: Params) -> tuple[cohorts.Cohort, str]:
+def open_cohort(p: Params) -> tuple[Cohort, str]:
     """Open a run's cohort, and the fingerprint that 00_cohort found; make the cohort where it is missing.
 
     Raises ValueError when the files are no longer those that 00_cohort checked.
@@ -167,24 +170,53 @@ def open_cohort(p: Params) -> tuple[cohorts.Cohort, str]:
     return cohorts.read(folder, asked["folds"], look=False), now
 
 
-def arm_thresholds(p: Params) -> pd.Series:
-    """Label threshold of each arm of the profile, indexed by arm, in the order of its study.yaml."""
+def _asked_of_arms(p: Params) -> dict[str, dict]:
+    """All parameters of the training of each arm of the profile, its first seed and fold."""
     base = study.root()
-    nodes = [n for n in study.nodes(study.load(p.profile, base)) if n.notebook == study.NOTEBOOKS["train"]]
-    found = {dict(n.identity)["arm"]: study.parameters(n, base)["label_threshold"] for n in nodes}
-    return pd.Series(found, name="threshold", dtype=float).rename_axis("arm")
-
-
-def check_merge(p: Params) -> None:
-    """Raise ParameterError unless every arm was trained and measured on labels merged as `p.merge` says."""
-    base = study.root()
+    found: dict[str, dict] = {}
     for node in study.nodes(study.load(p.profile, base)):
-        if node.notebook == study.NOTEBOOKS["train"] and study.parameters(node, base)["merge"] != p.merge:
-            arm = dict(node.identity)["arm"]
+        if node.notebook == study.NOTEBOOKS["train"]:
+            found.setdefault(dict(node.identity)["arm"], study.parameters(node, base))
+    return found
+
+
+def arms(p: Params) -> pd.DataFrame:
+    """The arms of the profile in the order of its study.yaml, indexed by arm: see `arms.table`."""
+    return describe.table(_asked_of_arms(p), training_defaults())
+
+
+def training_defaults() -> dict:
+    """The declared defaults of the training notebook."""
+    path = study.root() / "notebooks" / f"{study.NOTEBOOKS['train']}.ipynb"
+    return {name: value for name, (_, value) in params.of_notebook(path).items()}
+
+
+def check_measured_on(p: Params) -> None:
+    """Raise ParameterError unless every arm was measured on labels merged as `p.measured_on` says."""
+    for arm, asked in _asked_of_arms(p).items():
+        if asked["measured_on"] != p.measured_on:
             raise ParameterError(
-                f"{p.notebook}: merge is {p.merge!r}, but arm {arm} merged its raters otherwise; "
-                f"give both the same in params/{p.profile}."
+                f"{p.notebook}: measured_on is {p.measured_on!r}, but arm {arm} was measured on "
+                f"{asked['measured_on']!r}; give all the same in params/{p.profile}."
             )
+
+
+def tested(p: Params, cohort: Cohort) -> list[str]:
+    """The patients that arms are compared on: the published test patients; where cross-fitted, everybody."""
+    if study.load(p.profile).protocol == "paper":
+        return cohort.patients_in("test")
+    return list(cohort.patients["patient_id"])
+
+
+def segmentation_metrics(p: Params, cohort: Cohort, names: list[str]) -> pd.DataFrame:
+    """The training runs' metrics of some arms, every seed: of held-out patients, and what was tuned."""
+    asked = study.load(p.profile)
+    parts = []
+    for fold in asked.segmenter_folds:
+        table = gather(p, study.NOTEBOOKS["train"], "metrics.csv", names, fold=fold)
+        held_out = splits.roles(cohort.patients, fold, asked.protocol)["test"]
+        parts.append(table[table["patient_id"].isin(held_out) | table["patient_id"].isna()])
+    return pd.concat(parts, ignore_index=True)
 
 
 def gather(p: Params, notebook: str, name: str, arms: list[str], **identity: object) -> pd.DataFrame:
@@ -206,11 +238,15 @@ def task_scores(p: Params) -> dict[str, pd.DataFrame]:
     }
 
 
-def open_predictions(p: Params, arms: list[str], fingerprint: str) -> dict[tuple[str, int], Predictions]:
-    """Predictions of the segmenter of every arm and seed (fold 0): (arm, seed) -> Predictions."""
-    pairs = [(arm, seed) for arm in arms for seed in study.load(p.profile).seeds]
-    notebook = study.NOTEBOOKS["train"]
-    return {(a, s): predictions.read(find(p, notebook, arm=a, seed=s, fold=0), fingerprint) for a, s in pairs}
+def open_held_out(p: Params, names: list[str], fingerprint: str) -> dict[tuple[str, int], Held]:
+    """What arms say about patients they never saw, every seed: (arm, seed) -> Held; folds put together."""
+    asked = study.load(p.profile)
+    found, notebook = {}, study.NOTEBOOKS["train"]
+    for arm in names:
+        for seed in asked.seeds:
+            folders = [find(p, notebook, arm=arm, seed=seed, fold=fold) for fold in asked.segmenter_folds]
+            found[arm, seed] = held.stitch([predictions.read(folder, fingerprint) for folder in folders])
+    return found
 
 
 def open_segmenter(p: Params, fingerprint: str) -> Predictions:

@@ -1,6 +1,5 @@
-"""Train an FPN on one arm's labels, segment clips with it, and measure it."""
+"""Train a segmenter on one arm's labels, and segment frames and clips with it."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import lightning
@@ -21,43 +20,10 @@ from torch import Tensor, nn
 from torch.utils.data import BatchSampler, DataLoader, RandomSampler, SequentialSampler, TensorDataset
 
 from lusnb import cohort as cohorts
-from lusnb import confidence, files, losses, metrics, networks, predictions, training
+from lusnb import confidence, losses, metrics, networks, predictions, training
 from lusnb.cohort import Cohort
+from lusnb.labelled import Labelled
 from lusnb.params import Params
-
-
-@dataclass(frozen=True)
-class Labelled:
-    """Labelled frames at the working size, on the CPU as uint8.
-
-    table: clip_id, frame, patient_id, view, day. images (N, 1, S, S). confidence (N, C, S, S), 255 = 100 %.
-    known (N, C): False where a feature was not looked at. spacing: mm (height, width) a pixel, one an image.
-    """
-
-    table: pd.DataFrame
-    images: Tensor
-    confidence: Tensor
-    known: Tensor
-    spacing: list[tuple[float, float]]
-
-    def of(self, patients: list[str]) -> np.ndarray:
-        """Positions of the frames of some patients."""
-        return np.flatnonzero(self.table["patient_id"].isin(patients))
-
-
-def load_labelled(cohort: Cohort, size: int, merge: str) -> Labelled:
-    """Read every labelled frame of a cohort at size x size."""
-    if size % 32 or size < 64:
-        raise ValueError(
-            f"size: expected a multiple of 32 from 64 on (the FPN halves five times), got {size}; change it."
-        )
-    table = cohorts.labelled_frames(cohort)
-    images = cohorts.frames_of(cohort, table, size)
-    maps, known = cohorts.confidence_of(cohort, table, size, merge)
-    spacing = [cohorts.pixel_mm(cohort, clip_id, size) for clip_id in table["clip_id"]]
-    return Labelled(
-        table, torch.from_numpy(images)[:, None], torch.from_numpy(maps), torch.tensor(known), spacing
-    )
 
 
 def augmentation(rotation: float) -> AugmentationSequential:
@@ -82,36 +48,40 @@ def as_input(images: Tensor) -> Tensor:
 
 
 class Segmenter(lightning.LightningModule):
-    """An FPN and one arm's loss: confidence is augmented first and becomes target and weight afterwards."""
+    """A network and one arm's loss: confidence is augmented first, then becomes target and weight."""
 
     def __init__(self, network: nn.Module, p: Params):
         super().__init__()
-        self.network, self.p, self.criterion = network, p, losses.loss(p.loss)
+        self.network, self.p, self.way = network, p, confidence.supervision(p)
+        self.criterion = losses.loss(p.loss, self.way.activation)
         self.augment = augmentation(p.rotation)
 
-    def _loss(self, logits: Tensor, c: Tensor, known: Tensor) -> Tensor:
-        p = self.p
-        y = confidence.targets(c, p.label_threshold)
-        w = confidence.weights(c, p.label_threshold, p.confidence_weight, p.background_weight)
-        per_feature = self.criterion(logits, y, w)  # (N, C)
+    def _loss(self, outputs: Tensor, c: Tensor, known: Tensor, draw: Tensor | None = None) -> Tensor:
+        y, w = confidence.shown(c, self.p, draw)
+        per_feature = self.criterion(outputs, y, w)  # (N, C)
         return (per_feature * known).sum() / known.sum().clamp(min=1)
 
     def training_step(self, batch: tuple[Tensor, ...], _: int) -> Tensor:
-        images, levels, known = batch
+        images, levels, known = batch  # (N, 1, S, S), (N, R, C, S, S), (N, R, C)
+        draw = torch.rand(2, len(images)).to(images.device) if self.way.random else None
+        levels, known = _one_rater(levels, known, draw)
         with torch.no_grad():
             images, c = self.augment(images.float() / 255, levels.float() / 255)
         images = images.mul(2).sub(1).contiguous(memory_format=torch.channels_last)
-        loss = self._loss(self.network(images), c, known)
+        loss = self._loss(self.network(images), c, known, None if draw is None else draw[0])
         self.log("train_loss", loss, on_epoch=True, on_step=False, batch_size=len(images))
         return loss
 
     def validation_step(self, batch: tuple[Tensor, ...], _: int) -> None:
-        images, levels, known = batch
-        logits, c = self.network(as_input(images)), levels.float() / 255
-        y = confidence.targets(c, self.p.label_threshold)
-        scores = metrics.labelled_iou(metrics.quantise(logits) >= metrics.CUT, y)
+        images, levels, known = batch  # one map an image
+        outputs, c = self.network(as_input(images)), levels.float() / 255
+        found = metrics.quantise(losses.as_logits(outputs, self.way.activation))
+        scores = metrics.graded_iou(found, c) if self.way.graded else self._own_iou(found, c)
         self.scores.append(torch.where(known, scores, torch.nan))
-        self.log("validation_loss", self._loss(logits, c, known), on_epoch=True, batch_size=len(images))
+        self.log("validation_loss", self._loss(outputs, c, known), on_epoch=True, batch_size=len(images))
+
+    def _own_iou(self, found: Tensor, c: Tensor) -> Tensor:
+        return metrics.labelled_iou(found >= metrics.CUT, confidence.targets(c, self.p.label_threshold))
 
     def on_validation_epoch_start(self) -> None:
         self.scores = []
@@ -126,40 +96,59 @@ class Segmenter(lightning.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": schedule}
 
 
-def _loader(data: Labelled, where: np.ndarray, batch: int, generator: torch.Generator | None) -> DataLoader:
-    part = TensorDataset(data.images[where], data.confidence[where], data.known[where])
+def _one_rater(levels: Tensor, known: Tensor, draw: Tensor | None) -> tuple[Tensor, Tensor]:
+    """One rater's maps of each image: (N, R, C, S, S), (N, R, C) -> (N, C, S, S), (N, C); draw: (2, N)."""
+    if levels.shape[1] == 1:
+        return levels[:, 0], known[:, 0]
+    images = torch.arange(len(levels), device=levels.device)
+    rater = confidence.chosen_rater(known.any(2), draw[1])
+    return levels[images, rater], known[images, rater]
+
+
+def _loader(tensors: tuple[Tensor, ...], batch: int, generator: torch.Generator | None) -> DataLoader:
+    part = TensorDataset(*tensors)
     order = RandomSampler(part, generator=generator) if generator else SequentialSampler(part)
     return DataLoader(part, sampler=BatchSampler(order, batch, drop_last=False), batch_size=None)
+
+
+def _loaders(data: Labelled, roles: dict[str, list[str]], p: Params) -> tuple[DataLoader, DataLoader | None]:
+    """Batches to train on, and to validate on: one map an image there, raters who are apart merged."""
+    train, validation = data.of(roles["train"]), data.of(roles["validation"])
+    maps, known = data.taught
+    shuffle = torch.Generator().manual_seed(p.seed + p.seed_offset)
+    taught = _loader((data.images[train], maps[train], known[train]), p.batch, shuffle)
+    if not len(validation):
+        return taught, None
+    apart = confidence.supervision(p).raters_apart
+    one = (data.confidence, data.known) if apart else (maps[:, 0], known[:, 0])
+    return taught, _loader((data.images[validation], *(part[validation] for part in one)), p.batch, None)
 
 
 def build(p: Params, features: int) -> nn.Module:
     """The untrained network of a run; the same seed gives the same weights."""
     torch.manual_seed(p.seed + p.seed_offset)
-    network = networks.build_fpn(p.encoder, features, p.decoder_channels, p.encoder_weights)
+    network = networks.build_segmenter(p.encoder, features, p.decoder_channels, p.encoder_weights, p.decoder)
     return network.to(memory_format=torch.channels_last)
 
 
 def train(data: Labelled, roles: dict[str, list[str]], p: Params) -> tuple[nn.Module, pd.DataFrame]:
     """Train one arm; return the network of the best epoch, and the history.
 
-    p: label_threshold, confidence_weight, background_weight, loss, encoder, decoder_channels,
-    encoder_weights, learning_rate, epochs, batch, rotation, precision, seed. The best epoch has the highest
-    mean IoU over validation images.
+    p: the arm (supervision, label_threshold, confidence_weight, background_weight, loss), decoder, encoder,
+    decoder_channels, encoder_weights, learning_rate, epochs, batch, rotation, precision, seed, seed_offset.
+    The best epoch has the highest mean IoU over validation images: at the arm's label_threshold, or, where
+    its target has grades, the mean over evaluation thresholds, at each of which prediction and label are cut
+    alike.
     """
-    if p.supervision != "threshold":
-        raise ValueError(f"arm {p.arm}: expected supervision `threshold`, got {p.supervision!r}; correct it.")
-    part = {name: data.of(patients) for name, patients in roles.items()}
-    if not len(part["train"]):
+    module = Segmenter(build(p, data.confidence.shape[1]), p)
+    if not len(data.of(roles["train"])):
         raise ValueError(
             f"arm {p.arm}: expected labelled frames of training patients, found none; "
             "label some, or change split in patients.csv."
         )
-    module = Segmenter(build(p, data.confidence.shape[1]), p)
-    shuffle = torch.Generator().manual_seed(p.seed + p.seed_offset)
     history = training.fit(
         module,
-        _loader(data, part["train"], p.batch, shuffle),
-        _loader(data, part["validation"], p.batch, None) if len(part["validation"]) else None,
+        *_loaders(data, roles, p),
         epochs=p.epochs,
         precision=p.precision,
         monitor="validation_iou",
@@ -169,12 +158,44 @@ def train(data: Labelled, roles: dict[str, list[str]], p: Params) -> tuple[nn.Mo
 
 
 @torch.inference_mode()
-def predict(network: nn.Module, images: Tensor, batch: int) -> Tensor:
-    """Logits (N, C, S, S) on the CPU, of uint8 images (N, 1, S, S); eval mode, batch by batch."""
+def predict(
+    network: nn.Module, images: Tensor, batch: int, activation: str = "sigmoid", dropout: bool = False
+) -> Tensor:
+    """Logits (N, C, S, S) on the CPU, of uint8 images (N, 1, S, S); eval mode, batch by batch.
+
+    With another activation than sigmoid they are the logits of the probabilities that it gives. dropout:
+    leave the dropout layers as in training, on PyTorch's random numbers.
+    """
     where = training.device()
     network = network.to(where).eval()
+    for layer in network.modules() if dropout else ():
+        if isinstance(layer, DROPOUT):
+            layer.train()
     inputs = (as_input(chunk.to(where)) for chunk in images.split(batch))
-    return torch.cat([network(x.contiguous(memory_format=torch.channels_last)).float().cpu() for x in inputs])
+    outputs = [network(x.contiguous(memory_format=torch.channels_last)).float().cpu() for x in inputs]
+    network.eval()
+    return losses.as_logits(torch.cat(outputs), activation)
+
+
+DROPOUT = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout)
+
+
+def predict_dropout(network: nn.Module, images: Tensor, p: Params) -> Tensor:
+    """Mean probability over passes with dropout on (Gal and Ghahramani 2016), uint8 (N, C, S, S).
+
+    p: mc_samples, batch, supervision, seed, seed_offset. The same seed gives the same samples. Raises
+    ValueError where the network has no dropout layer: every pass would be the same.
+    """
+    if not any(isinstance(layer, DROPOUT) for layer in network.modules()):
+        raise ValueError(
+            f"mc_samples: expected 0, {p.decoder} has no dropout layer, got {p.mc_samples}; set 0."
+        )
+    activation = confidence.supervision(p).activation
+    torch.manual_seed(p.seed + p.seed_offset)
+    total = sum(
+        predict(network, images, p.batch, activation, dropout=True).sigmoid() for _ in range(p.mc_samples)
+    )
+    return (total / p.mc_samples * 255).round().to(torch.uint8)
 
 
 def segment_frames(network: nn.Module, frames: np.ndarray, p: Params) -> tuple[np.ndarray, np.ndarray]:
@@ -183,7 +204,8 @@ def segment_frames(network: nn.Module, frames: np.ndarray, p: Params) -> tuple[n
     Returns them as the network saw them, uint8 (T, S, S), and each feature's probability, (T, C, S, S).
     """
     small = np.stack([cohorts.resize(frame, p.size) for frame in frames])
-    return small, predict(network, torch.from_numpy(small)[:, None], p.batch).sigmoid().numpy()
+    activation = confidence.supervision(p).activation
+    return small, predict(network, torch.from_numpy(small)[:, None], p.batch, activation).sigmoid().numpy()
 
 
 def restore(folder: Path, features: int) -> tuple[nn.Module, Params]:
@@ -206,96 +228,11 @@ def segment_clips(network: nn.Module, cohort: Cohort, p: Params) -> tuple[np.nda
     for clip_id in cohort.clips["clip_id"]:
         clip = cohorts.clip(cohort, clip_id)
         centres = cohorts.segment_centres(len(clip), p.task_frames)
-        frames = np.stack([cohorts.resize(clip[t], p.size) for t in centres])
-        probability = predict(network, torch.from_numpy(frames)[:, None], p.batch).sigmoid()
-        small = nn.functional.interpolate(probability, (p.task_size, p.task_size), mode="area")
+        _, probability = segment_frames(network, clip[centres], p)
+        small = nn.functional.interpolate(
+            torch.from_numpy(probability), (p.task_size, p.task_size), mode="area"
+        )
         levels = (small * 255).round().to(torch.uint8).numpy()
         out.append(predictions.pack(levels >= metrics.CUT) if p.task_channels == "binary" else levels)
         rows += [{"clip_id": clip_id, "slot": k, "frame": int(t)} for k, t in enumerate(centres)]
     return np.stack(out), pd.DataFrame(rows)
-
-
-def measure(
-    network: nn.Module, data: Labelled, roles: dict[str, list[str]], features: tuple[str, ...], p: Params
-) -> tuple[Tensor, pd.DataFrame]:
-    """Predict all labelled frames, and measure the validation and held-out ones.
-
-    Returns (probabilities uint8 (N, C, S, S) of all frames; tidy metrics with the columns arm, seed, fold,
-    patient_id, clip_id, frame, feature, metric, value). Metrics: see metrics.evaluate; `iou_untrained` is the
-    same network before training; `cut` (one row) is the cut tuned on validation.
-    """
-    validation, test = data.of(roles["validation"]), data.of(roles["test"])
-    measured = np.concatenate([validation, test])
-    rest = np.setdiff1d(np.arange(len(data.table)), measured)
-    logits = predict(network, data.images[measured], p.batch)
-    levels = torch.zeros_like(data.confidence)
-    levels[measured] = metrics.quantise(logits)
-    for chunk in np.array_split(rest, len(rest) // 64 + 1):
-        levels[chunk] = metrics.quantise(predict(network, data.images[chunk], p.batch))
-    y = confidence.targets(data.confidence[validation].float() / 255, p.label_threshold)
-    cut = metrics.best_cut(levels[validation], y, data.known[validation])
-    before = predict(build(p, len(features)), data.images[measured], p.batch)
-    scores = _scores(logits, before, data, measured, p, cut)
-    own = {"arm": p.arm, "seed": p.seed, "fold": p.fold, "patient_id": "", "clip_id": "", "frame": -1}
-    tuned = pd.DataFrame([{**own, "feature": "", "metric": "cut", "value": cut}])
-    return levels, pd.concat(
-        [_tidy(scores, data.table.iloc[measured], features, p), tuned], ignore_index=True
-    )
-
-
-def _scores(
-    logits: Tensor, before: Tensor, data: Labelled, measured: np.ndarray, p: Params, cut: float
-) -> dict[str, Tensor]:
-    """Every metric of the measured images, (N, C), a few images at a time; NaN where a feature is unknown."""
-    parts = []
-    for k in np.array_split(np.arange(len(measured)), len(measured) // 16 + 1):
-        c = data.confidence[measured[k]].float() / 255
-        scores = metrics.evaluate(logits[k], c, p, [data.spacing[n] for n in measured[k]], cut)
-        y = confidence.targets(c, p.label_threshold)
-        scores["iou_untrained"] = metrics.labelled_iou(metrics.quantise(before[k]) >= metrics.CUT, y)
-        known = data.known[measured[k]]
-        parts.append({name: torch.where(known, value, torch.nan) for name, value in scores.items()})
-    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
-
-
-def _tidy(
-    scores: dict[str, Tensor], table: pd.DataFrame, features: tuple[str, ...], p: Params
-) -> pd.DataFrame:
-    images = table[["patient_id", "clip_id", "frame"]].loc[table.index.repeat(len(features))]
-    images = images.assign(feature=list(features) * len(table)).reset_index(drop=True)
-    long = [images.assign(metric=name, value=value.flatten().numpy()) for name, value in scores.items()]
-    tidy = pd.concat(long, ignore_index=True)
-    tidy.insert(0, "arm", p.arm)
-    tidy.insert(1, "seed", p.seed)
-    tidy.insert(2, "fold", p.fold)
-    return tidy
-
-
-def store(
-    folder: Path,
-    network: nn.Module,
-    history: pd.DataFrame,
-    scores: pd.DataFrame,
-    predicted: tuple[pd.DataFrame, Tensor, np.ndarray, pd.DataFrame],
-    cohort_fingerprint: str,
-    p: Params,
-) -> None:
-    """Write what a trained arm leaves: weights, history, metrics, and predictions with their fingerprint.
-
-    predicted: table and probabilities of the labelled frames (`Labelled.table`, `measure`), then frames and
-    table of the tasks' frames (`segment_clips`).
-    """
-    labelled, levels, frames, task_table = predicted
-    weights = folder / "model.safetensors"
-    training.save(weights, network)
-    files.write_csv(folder / "history.csv", history)
-    files.write_csv(folder / "metrics.csv", scores)
-    made_from = {
-        "cohort": cohort_fingerprint,
-        "model": predictions.model_fingerprint(weights),
-        "size": p.size,
-        "task_size": p.task_size,
-        "task_frames": p.task_frames,
-        "channels": p.task_channels,
-    }
-    predictions.write(folder, levels.numpy(), frames, predictions.index(labelled, task_table), made_from)

@@ -6,12 +6,12 @@ there, a metric is per image and feature, NaN where it is not defined; the calle
 """
 
 import warnings
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
 import torch
 from scipy.optimize import brentq
-from scipy.special import expit, logit
 from torch import Tensor
 
 from lusnb import agreement, confidence, metrics
@@ -19,7 +19,6 @@ from lusnb import agreement, confidence, metrics
 LEVELS = tuple(k / 10 for k in range(1, 10))  # 10 % ... 90 %
 PERCENTILE = 95
 TEMPERATURES = (0.05, 20.0)  # the search ends here: a separable label would take 0, a useless one infinity
-STORED = logit(np.clip(np.arange(256), 0.25, 254.75) / 255)  # of uint8 probabilities; the ends half a step in
 
 
 # -- levels
@@ -29,13 +28,12 @@ def level_dice(p: Tensor, c: Tensor, levels: tuple[float, ...] = LEVELS) -> dict
     """Dice of prediction and label cut at the same level, averaged over levels (QUBIQ, Li et al. 2024).
 
     p, c: float (N, C, H, W) in [0, 1]. A pixel is in where its value is >= level - 1/510, in both alike. Two
-    masks that are both empty count 1.0, one empty mask 0.0. Returns float (N, C): `level_dice`;
+    masks that are both empty count 1.0, one empty mask 0.0. Returns float (N, C): `level_dice`, from 0 to 1;
     `level_dice_empty`, how many levels are empty in both; `level_dice_marked`, the mean over the other levels
     (NaN where there is none), since an image without the feature is otherwise a free 1.0.
     """
-    masks = [(confidence.targets(p, t), confidence.targets(c, t)) for t in levels]
-    iou = torch.stack([metrics.iou(predicted, target) for predicted, target in masks])  # (levels, N, C)
-    dice = 2 * iou / (1 + iou)
+    iou = torch.stack([metrics.iou(confidence.targets(p, t), confidence.targets(c, t)) for t in levels])
+    dice = 2 * iou / (1 + iou)  # (levels, N, C)
     return {
         "level_dice": dice.nan_to_num(nan=1.0).mean(0),
         "level_dice_empty": dice.isnan().sum(0).to(dice.dtype),
@@ -100,17 +98,11 @@ def hausdorff95(predicted: Tensor, target: Tensor, spacing: list[tuple[float, fl
 # -- temperature
 
 
-def _temperature(z: np.ndarray, label: np.ndarray, count: np.ndarray | float) -> float:
-    """The temperature of least cross-entropy, of `count` pixels at logit z whose labels add up to `label`.
+def _temperature(slope: Callable[[float], float]) -> float:
+    """The temperature of least cross-entropy, from its slope over the sharpness 1 / T.
 
-    The cross-entropy is convex in 1 / T, so its slope has one root.
+    The cross-entropy is convex in 1 / T, so its slope has one root; without one, the end that it points at.
     """
-
-    def slope(sharpness: float) -> float:
-        return float((z * (count * expit(sharpness * z) - label)).sum())
-
-    if not np.any(z * count):  # no pixel, or every prediction is 0.5: nothing to scale
-        return np.nan
     low, high = (1 / t for t in reversed(TEMPERATURES))
     if slope(low) >= 0:
         return TEMPERATURES[1]
@@ -119,23 +111,36 @@ def _temperature(z: np.ndarray, label: np.ndarray, count: np.ndarray | float) ->
     return 1 / brentq(slope, low, high, xtol=1e-12)
 
 
+def _temperature_of_pixels(cells: list[tuple[Tensor, Tensor]]) -> float:
+    """Of logits and labels, a pair an image and feature; in float64, one of them at a time."""
+    if not any(z.any() for z, _ in cells):  # no pixel, or every prediction is 0.5: nothing to scale
+        return np.nan
+
+    def slope(sharpness: float) -> float:
+        wide = ((z.double(), y.double()) for z, y in cells)
+        return sum((z * (torch.sigmoid(sharpness * z) - y)).sum().item() for z, y in wide)
+
+    return _temperature(slope)
+
+
 def temperatures(logits: Tensor, c: Tensor, known: Tensor, shared: bool = False) -> np.ndarray:
     """Temperature T of each feature, so that sigmoid(logits / T) has the least cross-entropy against c.
 
     Guo et al. 2017, with soft labels; exact, over all known pixels. logits, c: float (N, C, H, W), of
     validation images; known: bool (N, C), or (N, C, H, W) to fit on some pixels alone. shared: one T for all
     features. Returns float64 (C,) from 0.05 to 20; NaN without a known pixel, or where all logits are 0.
+    Takes beside its arrays a copy of one feature's logits and labels, or, shared, of all.
     """
-    known = known if known.ndim == 4 else known[:, :, None, None].expand(logits.shape)
     features = range(logits.shape[1])
 
-    def pixels(k: int) -> tuple[np.ndarray, ...]:
-        return tuple(a[:, k][known[:, k]].cpu().double().numpy() for a in (logits, c))
+    def cells(k: int) -> list[tuple[Tensor, Tensor]]:
+        at = [(n, k) for n in range(len(logits))]
+        return [tuple(a[cell][known[cell]].cpu() for a in (logits, c)) for cell in at]
 
     if shared:
-        z, y = (np.concatenate(parts) for parts in zip(*map(pixels, features), strict=True))
-        return np.full(len(features), _temperature(z, y, 1.0))
-    return np.array([_temperature(*pixels(k), 1.0) for k in features])
+        every = [cell for k in features for cell in cells(k)]
+        return np.full(len(features), _temperature_of_pixels(every))
+    return np.array([_temperature_of_pixels(cells(k)) for k in features])
 
 
 def level_counts(levels: np.ndarray, c: np.ndarray, known: np.ndarray) -> np.ndarray:
@@ -150,24 +155,3 @@ def level_counts(levels: np.ndarray, c: np.ndarray, known: np.ndarray) -> np.nda
         at, label = levels[:, k][known[:, k]], c[:, k][known[:, k]]
         counts[k] = np.bincount(at, minlength=256), np.bincount(at, label, 256) / 255
     return counts
-
-
-def temperatures_of_counts(counts: np.ndarray, shared: bool = False) -> np.ndarray:
-    """`temperatures`, from stored probabilities: `level_counts` (C, 2, 256) to float64 (C,).
-
-    Every pixel counts, but what is stored as 0 or 255 is taken as 1/1020 or 1 - 1/1020, however sure the
-    network was. Where most pixels are background these decide: fit on logits if they are at hand.
-    """
-    if shared:
-        return np.full(len(counts), _temperature(STORED, counts[:, 1].sum(0), counts[:, 0].sum(0)))
-    return np.array([_temperature(STORED, label, count) for count, label in counts])
-
-
-def temper(levels: np.ndarray, temperature: np.ndarray) -> np.ndarray:
-    """Stored probabilities at a temperature, uint8 (N, C, H, W), 255 = 1; temperature: float (C,).
-
-    A feature whose temperature is NaN stays as it is. See `temperatures_of_counts` for the ends 0 and 255;
-    with logits at hand, divide them by the temperature instead.
-    """
-    tables = np.rint(255 * expit(STORED / np.nan_to_num(temperature, nan=1.0)[:, None])).astype(np.uint8)
-    return np.stack([table[levels[:, k]] for k, table in enumerate(tables)], axis=1)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from lusnb import files, reruns, study
+from lusnb import files, reruns
 from lusnb.checks import as_table
 from lusnb.cohort import Cohort
 from lusnb.params import Params
@@ -43,7 +43,7 @@ def make(p: Params, folder: Path, base: Path) -> None:
             b_erases=p.b_erases,
         )
     elif p.source == "import":
-        source, tables = study.import_places(p, base)
+        source, tables = reruns.import_places(p, base)
         key = _key(p.key, base)
         importing.import_folder(source, folder, name=p.cohort, tables=tables, study_ids=p.study_ids, key=key)
     elif p.source != "folder":

@@ -5,7 +5,6 @@ notebook's defaults). Imports nothing heavy, so that a rerun with nothing to do 
 """
 
 import json
-import os
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,7 +12,8 @@ from pathlib import Path
 
 import yaml
 
-from lusnb import params, reruns
+from lusnb import arms, params, reruns
+from lusnb.arms import GRAYSCALE
 
 NOTEBOOKS = {
     "cohort": "00_cohort",
@@ -26,11 +26,15 @@ NOTEBOOKS = {
     "readmission": "07_readmission",
     "tasks": "08_compare_tasks",
     "figures": "09_figures",
+    "sensitivity": "12_sensitivity",
 }
+ACROSS = ("12_sensitivity",)  # notebooks over all cohorts of a profile
 TASKS = ("sf_change", "sf_ratio", "readmission")
-GRAYSCALE = "grayscale"  # the baseline arm: the tasks see no segmentation at all
-PROTOCOLS = ("paper",)
-OPTIONAL_KEYS = {"null_arms": int}  # how many copies of the one arm, which differ by their seed alone
+PROTOCOLS = ("paper", "cross_fitted")
+OPTIONAL_KEYS = {
+    "null_arms": int,  # how many copies of the one arm, which differ by their seed alone
+    "across": str,  # a notebook that reads the finished comparisons of all the cohorts
+}
 STUDY_KEYS = {"cohorts": dict, "arms": dict, "tasks": list, "seeds": list, "folds": int, "protocol": str}
 
 
@@ -60,6 +64,12 @@ class Study:
     seeds: tuple
     folds: int
     protocol: str
+    across: str = ""
+
+    @property
+    def segmenter_folds(self) -> tuple:
+        """The folds that segmenters are trained for: 0, the published split, or every outer fold."""
+        return (0,) if self.protocol == "paper" else tuple(range(1, self.folds + 1))
 
     @property
     def task_arms(self) -> tuple:
@@ -82,8 +92,8 @@ class Node:
 
 
 def run_folder(notebook: str, identity: dict) -> str:
-    """`<profile>/<cohort>/<notebook>[/<arm>][/seed<k>][/fold<j>]`, from whatever of these is given."""
-    parts = [identity["profile"], identity["cohort"], notebook]
+    """`<profile>[/<cohort>]/<notebook>[/<arm>][/seed<k>][/fold<j>]`, from whatever of these is given."""
+    parts = [identity["profile"], *([identity["cohort"]] if "cohort" in identity else []), notebook]
     parts += [identity["arm"]] if "arm" in identity else []
     parts += [f"{level}{identity[level]}" for level in ("seed", "fold") if level in identity]
     return "/".join(parts)
@@ -123,34 +133,34 @@ def load(profile: str, base: Path | None = None) -> Study:
             f"{path}: protocol must be one of {PROTOCOLS}, got {matrix['protocol']!r}."
         )
     _check_matrix(path, matrix)
-    arms = {name: fields or {} for name, fields in matrix["arms"].items()}
     return Study(
         profile,
         {name: fields or {} for name, fields in matrix["cohorts"].items()},
-        _null_arms(arms, matrix["null_arms"]) if "null_arms" in matrix else arms,
+        arms.copies(matrix["arms"], matrix.get("null_arms")),
         tuple(t for t in TASKS if t in matrix["tasks"]),
         tuple(matrix["seeds"]),
         matrix["folds"],
         matrix["protocol"],
+        matrix.get("across", ""),
     )
 
 
 def _check_matrix(path: Path, matrix: dict) -> None:
     """What the types alone do not tell: arms with a threshold each, enough folds, tasks that can start."""
     for arm, fields in matrix["arms"].items():
-        where = f"{path}, arm {arm}"
-        if arm == GRAYSCALE:
-            raise params.ParameterError(f"{where}: this name is the baseline's; give the arm another one.")
-        if not isinstance(fields, dict) or "label_threshold" not in fields:
-            raise params.ParameterError(
-                f"{where}: expected {{label_threshold: ...}}, got {fields!r}; add it."
-            )
-        threshold = params.check_type(where, "label_threshold", "float", fields["label_threshold"])
-        params.fraction(where, "label_threshold", threshold)
+        arms.check(str(path), arm, fields)
     if "null_arms" in matrix and (matrix["null_arms"] < 2 or len(matrix["arms"]) != 1):
         raise params.ParameterError(
             f"{path}: null_arms copies one arm at least twice, got {matrix['null_arms']} copies of "
             f"{len(matrix['arms'])} arms; name one arm, or leave null_arms out."
+        )
+    if matrix.get("across", ACROSS[0]) not in ACROSS:
+        raise params.ParameterError(f"{path}: across must be one of {ACROSS}, got {matrix['across']!r}.")
+    alone = matrix["protocol"] == "cross_fitted" or "across" in matrix
+    if alone and matrix["tasks"]:
+        raise params.ParameterError(
+            f"{path}: tasks must be [] under cross_fitted and beside across, where segmenters alone are "
+            f"trained, got {matrix['tasks']}; set tasks to [], or protocol to paper without across."
         )
     if matrix["folds"] < 2:
         raise params.ParameterError(f"{path}: folds must be at least 2, got {matrix['folds']}.")
@@ -160,12 +170,6 @@ def _check_matrix(path: Path, matrix: dict) -> None:
         )
 
 
-def _null_arms(arms: dict, copies: int) -> dict:
-    """Copies of the one arm: whatever parts them is chance, which calibrates tests between arms."""
-    ((name, fields),) = arms.items()
-    return {f"{name}_{k + 1}": {**fields, "seed_offset": 1000 * k} for k in range(copies)}
-
-
 def segmenter_of(study: Study, arm: str) -> str:
     """The arm whose stored frames a task arm reads: its own, the first one for grayscale alone."""
     return next(iter(study.arms)) if arm == GRAYSCALE else arm
@@ -173,30 +177,39 @@ def segmenter_of(study: Study, arm: str) -> str:
 
 def nodes(study: Study) -> list[Node]:
     """Every node of a study, each after the nodes it needs."""
-    return [node for cohort in study.cohorts for node in _cohort_nodes(study, cohort)]
+    found = [node for cohort in study.cohorts for node in _cohort_nodes(study, cohort)]
+    if study.across:
+        compared = tuple(node for node in found if node.notebook == NOTEBOOKS["segmentation"])
+        found.append(Node(study.across, (("profile", study.profile),), compared))
+    return found
 
 
 def _cohort_nodes(study: Study, cohort: str) -> Iterator[Node]:
     same = (("profile", study.profile), ("cohort", cohort))
     made = Node(NOTEBOOKS["cohort"], (*same, *study.cohorts[cohort].items(), ("folds", study.folds)))
     yield made
-    yield Node(NOTEBOOKS["explore"], same, (made,))
     maps = Node(NOTEBOOKS["confidence"], same, (made,))
-    yield maps
+    if not study.across:  # a sweep over cohorts is read across them, not one by one
+        yield Node(NOTEBOOKS["explore"], same, (made,))
+        yield maps
     trained = {}
     for seed in study.seeds:
         for arm, fields in study.arms.items():
-            identity = (*same, ("arm", arm), *fields.items(), ("seed", seed), ("fold", 0))
-            trained[arm, seed] = Node(NOTEBOOKS["train"], identity, (made,))
+            for fold in study.segmenter_folds:
+                own = (("protocol", study.protocol), ("seed", seed), ("fold", fold))
+                identity = (*same, ("arm", arm), *fields.items(), *own)
+                trained[arm, seed, fold] = Node(NOTEBOOKS["train"], identity, (made,))
     yield from trained.values()
     segmented = Node(NOTEBOOKS["segmentation"], same, (made, *trained.values()))
     yield segmented
+    if study.across:
+        return
     tasks = {}
     for seed in study.seeds:
         for arm in study.task_arms:
             for task in study.tasks:
                 # grayscale alone takes no masks, but the frames and the size that the segmenters used
-                needs = [made, trained[segmenter_of(study, arm), seed]]
+                needs = [made, trained[segmenter_of(study, arm), seed, 0]]
                 if task == "readmission":
                     needs.append(tasks["sf_change", arm, seed])
                 identity = (*same, ("arm", arm), ("seed", seed))
@@ -273,24 +286,6 @@ def command(node: Node, base: Path | None = None) -> str:
     )
 
 
-def samples(base: Path) -> Path:
-    """The folder of real samples: LUSNB_SAMPLES, or ../shared/data beside the project."""
-    return Path(os.environ.get("LUSNB_SAMPLES", base.parent / "shared" / "data"))
-
-
-def import_places(asked: dict, base: Path) -> tuple[Path, Path]:
-    """The folder of files and that of the spreadsheets, by the parameters of a 00_cohort that imports.
-
-    Relative ones are below the samples and below the project. Raises ParameterError where none is named.
-    """
-    if not asked["files"]:
-        raise params.ParameterError(
-            "00_cohort: `files` must name the folder that holds the clips; set it beside `source: import`."
-        )
-    source = samples(base) / asked["files"]
-    return source, base / asked["sheets"] if asked["sheets"] else source
-
-
 def fingerprint(node: Node, base: Path) -> dict:
     """What a node depends on beside its needs and its code: parameters, and the files that it imports.
 
@@ -298,7 +293,7 @@ def fingerprint(node: Node, base: Path) -> dict:
     """
     asked = parameters(node, base)
     if asked.get("source") == "import":
-        places = import_places(asked, base)
+        places = reruns.import_places(asked, base)
         seen = base / ".snakemake" / "imported" / f"{node.folder.replace('/', '__')}.json"
         if all(place.is_dir() for place in places) or not seen.is_file():
             seen.parent.mkdir(parents=True, exist_ok=True)

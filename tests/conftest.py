@@ -8,9 +8,11 @@ import pytest
 import torch
 
 from lusnb import cohort as cohorts
-from lusnb import params
+from lusnb import params, segmentation
 from lusnb.cohort import Cohort
+from lusnb.labelled import Labelled
 from lusnb.phantom.build import make_cohort
+from tests.frames import ROLES, synthetic
 
 PROJECT = Path(__file__).resolve().parents[1]
 
@@ -67,3 +69,21 @@ def samples() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no samples: {folder} is not a folder; set LUSNB_SAMPLES to the folder that holds them")
     return folder
+
+
+@pytest.fixture(scope="session")
+def data() -> Labelled:
+    """Twenty synthetic labelled frames of four patients: tests/frames.py."""
+    return synthetic()
+
+
+@pytest.fixture(scope="session")
+def p(params_of: Callable) -> params.Params:
+    """Parameters of a training of two epochs on `data`."""
+    return params_of(epochs=2, batch=4, size=64, label_threshold=0.6, learning_rate=0.01)
+
+
+@pytest.fixture(scope="session")
+def trained(data: Labelled, p: params.Params) -> tuple:
+    """Network and history of these two epochs."""
+    return segmentation.train(data, ROLES, p)

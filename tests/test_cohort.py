@@ -10,6 +10,7 @@ import yaml
 from PIL import Image
 
 from lusnb import cohort as cohorts
+from lusnb import splits
 from lusnb.cohort import Cohort
 
 
@@ -144,7 +145,7 @@ def test_as_many_folds_as_a_table_names_may_be_read_where_no_number_is_asked_for
 
 
 def test_split_of_42_patients_is_32_6_4_with_folds_of_8_8_8_7_7():
-    table = cohorts.split(patients(42), 5, seed=3)
+    table = splits.split(patients(42), 5, seed=3)
     assert table["split"].value_counts().to_dict() == {"train": 32, "validation": 6, "test": 4}
     assert sorted(table["fold"].value_counts()) == [7, 7, 8, 8, 8]
     assert (table["fold"].isna() == (table["split"] == "test")).all()
@@ -158,21 +159,21 @@ def test_split_does_not_depend_on_the_order_of_the_rows(shuffle: int):
     table.loc[4, "fold"] = 3
     mixed = table.sample(frac=1, random_state=np.random.default_rng(shuffle)).reset_index(drop=True)
     assert list(mixed["patient_id"]) != list(table["patient_id"])
-    want = cohorts.split(table, 5, seed=1).set_index("patient_id")[["split", "fold"]]
-    got = cohorts.split(mixed, 5, seed=1).set_index("patient_id")[["split", "fold"]]
+    want = splits.split(table, 5, seed=1).set_index("patient_id")[["split", "fold"]]
+    got = splits.split(mixed, 5, seed=1).set_index("patient_id")[["split", "fold"]]
     pd.testing.assert_frame_equal(got.sort_index(), want)
 
 
 def test_split_follows_its_seed():
-    one, two = (cohorts.split(patients(42), 5, seed=k) for k in (0, 1))
-    pd.testing.assert_frame_equal(one, cohorts.split(patients(42), 5, seed=0))
+    one, two = (splits.split(patients(42), 5, seed=k) for k in (0, 1))
+    pd.testing.assert_frame_equal(one, splits.split(patients(42), 5, seed=0))
     assert list(one["split"]) != list(two["split"])
 
 
 def test_split_keeps_what_the_table_says():
     given = patients(6, split=["train", "train", "validation", "test", "test", None])
     given["fold"] = pd.array([2, pd.NA, 1, pd.NA, pd.NA, pd.NA], "Int64")
-    table = cohorts.split(given, 2)
+    table = splits.split(given, 2)
     assert list(table["split"][:5]) == ["train", "train", "validation", "test", "test"]
     assert (table["fold"][0], table["fold"][2]) == (2, 1)
     assert given["split"].isna().sum() == 1  # the table that came in is not changed
@@ -181,20 +182,20 @@ def test_split_keeps_what_the_table_says():
 
 @pytest.mark.parametrize("count", [1, 2, 3, 5, 10])
 def test_small_cohorts_always_have_someone_to_train_on(count: int):
-    table = cohorts.split(patients(count), 2)
+    table = splits.split(patients(count), 2)
     assert (table["split"] == "train").any()
     assert table["split"].notna().all()
 
 
 def test_roles_of_the_published_split(cohort: Cohort):
-    roles = cohorts.roles(cohort, 0)
+    roles = splits.roles(cohort.patients, 0)
     assert {name: len(ids) for name, ids in roles.items()} == {"train": 3, "validation": 1, "test": 2}
     assert roles["test"] == list(cohort.patients.loc[cohort.patients["split"] == "test", "patient_id"])
 
 
 @pytest.mark.parametrize("fold", [1, 2])
 def test_roles_of_a_fold_hold_it_out_and_never_touch_the_test_patients(cohort: Cohort, fold: int):
-    roles = cohorts.roles(cohort, fold)
+    roles = splits.roles(cohort.patients, fold)
     everyone = [p for ids in roles.values() for p in ids]
     assert len(everyone) == len(set(everyone)) == 4
     assert set(roles["test"]) == set(cohort.patients.loc[cohort.patients["fold"] == fold, "patient_id"])
@@ -205,16 +206,15 @@ def test_roles_of_a_fold_hold_it_out_and_never_touch_the_test_patients(cohort: C
 def test_roles_of_a_fold_let_the_published_validation_patients_choose_where_there_are_some(cohort: Cohort):
     (chosen,) = cohort.patients_in("validation")
     for fold in (1, 2):
-        roles = cohorts.roles(cohort, fold)
+        roles = splits.roles(cohort.patients, fold)
         held_out = cohort.patients.set_index("patient_id").at[chosen, "fold"] == fold
         assert (chosen in roles["test"]) if held_out else (roles["validation"] == [chosen])
 
 
 def test_roles_of_an_unknown_fold_name_the_folds_there_are(cohort: Cohort):
-    with pytest.raises(
-        ValueError, match=r"no patient is in fold 7; folds are \[1, 2\], and 0 is the published"
-    ):
-        cohorts.roles(cohort, 7)
+    text = r"fold: expected one of \[1, 2\], or 0 for the published split, got 7; nobody is in it"
+    with pytest.raises(ValueError, match=text):
+        splits.roles(cohort.patients, 7)
 
 
 # -- arrays

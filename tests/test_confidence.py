@@ -94,7 +94,7 @@ def test_numpy_and_torch_agree(t, dtype):
     np.testing.assert_array_equal(confidence.targets(tensor, t).numpy(), confidence.targets(c, t))
     np.testing.assert_array_equal(confidence.certain(tensor).numpy(), confidence.certain(c))
     for how in ("paper", "confidence", "none"):
-        for background in (None, 0.3):
+        for background in ("paper", "none", 0.3):
             w = confidence.weights(tensor, t, how, background)
             assert w.is_floating_point()
             np.testing.assert_allclose(w, confidence.weights(c, t, how, background), rtol=0, atol=1e-7)
@@ -250,8 +250,108 @@ def test_a_threshold_that_is_no_fraction_is_refused(t, shown):
 
 def test_unknown_weightings_and_merges_are_refused():
     with pytest.raises(
-        ValueError, match="confidence_weight: expected paper, confidence or none, got 'linear'"
+        ValueError, match="confidence_weight: expected paper, confidence, none or a number .*got 'linear'"
     ):
         confidence.weights(np.zeros(4), 0.5, "linear")
     with pytest.raises(ValueError, match="merge: expected one of mean, majority, staple, got 'median'"):
         confidence.merge(np.zeros((2, 4, 4), np.uint8), "median")
+
+
+# -- what a learner is shown
+
+
+def arm_of(supervision: str, t: float = 0.5, **more: object) -> dict:
+    weights = {"confidence_weight": "paper", "background_weight": "paper"}
+    return {"supervision": supervision, "label_threshold": t, **weights, **more}
+
+
+C = np.array([[0, 51, 127, 128], [153, 204, 254, 255]])[None, None] / 255  # (1, 1, 2, 4)
+ONES = np.ones(C.shape)
+
+
+@pytest.mark.parametrize(
+    ("arm", "target", "weight"),
+    [
+        (arm_of("threshold"), C >= 0.5 - 1 / 400, np.where(C >= 0.5 - 1 / 400, C, 0.5)),
+        (arm_of("threshold", 0.2, background_weight=0.5), C > 0, np.where(C > 0, C, 0.5)),
+        (arm_of("threshold", confidence_weight=2, background_weight="none"), C > 0.49, 1.0 + (C > 0.49)),
+        (arm_of("soft"), C, ONES),
+        (arm_of("softseg"), C, ONES),
+        (arm_of("sampled"), C, ONES),  # nothing drawn: the mean
+        (arm_of("trimap"), C == 1, (C == 0) | (C == 1)),
+        (arm_of("rater", 0.8), C > 0.79, ONES),
+        (arm_of("consensus", 0.8), C > 0.79, ONES),
+    ],
+)
+def test_what_a_learner_is_shown_by_hand(arm, target, weight):
+    y, w = confidence.shown(C, arm)
+    np.testing.assert_allclose(y, target, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(w, weight, rtol=0, atol=1e-12)
+    tensors = confidence.shown(torch.tensor(C), arm)
+    for tensor, array in zip(tensors, (y, w), strict=True):
+        np.testing.assert_array_equal(np.asarray(tensor), array)
+
+
+def test_no_pixel_below_full_confidence_counts_in_a_trimap():
+    y, w = confidence.shown(np.array([[[[0.0, 0.001, 0.99, 1.0]]]]), arm_of("trimap"))
+    np.testing.assert_array_equal(w, [[[[1, 0, 0, 1]]]])
+    np.testing.assert_array_equal(y * w, [[[[0, 0, 0, 1]]]])
+
+
+def test_a_sampled_threshold_is_one_an_image_and_right_on_average():
+    c = np.broadcast_to(C, (255, *C.shape[1:]))
+    every_level = (np.arange(255) + 0.5) / 255
+    y, _ = confidence.shown(c, arm_of("sampled"), every_level)
+    np.testing.assert_allclose(y.mean(0, keepdims=True), C, rtol=0, atol=1e-12)
+    assert all(
+        (np.diff(image.ravel().astype(int)) >= 0).all() for image in y
+    )  # a threshold, not a coin a pixel
+    assert not y[:, 0, 0, 0].any() and y[:, 0, 1, 3].all()  # never painted, surely painted
+    torched, _ = confidence.shown(torch.tensor(c.copy()), arm_of("sampled"), torch.tensor(every_level))
+    np.testing.assert_array_equal(torched, y)
+
+
+def test_smoothing_is_a_gaussian_whose_centre_weighs_as_much_as_its_surround():
+    from scipy.ndimage import convolve
+
+    y = np.random.default_rng(0).integers(0, 2, (2, 3, 7, 9)).astype(float)
+    distance = np.array([[2, 1, 2], [1, 0, 1], [2, 1, 2]])
+    kernel = np.exp(-distance / 2.0)
+    kernel[1, 1] = 0
+    kernel[1, 1] = kernel.sum()
+    wanted = convolve(y, (kernel / kernel.sum())[None, None], mode="nearest")
+    np.testing.assert_allclose(confidence.smoothed(y), wanted, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(confidence.smoothed(torch.tensor(y)), wanted, rtol=0, atol=1e-12)
+    np.testing.assert_array_equal(confidence.smoothed(np.ones((1, 1, 4, 4))), np.ones((1, 1, 4, 4)))
+    shown, _ = confidence.shown(C, arm_of("smoothed"))
+    np.testing.assert_allclose(shown, confidence.smoothed((C > 0.49) * 1.0))
+
+
+def test_a_rater_is_drawn_among_those_who_looked():
+    looked = np.array([[True, False, True], [False, False, True], [True, True, True]])
+    for draw, wanted in ((0.0, [0, 2, 0]), (0.49, [0, 2, 1]), (0.5, [2, 2, 1]), (0.999, [2, 2, 2])):
+        chosen = confidence.chosen_rater(looked, np.full(3, draw))
+        np.testing.assert_array_equal(chosen, wanted)
+        torched = confidence.chosen_rater(torch.tensor(looked), torch.full((3,), draw))
+        np.testing.assert_array_equal(torched, wanted)
+
+
+@pytest.mark.parametrize(
+    ("arm", "text"),
+    [
+        (arm_of("hard"), "supervision: expected one of threshold, soft, .*, got 'hard'; correct the arm"),
+        (
+            arm_of("soft", confidence_weight="none"),
+            "confidence_weight: expected none beside supervision soft",
+        ),
+        (
+            arm_of("rater", background_weight=0.3),
+            "background_weight: .* supervision rater, .* got 0.3; leave",
+        ),
+        (arm_of("threshold", background_weight=-1), "background_weight: .* a number from 0 on, got -1"),
+        (arm_of("threshold", background_weight="confidence"), "background_weight: .*got 'confidence'"),
+    ],
+)
+def test_arms_that_cannot_be_are_refused(arm, text):
+    with pytest.raises(ValueError, match=text):
+        confidence.shown(C, arm)

@@ -398,6 +398,13 @@ def test_binary_targets_may_be_bool(name):
     torch.testing.assert_close(losses.loss(name)(z, y > 0.5, w), losses.loss(name)(z, (y > 0.5).double(), w))
 
 
+@pytest.mark.parametrize(("name", "activation"), ARMS)
+def test_no_loss_makes_tensors_on_a_device_of_its_own(name, activation):
+    z, y, w = (a.float().to("meta") for a in sample(20))  # where whatever is made elsewhere fails
+    found = losses.loss(name, activation)(z, y, w)
+    assert (found.device.type, found.dtype, tuple(found.shape)) == ("meta", torch.float32, SHAPE[:2])
+
+
 # activations
 
 
@@ -410,19 +417,40 @@ def test_softsegs_activation_has_its_maximum_per_image_and_feature():
     torch.testing.assert_close(p, torch.tensor(by_hand))
 
 
-def test_softsegs_activation_of_nothing_is_nothing():
+def test_softsegs_activation_of_nothing_is_nothing_but_can_come_back():
     z = torch.tensor([[-1.0, -2.0], [0.0, 0.0], [1e-30, 0.0], [1e-3, 0.0]])[None, :, None]
     z.requires_grad_()
     p = losses.activate(z, "normalised_relu")
-    assert p[0, :, 0, 0].tolist() == pytest.approx([0, 0, 1e-24, 1])
+    assert p[0, :, 0, 0].tolist() == pytest.approx([0, 0, 0, 1])
     p.sum().backward()
     assert z.grad.isfinite().all()
-    assert (z.grad[0, 0] == 0).all()
+    torch.testing.assert_close(z.grad[0, :3], torch.full((3, 1, 2), losses.LEAK))
 
 
 def test_sigmoid_is_torchs():
     z, _, _ = sample(19)
     torch.testing.assert_close(losses.activate(z, "sigmoid"), F.sigmoid(z))
+
+
+def test_logits_of_an_activation_give_its_probabilities_back():
+    z, _, _ = sample(21)
+    assert losses.as_logits(z, "sigmoid") is z
+    p = losses.activate(z, "normalised_relu")
+    found = losses.as_logits(z, "normalised_relu")
+    back = torch.sigmoid(found)
+    inside = (p > 1 / 1020) & (p < 1 - 1 / 1020)
+    torch.testing.assert_close(back[inside], p[inside])
+    assert (back[p == 0] == pytest.approx(1 / 1020)) and (back[p == 1] == pytest.approx(1 - 1 / 1020))
+    assert torch.equal(metrics.quantise(found), (255 * p).round().to(torch.uint8))
+
+
+@pytest.mark.parametrize("activation", losses.ACTIVATIONS)
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_logits_of_half_precision_are_those_of_the_same_numbers(activation, dtype):
+    z = sample(22)[0].to(dtype)
+    found = losses.as_logits(z, activation)
+    assert (found.dtype, found.isfinite().all()) == (torch.float32, True)
+    torch.testing.assert_close(found, losses.as_logits(z.float(), activation))
 
 
 # messages

@@ -5,13 +5,16 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import torch
-from monai.metrics import compute_iou
-from sklearn.metrics import log_loss
+from monai.metrics import CalibrationErrorMetric, compute_iou
+from monai.metrics.calibration import calibration_binning
+from sklearn.metrics import jaccard_score, log_loss
 from torch import Tensor
+from torchmetrics.functional.classification import binary_calibration_error
 
-from lusnb import confidence, metrics, predictions, tables
+from lusnb import confidence, metrics, predictions, soft_metrics, tables
 
 nan = float("nan")
+SIZES = [(1, 1), (5, 4)]  # one pixel, and a few
 
 
 def one(rows: list) -> Tensor:
@@ -65,6 +68,52 @@ def test_the_empty_cases_of_iou_by_hand():
     check(metrics.false_area(predicted, target, mm2), [0, 2 * 0.25, nan, nan])
 
 
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize(
+    ("predicted", "target", "iou", "plain", "labelled", "false_share", "surface"),
+    [
+        (False, False, nan, 1, nan, 0, nan),
+        (True, False, 0, 0, nan, 1, 0),
+        (False, True, 0, 0, 0, nan, 0),
+        (True, True, 1, 1, 1, nan, 1),
+    ],
+)
+def test_masks_that_are_empty_or_full(size, predicted, target, iou, plain, labelled, false_share, surface):
+    masks = torch.full((1, 1, *size), predicted), torch.full((1, 1, *size), target)
+    found = {
+        metrics.iou(*masks): iou,
+        metrics.plain_iou(*masks): plain,
+        metrics.labelled_iou(*masks): labelled,
+        metrics.false_area(*masks, torch.tensor([0.25])): false_share * size[0] * size[1] * 0.25,
+        metrics.surface_dice(*masks, [(0.5, 0.5)]): surface,
+    }
+    assert [value.item() for value in found] == pytest.approx(list(found.values()), nan_ok=True)
+
+
+def test_false_area_is_a_count_of_pixels_where_the_label_is_empty():
+    predicted, target = random_masks(17, (5, 3, 6, 7)), random_masks(18, (5, 3, 6, 7), 0.01)
+    mm2 = np.array([0.5, 0.25, 1.0, 0.04, nan])
+    found = metrics.false_area(predicted, target, torch.from_numpy(mm2))
+    area = np.sum(predicted.numpy(), axis=(2, 3)) * mm2[:, None]
+    np.testing.assert_allclose(found, np.where(np.any(target.numpy(), axis=(2, 3)), nan, area))
+    assert 0 < found.isfinite().sum() < found.numel()
+
+
+def test_graded_iou_is_the_mean_of_the_cuts_that_have_a_label():
+    rng = np.random.default_rng(19)
+    levels, c = (rng.integers(0, 256, (3, 2, 6, 7), np.uint8) for _ in range(2))
+    c[0, 0], c[1] = 0, np.minimum(c[1], 130)  # no label; none at 60 and 80 %
+    found = metrics.graded_iou(torch.from_numpy(levels), torch.from_numpy(c).float() / 255)
+    by_hand = np.full((3, 2), nan)
+    for n, k in np.ndindex(3, 2):
+        cuts = [255 * Fraction(t, 10) - Fraction(1, 2) for t in (2, 4, 5, 6, 8)]
+        masks = [[[v >= cut for v in a[n, k].ravel().tolist()] for a in (c, levels)] for cut in cuts]
+        scores = [jaccard_score(y, p) for y, p in masks if any(y)]
+        by_hand[n, k] = np.mean(scores) if scores else nan
+    np.testing.assert_allclose(found, by_hand, rtol=1e-6)
+    assert np.isnan(by_hand).sum() == 1
+
+
 # cross-entropy
 
 
@@ -110,7 +159,59 @@ def test_entropy_by_hand_and_as_the_least_cross_entropy():
     assert (metrics.cross_entropy(own + 0.1, c) > metrics.entropy(c)).all()
 
 
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize(
+    ("c", "ce", "entropy", "foreground", "background"),
+    [
+        (0.0, np.log(4), 0, nan, np.log(4)),  # p = 3/4
+        (1.0, np.log(4 / 3), 0, np.log(4 / 3), nan),
+        (0.5, np.log(16 / 3) / 2, np.log(2), nan, nan),
+    ],
+)
+def test_cross_entropies_of_a_label_that_is_empty_full_or_unsure(
+    size, c, ce, entropy, foreground, background
+):
+    logits, c = torch.full((1, 1, *size), np.log(3)), torch.full((1, 1, *size), c)
+    trimap = metrics.trimap_cross_entropy(logits, c)
+    found = [metrics.cross_entropy(logits, c), metrics.entropy(c)]
+    found += [trimap[f"trimap_ce{part}"] for part in ("_foreground", "_background", "")]
+    both = np.nanmax([foreground, background]) if c.mean() != 0.5 else nan
+    expected = [ce, entropy, foreground, background, both]
+    assert [value.item() for value in found] == pytest.approx(expected, rel=1e-6, nan_ok=True)
+
+
+def test_cross_entropies_of_logits_far_out_are_finite():
+    logits, c = one([[1e4, -1e4, 1e4, -1e4]]), one([[1.0, 0.0, 0.0, 1.0]])
+    trimap = metrics.trimap_cross_entropy(logits, c)
+    assert metrics.cross_entropy(logits, c).item() == 5e3
+    assert [value.item() for value in trimap.values()] == [5e3, 5e3, 5e3]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_cross_entropies_keep_their_dtype_and_their_device(dtype):
+    for device in ("cpu", "meta"):  # on `meta` whatever makes a tensor elsewhere fails
+        logits, c = torch.zeros(2, 3, 4, 4, dtype=dtype, device=device), torch.ones(2, 3, 4, 4, device=device)
+        w, trimap = c.to(dtype), metrics.trimap_cross_entropy(logits, c).values()
+        found = [metrics.cross_entropy(logits, c, w), metrics.cross_entropy(logits, c > 0), *trimap]
+        found.append(metrics.entropy(c.to(dtype)))
+        assert {(value.dtype, value.device.type, tuple(value.shape)) for value in found} == {
+            (dtype, device, (2, 3))
+        }
+
+
 # trimap
+
+
+def test_trimap_is_scikit_learns_on_certain_pixels():
+    rng = np.random.default_rng(20)
+    logits, levels = random_logits(21, (3, 2, 8, 9)), rng.choice([0, 1, 128, 254, 255], (3, 2, 8, 9))
+    found = metrics.trimap_cross_entropy(logits, torch.from_numpy(levels) / 255)
+    for n, k in np.ndindex(3, 2):
+        p, level = 1 / (1 + np.exp(-logits[n, k].numpy().ravel())), levels[n, k].ravel()
+        for name, part in {"": (0, 255), "_foreground": (255,), "_background": (0,)}.items():
+            at = np.isin(level, part)
+            expected = log_loss(level[at] == 255, p[at], labels=[False, True])
+            assert found[f"trimap_ce{name}"][n, k].item() == pytest.approx(expected)
 
 
 def test_trimap_counts_certain_pixels_only_by_hand():
@@ -191,6 +292,13 @@ def test_surface_dice_of_a_line_that_is_shifted(down, across, expected):
     assert metrics.surface_dice(predicted, target, [(0.4, 1.5)]).item() == pytest.approx(expected)
 
 
+def test_surface_dice_without_a_scale_is_not_defined():
+    masks = random_masks(22, (3, 2, 6, 6)), random_masks(23, (3, 2, 6, 6))
+    found = metrics.surface_dice(*masks, [(0.5, 0.5), (nan, 0.5), (nan, nan)])
+    assert found.isfinite().tolist() == [[True, True], [False, False], [False, False]]
+    assert found.dtype == torch.float32
+
+
 # cuts
 
 
@@ -232,7 +340,30 @@ def test_best_cut_takes_the_tie_nearest_a_half_and_a_half_without_labels():
     assert metrics.best_cut(levels, y, ~known) == 0.5
 
 
+def test_best_cut_is_the_best_of_brute_force():
+    found = []
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        y, known = rng.random((4, 3, 6, 6)) < 0.3, rng.random((4, 3)) < 0.7
+        y[0], y[1, 1] = False, True
+        levels = np.clip(rng.normal(40 + 20 * seed + 60 * y, 50), 0, 255).astype(np.uint8)
+        mean = {}
+        for cut in [k / 20 for k in range(1, 20)]:
+            cells = [(y[n, k].ravel(), levels[n, k].ravel()) for n, k in np.argwhere(known)]
+            scores = [jaccard_score(a, b >= round(255 * cut), zero_division=0) for a, b in cells if a.any()]
+            mean[cut] = np.mean(scores)
+        found.append(metrics.best_cut(*map(torch.from_numpy, (levels, y, known))))
+        assert found[-1] == max(mean, key=mean.get)
+    assert len(set(found)) > 3
+
+
 # calibration
+
+
+def reliability(levels: np.ndarray, c: np.ndarray, bins: int = 20) -> dict[str, np.ndarray]:
+    """`metrics.reliability` of uint8 probabilities against uint8 labels of any one shape."""
+    cell = (levels.reshape(1, 1, 1, -1), c.reshape(1, 1, 1, -1), np.ones((1, 1), bool))
+    return metrics.reliability(soft_metrics.level_counts(*cell)[0], bins)
 
 
 def naive_reliability(levels: np.ndarray, c: np.ndarray, bins: int) -> list[list[tuple[float, float]]]:
@@ -248,7 +379,7 @@ def test_reliability_is_a_loop_over_pixels(bins):
     rng = np.random.default_rng(13)
     levels = np.concatenate([np.arange(256), rng.integers(0, 256, 1000)]).astype(np.uint8)
     c = rng.integers(0, 256, len(levels), np.uint8)
-    curve, naive = metrics.reliability(levels, c, bins), naive_reliability(levels, c, bins)
+    curve, naive = reliability(levels, c, bins), naive_reliability(levels, c, bins)
     assert curve["count"].tolist() == [len(pairs) for pairs in naive]
     means = np.array([np.mean(pairs, axis=0) for pairs in naive])
     np.testing.assert_allclose(curve["predicted"], means[:, 0], rtol=1e-12)
@@ -258,8 +389,8 @@ def test_reliability_is_a_loop_over_pixels(bins):
 def test_reliability_adds_up_over_images():
     rng = np.random.default_rng(14)
     levels, c = (rng.integers(0, 256, (6, 10, 10), np.uint8) for _ in range(2))
-    whole = metrics.reliability(levels, c)
-    parts = [metrics.reliability(levels[k], c[k]) for k in range(6)]
+    whole = reliability(levels, c)
+    parts = [reliability(levels[k], c[k]) for k in range(6)]
     count = sum(part["count"] for part in parts)
     assert count.tolist() == whole["count"].tolist()
     assert count.sum() == 600
@@ -268,9 +399,46 @@ def test_reliability_adds_up_over_images():
         np.testing.assert_allclose(total / count, whole[name], rtol=1e-12)
 
 
+def test_reliability_and_its_errors_are_monais():
+    rng = np.random.default_rng(24)
+    levels, c = (rng.integers(0, 256, 3000, np.uint8) for _ in range(2))
+    levels = np.where((levels > 100) & (levels < 150), 160, levels).astype(np.uint8)  # an empty bin of 7
+    curve = reliability(levels, c, 7)  # 7: no stored probability but the ends lies between two bins
+    p, q = (torch.from_numpy(a / 255)[None, None] for a in (levels, c))
+    for name, values in zip(("predicted", "observed", "count"), calibration_binning(p, q, 7), strict=True):
+        np.testing.assert_allclose(curve[name], values[0, 0], rtol=1e-4)
+    for name, kind in {"ece": "expected", "ace": "average", "mce": "maximum"}.items():
+        form = CalibrationErrorMetric(7, calibration_reduction=kind)
+        form(p, q)
+        assert metrics.calibration_error(curve)[name] == pytest.approx(form.aggregate().item(), rel=1e-4)
+
+
+@pytest.mark.parametrize(("name", "norm"), [("ece", "l1"), ("mce", "max")])
+def test_calibration_errors_of_binary_labels_are_torchmetrics(name, norm):
+    rng = np.random.default_rng(25)
+    levels = rng.integers(0, 256, 2000, np.uint8)
+    y = rng.random(2000) < (levels / 255) ** 2
+    expected = binary_calibration_error(
+        torch.from_numpy(levels / 255), torch.from_numpy(y).int(), n_bins=7, norm=norm
+    )
+    found = metrics.calibration_error(reliability(levels, np.uint8(255) * y, 7))[name]
+    assert found == pytest.approx(expected.item(), rel=1e-4)
+
+
+@pytest.mark.parametrize("pixels", [1, 20])
+@pytest.mark.parametrize(
+    ("level", "c", "place"), [(0, 0, 0), (255, 255, 19), (0, 255, 0), (255, 0, 19), (204, 51, 16)]
+)
+def test_reliability_of_empty_full_and_one_pixel(pixels, level, c, place):
+    curve = reliability(np.full(pixels, level, np.uint8), np.full(pixels, c, np.uint8))
+    assert curve["count"].tolist() == [pixels * (k == place) for k in range(20)]
+    errors = metrics.calibration_error(curve)
+    assert list(errors.values()) == pytest.approx([abs(level - c) / 255] * 3)
+
+
 def test_calibration_error_by_hand_with_empty_bins():
     # bin 0: three pixels at 0, confidence 0, 0, 102/255 = 0.4; bin 19: one at 1, confidence 204/255 = 0.8
-    curve = metrics.reliability(np.array([0, 0, 0, 255], np.uint8), np.array([0, 0, 102, 204], np.uint8))
+    curve = reliability(np.array([0, 0, 0, 255], np.uint8), np.array([0, 0, 102, 204], np.uint8))
     assert curve["count"].tolist() == [3, *[0] * 18, 1]
     assert np.isnan(curve["predicted"][1:19]).all()
     assert np.isnan(curve["observed"][1:19]).all()
@@ -282,12 +450,18 @@ def test_calibration_error_by_hand_with_empty_bins():
 
 
 def test_calibration_error_of_nothing_is_not_defined():
-    errors = metrics.calibration_error(metrics.reliability(np.array([], np.uint8), np.array([], np.uint8)))
+    errors = metrics.calibration_error(reliability(np.array([], np.uint8), np.array([], np.uint8)))
     assert set(errors) == {"ece", "ace", "mce"}
     assert np.isnan(list(errors.values())).all()
 
 
 # all of them
+
+
+def arm_of(**settings: object) -> dict:
+    """An arm: the paper's at 50 %, and what is set."""
+    paper = {"confidence_weight": "paper", "background_weight": "paper"}
+    return {"supervision": "threshold", "label_threshold": 0.5, **paper, **settings}
 
 
 @pytest.fixture(scope="module")
@@ -297,7 +471,7 @@ def evaluated() -> tuple[Tensor, Tensor, dict[str, Tensor]]:
     c = torch.from_numpy(rng.integers(0, 256, (2, 3, 8, 8)) / 255).float()
     c[:, 2] = 0
     logits = random_logits(16, (2, 3, 8, 8)).float()
-    arm = {"label_threshold": 0.6, "confidence_weight": "none", "background_weight": 0.3}
+    arm = arm_of(label_threshold=0.6, confidence_weight="none", background_weight=0.3)
     return logits, c, metrics.evaluate(logits, c, arm, [(0.5, 0.25), (1.0, 1.0)], cut=0.7)
 
 
@@ -344,9 +518,45 @@ def test_evaluate_leaves_label_empty_images_out_of_iou_and_surface_dice(evaluate
 
 def test_weights_of_the_papers_arm_are_those_of_confidence_py(evaluated):
     logits, c, _ = evaluated
-    arm = {"label_threshold": 1.0, "confidence_weight": "paper", "background_weight": None}
+    arm = arm_of(label_threshold=1.0)
     scores = metrics.evaluate(logits, c, arm, [(1.0, 1.0)] * 2, cut=0.5)
     w = confidence.weights(c.numpy(), 1.0)
     loss = np.logaddexp(0, -logits.numpy()) * (c.numpy() >= 1 - 1 / 510)
     loss += np.logaddexp(0, logits.numpy()) * (c.numpy() < 1 - 1 / 510)
     np.testing.assert_allclose(scores["weighted_ce"], (w * loss).mean((2, 3)), rtol=1e-5)
+
+
+def test_what_arms_are_compared_by_does_not_depend_on_the_arm(evaluated):
+    logits, c, _ = evaluated
+    arms = {t: arm_of(label_threshold=t) for t in (0.0, 0.5, 1.0)} | {
+        name: arm_of(supervision=name) for name in ("soft", "trimap")
+    }
+    found = {name: metrics.evaluate(logits, c, arm, [(1.0, 1.0)] * 2, 0.5) for name, arm in arms.items()}
+    for name in ("reference_ce", "ce", "ce_excess", "trimap_ce", "trimap_ce_foreground"):
+        for scores in found.values():
+            torch.testing.assert_close(scores[name], found[0.0][name], equal_nan=True)
+    y = c.numpy() >= 0.5 - 1 / 510
+    half = np.where(y, c, 0.5) * np.logaddexp(0, np.where(y, -1, 1) * logits.numpy())
+    np.testing.assert_allclose(found["soft"]["reference_ce"], half.mean((2, 3)), rtol=1e-5)
+    torch.testing.assert_close(found[0.5]["weighted_ce"], found[0.5]["reference_ce"])
+    torch.testing.assert_close(found["soft"]["weighted_ce"], found["soft"]["ce"])
+    share = confidence.certain(c).float().mean((2, 3))
+    trimap = torch.where(share > 0, share * found["trimap"]["trimap_ce"], 0.0)
+    torch.testing.assert_close(found["trimap"]["weighted_ce"], trimap)
+    assert not torch.allclose(found[0.0]["weighted_ce"], found[1.0]["weighted_ce"])
+
+
+def test_an_unknown_feature_and_an_unknown_scale_touch_nothing_else(evaluated):
+    logits, c, scores = evaluated
+    arm = arm_of(label_threshold=0.6, confidence_weight="none", background_weight=0.3)
+    logits, c = logits.clone(), c.clone()
+    logits[0, 1], c[0, 1] = nan, 1.0  # what stands where a feature is not known
+    found = metrics.evaluate(logits, c, arm, [(0.5, 0.25), (nan, nan)], cut=0.7)
+    elsewhere = torch.ones(2, 3, dtype=torch.bool)
+    elsewhere[0, 1] = False
+    for name, value in found.items():
+        if name in ("false_area_mm2", "surface_dice"):
+            assert value[1].isnan().all()
+            torch.testing.assert_close(value[0, ::2], scores[name][0, ::2], equal_nan=True)
+        else:
+            torch.testing.assert_close(value[elsewhere], scores[name][elsewhere], equal_nan=True)

@@ -156,7 +156,7 @@ def test_the_response_to_a_gray_image_is_kept(channels):
 @pytest.mark.parametrize("size", [(64, 64), (64, 96)])
 @torch.inference_mode()
 def test_the_fpn_gives_one_logit_a_feature_and_pixel(size):
-    network = networks.build_fpn("mobilenet_v2", 6, 64).eval()
+    network = networks.build_segmenter("mobilenet_v2", 6, 64).eval()
     assert network(torch.zeros(2, 1, *size)).shape == (2, 6, *size)
 
 
@@ -172,7 +172,7 @@ def stored(state: dict[str, Tensor], path) -> str:
 def test_the_fpn_loads_a_local_state_dict_with_an_rgb_stem(tmp_path, name, ending):
     torch.manual_seed(0)
     rgb = smp.encoders.get_encoder(name, weights=None).state_dict()
-    network = networks.build_fpn(name, 6, 64, stored(rgb, tmp_path / f"weights.{ending}"))
+    network = networks.build_segmenter(name, 6, 64, stored(rgb, tmp_path / f"weights.{ending}"))
     loaded = network.encoder.state_dict()
     stem = next(key for key, value in loaded.items() if value.ndim == 4)
     torch.testing.assert_close(loaded[stem], rgb[stem].sum(1, keepdim=True))
@@ -196,10 +196,10 @@ def test_the_clip_encoder_loads_a_local_state_dict_before_it_wraps(tmp_path, end
 def test_weights_of_another_network_are_refused(tmp_path):
     other = stored(mobilenet_v2(weights=None).state_dict(), tmp_path / "weights.pt")
     with pytest.raises(RuntimeError, match="Error.* in loading state_dict|[Mm]issing key"):
-        networks.build_fpn("resnet34", 6, 64, other)
+        networks.build_segmenter("resnet34", 6, 64, other)
 
 
-@pytest.mark.parametrize("build", [lambda p: networks.build_fpn("mobilenet_v2", 6, 64, p),
+@pytest.mark.parametrize("build", [lambda p: networks.build_segmenter("mobilenet_v2", 6, 64, p),
                                    lambda p: networks.ClipEncoder(7, 4, p)])  # fmt: skip
 def test_missing_weights_are_refused_in_one_sentence(tmp_path, build):
     path = str(tmp_path / "none.pt")
@@ -236,4 +236,18 @@ def test_a_file_that_is_no_state_dict_is_named_in_the_refusal(tmp_path, content)
     path = tmp_path / "weights.pt"
     torch.save(content, path)
     with pytest.raises(Exception, match=re.escape(str(path)) + ".*state dict"):
-        networks.build_fpn("mobilenet_v2", 6, 64, str(path))
+        networks.build_segmenter("mobilenet_v2", 6, 64, str(path))
+
+
+@pytest.mark.parametrize("decoder", ["FPN", "Unet", "DeepLabV3Plus", "Segformer"])
+def test_any_decoder_of_smp_gives_logits_at_the_size_of_the_image(decoder):
+    network = networks.build_segmenter("resnet18", 5, 64, decoder=decoder).eval()
+    with torch.inference_mode():
+        assert network(torch.zeros(2, 1, 64, 96)).shape == (2, 5, 64, 96)
+
+
+def test_decoders_and_encoders_that_smp_does_not_have_are_refused():
+    with pytest.raises(ValueError, match=r"decoder: expected one of .*FPN.*, got 'Fpn'; correct"):
+        networks.build_segmenter("resnet18", 5, 64, decoder="Fpn")
+    with pytest.raises(ValueError, match=r"encoder: Wrong encoder name `resnet19`.*; correct the parameter"):
+        networks.build_segmenter("resnet19", 5, 64)

@@ -16,6 +16,8 @@ TASK = pd.DataFrame(
     {"clip_id": ["021"] * 3 + ["007"] * 3, "slot": [0, 1, 2] * 2, "frame": [1, 4, 7, 0, 2, 4]}
 )
 
+HELD = np.array([1])  # the second labelled frame is held out
+
 
 def masks(width: int, seed: int = 0) -> np.ndarray:
     """Random masks of 2 clips, 3 frames, 6 features: bool (2, 3, 6, 5, width)."""
@@ -49,7 +51,7 @@ def test_probabilities_are_handed_out_as_they_are():
 
 
 def test_the_index_says_what_each_entry_is_of():
-    table = predictions.index(LABELLED, TASK)
+    table = predictions.index(LABELLED, TASK, HELD)
     assert list(table) == ["array", "position", "slot", "clip_id", "frame"]
     assert list(table.itertuples(index=False, name=None)) == [
         ("labelled", 0, 0, "007", 0),
@@ -60,6 +62,7 @@ def test_the_index_says_what_each_entry_is_of():
         ("frames", 1, 0, "007", 0),
         ("frames", 1, 1, "007", 2),
         ("frames", 1, 2, "007", 4),
+        ("held_out", 0, 1, "021", 3),
     ]
 
 
@@ -74,8 +77,8 @@ def folder(tmp_path):
         "channels": "binary",
     }
     labelled = np.random.default_rng(2).integers(0, 256, (2, 6, 8, 8), np.uint8)
-    table = predictions.index(LABELLED, TASK)
-    predictions.write(tmp_path, labelled, predictions.pack(masks(13)), table, made_from)
+    table = predictions.index(LABELLED, TASK, HELD)
+    predictions.write(tmp_path, labelled, predictions.pack(masks(13)), labelled[HELD], table, made_from)
     return tmp_path
 
 
@@ -83,9 +86,11 @@ def test_what_is_written_is_read_back(folder):
     found = predictions.read(folder, "c0ffee")
     labelled = np.random.default_rng(2).integers(0, 256, (2, 6, 8, 8), np.uint8)
     np.testing.assert_array_equal(found.labelled, labelled)
+    assert found.held_out.tolist() == [1] and found.dropout is None
+    np.testing.assert_array_equal(found.tempered, labelled[[1]])
     assert isinstance(found.frames, np.memmap)
     np.testing.assert_array_equal(found.task_channels(np.array([0, 1])), masks(13))
-    pd.testing.assert_frame_equal(found.index, predictions.index(LABELLED, TASK))  # "007" stays a text
+    pd.testing.assert_frame_equal(found.index, predictions.index(LABELLED, TASK, HELD))  # "007" stays a text
     assert found.made_from["task_size"] == 13
 
 
@@ -112,9 +117,9 @@ def test_the_fingerprint_comes_last(folder, monkeypatch):
     monkeypatch.setattr(predictions.files, "write_npy", lambda path, _: written.append(path.name))
     monkeypatch.setattr(predictions.files, "write_csv", lambda path, _: written.append(path.name))
     monkeypatch.setattr(predictions.files, "write_json", lambda path, _: written.append(path.name))
-    predictions.write(folder, np.zeros(1), np.zeros(1), pd.DataFrame(), {})
+    predictions.write(folder, np.zeros(1), np.zeros(1), np.zeros(1), pd.DataFrame(), {})
     assert written[-1] == "fingerprint.json"
-    assert sorted(written) == ["fingerprint.json", "frames.npy", "index.csv", "labelled.npy"]
+    assert sorted(written) == ["fingerprint.json", "frames.npy", "index.csv", "labelled.npy", "tempered.npy"]
 
 
 def test_an_array_with_pickled_objects_is_not_opened(folder):

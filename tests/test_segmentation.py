@@ -1,6 +1,5 @@
 """The segmenter: augmentation keeps target areas, the loss sees what it should, training and measuring."""
 
-import re
 from dataclasses import replace
 
 import numpy as np
@@ -9,15 +8,15 @@ import pytest
 import torch
 import yaml
 from kornia.constants import DataKey, Resample
+from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 
 from lusnb import cohort as cohorts
-from lusnb import confidence, losses, metrics, predictions, segmentation, tables, training
-from lusnb.segmentation import Labelled
+from lusnb import confidence, losses, segmentation, training
+from lusnb.labelled import Labelled
+from tests.frames import ROLES
 
 LEVELS = (51, 102, 128, 153, 204, 255)  # 20, 40, 50, 60, 80, 100 %
-FEATURES = ("one", "two", "three")
-ROLES = {"train": ["P1", "P2"], "validation": ["P3"], "test": ["P4"]}
 
 
 # augmentation
@@ -119,9 +118,9 @@ def segmenter(p, features: int) -> segmentation.Segmenter:
 
 
 def batch_of(c: list, known: list) -> tuple[Tensor, Tensor, Tensor]:
-    """Images, uint8 confidence (N, C, 2, 2) constant in each half, and known, as a loader gives them."""
-    levels = torch.tensor(c, dtype=torch.uint8)[:, :, None].expand(-1, -1, 2, -1).contiguous()
-    return torch.full((len(c), 1, 2, 2), 100, dtype=torch.uint8), levels, torch.tensor(known)
+    """Images, one rater's uint8 confidence (N, 1, C, 2, 2), constant in each half, and known, as loaded."""
+    levels = torch.tensor(c, dtype=torch.uint8)[:, None, :, None].expand(-1, -1, -1, 2, -1).contiguous()
+    return torch.full((len(c), 1, 2, 2), 100, dtype=torch.uint8), levels, torch.tensor(known)[:, None]
 
 
 YES, NO = np.log1p(np.exp(-1)), np.log1p(np.exp(1))  # cross-entropy of a logit of 1 where y = 1 and y = 0
@@ -169,39 +168,6 @@ def test_a_batch_without_a_known_feature_gives_zero(params_of):
 
 
 # training
-
-
-def synthetic(seed: int = 0) -> Labelled:
-    """20 frames of 64 x 64: a bright band a feature at its own grade; 6, 6, 4, 4 frames of P1 to P4."""
-    rng = np.random.default_rng(seed)
-    patients = np.repeat(["P1", "P2", "P3", "P4"], [6, 6, 4, 4])
-    c = np.zeros((20, 3, 64, 64), np.uint8)
-    images = rng.integers(0, 60, (20, 1, 64, 64), np.uint8)
-    for n, k in np.ndindex(20, 3):
-        top = 4 + 20 * k + rng.integers(0, 8)
-        c[n, k, top : top + 10] = (255, 204, 153)[k]
-        images[n, 0, top : top + 10] += (180, 120, 80)[k]
-    c[12, 2] = 0  # a validation frame without the third feature
-    known = torch.ones(20, 3, dtype=torch.bool)
-    known[13, 0] = known[16, 1] = False
-    table = pd.DataFrame({"clip_id": [f"C{n:02}" for n in range(20)], "frame": 0, "patient_id": patients})
-    return Labelled(table, torch.from_numpy(images), torch.from_numpy(c), known, [(0.5, 0.25)] * 20)
-
-
-@pytest.fixture(scope="module")
-def data() -> Labelled:
-    return synthetic()
-
-
-@pytest.fixture(scope="module")
-def p(params_of):
-    return params_of(epochs=2, batch=4, size=64, label_threshold=0.6, learning_rate=0.01)
-
-
-@pytest.fixture(scope="module")
-def trained(data, p):
-    """Network and history of two epochs."""
-    return segmentation.train(data, ROLES, p)
 
 
 def weights_of(network: nn.Module) -> Tensor:
@@ -293,7 +259,12 @@ def test_build_gives_the_same_weights_for_a_seed(p, params_of):
 @pytest.mark.parametrize(
     ("wrong", "text"),
     [
-        ({"supervision": "soft"}, "arm t060: expected supervision `threshold`, got 'soft'"),
+        ({"supervision": "soft_"}, "supervision: expected one of threshold, soft, .*, got 'soft_'"),
+        ({"supervision": "softseg"}, "loss weighted_ce: expected the activation sigmoid"),
+        (
+            {"supervision": "soft", "background_weight": 0.2},
+            "background_weight: expected none beside supervision soft, .*, got 0.2; leave it out",
+        ),
         ({"loss": "hinge"}, "loss: expected one of weighted_ce, dice, .*, got 'hinge'"),
     ],
 )
@@ -316,121 +287,95 @@ def test_an_arm_is_trained_with_the_loss_it_names(data, p, params_of, name):
     assert np.isfinite(history["train_loss"]).all()
 
 
+WAYS = [
+    {"supervision": "soft"},
+    {"supervision": "softseg", "loss": "wing"},
+    {"supervision": "trimap"},
+    {"supervision": "sampled"},
+    {"supervision": "smoothed"},
+]
+
+
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: way["supervision"])
+def test_every_way_of_showing_confidence_learns(data, params_of, way):
+    """Probabilities after training order the pixels by whether they were painted, far better than before."""
+    asked = params_of(epochs=8, batch=4, size=64, label_threshold=0.5, learning_rate=0.01, **way)
+    network, history = segmentation.train(data, ROLES, asked)
+    assert np.isfinite(history[["train_loss", "validation_loss", "validation_iou"]]).all(axis=None)
+    where = data.of(ROLES["test"])
+    activation = confidence.supervision(asked).activation
+    after = segmentation.predict(network, data.images[where], 4, activation)
+    before = segmentation.predict(segmentation.build(asked, 3), data.images[where], 4, activation)
+    assert after.isfinite().all()
+    for k in range(3):
+        ranked = [
+            roc_auc_score(data.confidence[where, k].ravel() > 0, z[:, k].ravel()) for z in (after, before)
+        ]
+        assert ranked[0] > max(0.7, ranked[1]), (k, ranked)
+
+
+def test_no_weights_at_a_threshold_is_what_a_consensus_is_shown(data, p, params_of):
+    """Two names of one supervision where there is one rater: the same network to the last bit."""
+    one = params_of(**{**p, "confidence_weight": "none", "background_weight": "none"})
+    other = params_of(**{**p, "supervision": "consensus"})
+    networks = [segmentation.train(data, ROLES, asked)[0] for asked in (one, other)]
+    assert torch.equal(*map(weights_of, networks))
+
+
+def test_a_rater_is_drawn_anew_at_each_step_and_alone_decides(params_of):
+    """Rater 1 painted everything, rater 2 nothing; feature 2 was looked at by rater 2 alone."""
+    module = segmenter(params_of(supervision="rater", label_threshold=0.5), 2)
+    module.augment = Halved()
+    maps = torch.zeros(64, 2, 2, 2, 2, dtype=torch.uint8)
+    maps[:, 0] = 255
+    known = torch.tensor([[True, False], [True, True]]).expand(64, 2, 2)
+    images = torch.full((64, 1, 2, 2), 100, dtype=torch.uint8)
+    torch.manual_seed(0)
+    losses_seen = {
+        round(module.training_step((images[:1], maps[:1], known[:1]), 0).item(), 5) for _ in range(40)
+    }
+    assert losses_seen == {round(YES, 5), round(NO, 5)}
+    share = module.training_step((images, maps, known), 0).item()  # one feature of rater 1, two of rater 2
+    off = [abs(share - (n * YES + 2 * (64 - n) * NO) / (128 - n)) for n in range(65)]  # n images of rater 1
+    assert min(off) < 1e-5
+    assert 16 < int(np.argmin(off)) < 48
+
+
+def test_graded_arms_choose_their_epoch_by_the_mean_over_evaluation_thresholds(data, params_of):
+    asked = params_of(epochs=2, batch=4, size=64, learning_rate=0.01, supervision="soft", label_threshold=0.5)
+    network, history = segmentation.train(data, ROLES, asked)
+    where = data.of(ROLES["validation"])
+    found = np.rint(segmentation.predict(network, data.images[where], 4).sigmoid().numpy() * 255)
+    c, known = data.confidence[where].numpy(), data.known[where].numpy()
+    scores = np.full((5, *known.shape), np.nan)
+    for n, t in enumerate((0.2, 0.4, 0.5, 0.6, 0.8)):
+        y, guess = c >= 255 * t - 0.5, found >= 255 * t - 0.5
+        union = (y | guess).sum((2, 3))
+        scores[n] = np.where(known & y.any((2, 3)), (y & guess).sum((2, 3)) / np.maximum(union, 1), np.nan)
+    wanted = np.nanmean(np.nanmean(np.nanmean(scores, 0), 1))
+    assert history.loc[history["best"], "validation_iou"].item() == pytest.approx(wanted, abs=2e-3)
+
+
+def test_softseg_is_predicted_as_probabilities_of_its_own_activation(data, params_of):
+    asked = params_of(supervision="softseg", loss="wing")
+    network = segmentation.build(asked, 3).eval()
+    with torch.inference_mode():
+        outputs = network(segmentation.as_input(data.images[:2]))
+    positive = outputs.clamp(min=0)
+    wanted = positive / positive.amax((-2, -1), keepdim=True).clamp(min=1e-6)
+    found = segmentation.predict(network, data.images[:2], 2, "normalised_relu").sigmoid()
+    assert (found - wanted).abs().max() <= 1 / 1020 + 1e-6
+    _, levels = segmentation.segment_frames(network, data.images[:2, 0].numpy(), asked)
+    np.testing.assert_allclose(levels, found, atol=1e-6)
+
+
 def test_training_without_frames_is_refused(data, p):
     text = "arm t060: expected labelled frames of training patients, found none; label some"
     with pytest.raises(ValueError, match=text):
         segmentation.train(data, {**ROLES, "train": ["P9"]}, p)
 
 
-# measuring
-
-
-@pytest.fixture(scope="module")
-def measured(data, p, trained) -> tuple[Tensor, pd.DataFrame]:
-    return segmentation.measure(trained[0], data, ROLES, FEATURES, p)
-
-
-def test_measures_are_tidy_and_of_validation_and_test_only(data, p, measured):
-    _, scores = measured
-    columns = "arm, seed, fold, patient_id, clip_id, frame, feature, metric, value"
-    assert list(scores) == columns.split(", ")
-    cut = scores[scores["metric"] == "cut"]
-    rows = scores.drop(cut.index)
-    assert set(rows["patient_id"]) == {"P3", "P4"}
-    assert set(rows["metric"]) == set(tables.TABLE1)
-    assert len(rows) == 8 * len(FEATURES) * len(tables.TABLE1)
-    assert not rows.duplicated(["clip_id", "frame", "feature", "metric"]).any()
-    own = data.table.set_index("clip_id")["patient_id"]
-    assert (rows["patient_id"] == rows["clip_id"].map(own)).all()
-    assert scores[["arm", "seed", "fold"]].drop_duplicates().to_numpy().tolist() == [[p.arm, p.seed, p.fold]]
-    assert cut[["patient_id", "clip_id", "feature"]].to_numpy().tolist() == [["", "", ""]]
-
-
-def test_probabilities_are_of_every_frame(data, measured, trained):
-    levels, _ = measured
-    assert levels.shape == data.confidence.shape
-    assert levels.dtype == torch.uint8
-    probability = segmentation.predict(trained[0], data.images, 20).sigmoid() * 255
-    assert (levels.float() - probability).abs().max() <= 0.75  # half a step, and batches differ
-
-
-def test_iou_is_that_of_the_returned_probabilities(data, p, measured):
-    levels, scores = measured
-    tuned = scores.loc[scores["metric"] == "cut", "value"].item()
-    for metric, cut in (("iou", 128), ("iou_tuned", round(255 * tuned))):
-        rows = scores[scores["metric"] == metric]
-        for row in rows.itertuples():
-            n, k = int(row.clip_id[1:]), FEATURES.index(row.feature)
-            predicted = levels[n, k].numpy() >= cut
-            y = data.confidence[n, k].numpy() / 255 >= p.label_threshold - 1 / 510
-            expected = (predicted & y).sum() / (predicted | y).sum() if y.any() else np.nan
-            expected = expected if data.known[n, k] else np.nan
-            assert row.value == pytest.approx(expected, abs=1e-6, nan_ok=True)
-        assert rows["value"].notna().sum() == 8 * 3 - 3  # two unknown, one empty
-        assert rows["value"].max() > 0
-
-
-def test_nothing_is_measured_of_an_unknown_feature(measured):
-    _, scores = measured
-    for clip_id, feature in (("C13", "one"), ("C16", "two")):
-        rows = scores[(scores["clip_id"] == clip_id) & (scores["feature"] == feature)]
-        assert len(rows) == len(tables.TABLE1)
-        assert rows["value"].isna().all()
-
-
-def test_the_cut_is_tuned_on_validation_images_alone(data, p, trained, measured):
-    where = data.of(ROLES["validation"])
-    y = confidence.targets(data.confidence[where].float() / 255, p.label_threshold)
-    cut = metrics.best_cut(measured[0][where], y, data.known[where])
-    assert measured[1].loc[measured[1]["metric"] == "cut", "value"].tolist() == [cut]
-    c = data.confidence.clone()
-    c[data.of(ROLES["test"])] = 255
-    other = segmentation.measure(trained[0], replace(data, confidence=c), ROLES, FEATURES, p)[1]
-    assert other.loc[other["metric"] == "cut", "value"].tolist() == [cut]
-
-
-def test_the_untrained_network_measures_the_same_as_itself(data, p):
-    _, scores = segmentation.measure(segmentation.build(p, 3), data, ROLES, FEATURES, p)
-    wide = scores[scores["metric"].isin(["iou", "iou_untrained"])].pivot(
-        index=["clip_id", "feature"], columns="metric", values="value"
-    )
-    np.testing.assert_allclose(wide["iou"], wide["iou_untrained"], rtol=1e-6)
-
-
-@pytest.mark.parametrize("empty", ["validation", "test"])
-def test_measuring_without_patients_of_one_role(data, p, trained, empty):
-    _, scores = segmentation.measure(trained[0], data, {**ROLES, empty: []}, FEATURES, p)
-    left = {"validation": "P4", "test": "P3"}[empty]
-    assert set(scores.loc[scores["metric"] != "cut", "patient_id"]) == {left}
-
-
 # with a cohort
-
-
-@pytest.mark.parametrize("size", [48, 100])
-def test_a_size_the_network_cannot_halve_is_refused(cohort, size):
-    text = re.escape(f"size: expected a multiple of 32 from 64 on (the FPN halves five times), got {size};")
-    with pytest.raises(ValueError, match=text):
-        segmentation.load_labelled(cohort, size, "mean")
-
-
-@pytest.mark.parametrize("size", [0, 32])
-def test_a_size_that_leaves_one_pixel_or_none_to_normalise_over_is_refused(cohort, size):
-    """At 32 x 32 the deepest maps are of one pixel, and a batch of one image cannot be normalised."""
-    with pytest.raises(ValueError, match=f"size: expected .*, got {size}"):
-        segmentation.load_labelled(cohort, size, "mean")
-
-
-def test_labelled_frames_are_read_at_the_working_size(cohort):
-    data = segmentation.load_labelled(cohort, 96, "mean")
-    n = len(cohort.clips)
-    assert (data.images.shape, data.images.dtype) == ((n, 1, 96, 96), torch.uint8)
-    assert (data.confidence.shape, data.confidence.dtype) == ((n, 6, 96, 96), torch.uint8)
-    assert data.known.all()
-    row = cohort.clips.set_index("clip_id").loc[data.table["clip_id"][3]]
-    assert data.spacing[3] == pytest.approx((row["depth_cm"] * 10 / 96, row["width_cm"] * 10 / 96))
-    whole = segmentation.load_labelled(cohort, 64, "mean")
-    assert set(data.confidence.unique().tolist()) <= set(whole.confidence.unique().tolist())
 
 
 @pytest.fixture(scope="module")
@@ -464,25 +409,6 @@ def test_clips_are_segmented_at_their_segment_centres(cohort, params_of, untrain
 def test_task_channels_that_do_not_exist_are_refused(cohort, params_of, untrained):
     with pytest.raises(ValueError, match=r"task_channels: expected one of .*binary.*, got 'soft'"):
         segmentation.segment_clips(untrained, cohort, params_of(task_channels="soft"))
-
-
-def test_what_is_stored_is_read_back_and_the_network_predicts_the_same(tmp_path, data, p, trained, measured):
-    network, history = trained
-    levels, scores = measured
-    task = pd.DataFrame({"clip_id": ["C00"], "slot": [0], "frame": [0]})
-    frames = np.zeros((1, 1, 3, 32, 4), np.uint8)
-    segmentation.store(tmp_path, network, history, scores, (data.table, levels, frames, task), "c0ffee", p)
-    found = predictions.read(tmp_path, "c0ffee")
-    np.testing.assert_array_equal(found.labelled, levels)
-    assert {k: found.made_from[k] for k in ("size", "task_size", "task_frames", "channels")} == {
-        "size": 64, "task_size": 32, "task_frames": 2, "channels": "binary",
-    }  # fmt: skip
-    fresh = training.restore(tmp_path / "model.safetensors", segmentation.build(p, 3))
-    one, other = (segmentation.predict(n, data.images[:4], 4) for n in (fresh, network))
-    torch.testing.assert_close(one, other, rtol=0, atol=0)
-    assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "history.csv", "metrics.csv", "model.safetensors", "predictions",
-    ]  # fmt: skip
 
 
 def test_an_arm_is_restored_from_its_run_and_segments_any_frames(tmp_path, data, p, trained):

@@ -16,7 +16,6 @@ from lusnb import confidence, metrics, predictions, soft_metrics
 from lusnb.cohort import Cohort
 
 nan = float("nan")
-KNOWN = np.ones((1, 1), bool)
 
 
 def uint8(seed: int, *shape: int) -> np.ndarray:
@@ -89,6 +88,23 @@ def test_a_level_keeps_the_8_bit_step_below_it():
         assert soft_metrics.level_dice(one - 1 / 255, torch.ones_like(one), (tenth / 10,))["level_dice"] == 0
 
 
+@pytest.mark.parametrize("name", ["level_dice", "hausdorff95"])
+def test_what_stands_in_an_unknown_feature_touches_nothing_else(name):
+    arrays = [fraction(uint8(seed, 2, 3, 7, 8)) for seed in (20, 21)]
+
+    def scores() -> Tensor:
+        if name == "level_dice":
+            return soft_metrics.level_dice(*arrays)[name]
+        return soft_metrics.hausdorff95(*(a > 0.5 for a in arrays), [(0.5, 0.25), (1.0, 1.0)])
+
+    before = scores()
+    assert before.dtype == torch.float32
+    arrays[0][0, 1], arrays[1][0, 1] = nan, 1.0
+    after, elsewhere = scores(), torch.ones(2, 3, dtype=torch.bool)
+    elsewhere[0, 1] = False
+    assert (after[elsewhere] == before[elsewhere]).all()
+
+
 # raters
 
 
@@ -131,6 +147,23 @@ def test_rater_dice_where_it_is_not_defined():
     assert len(soft_metrics.rater_dice(empty, one[:0], [])) == 0
     full = soft_metrics.rater_dice(one[0], np.repeat(one, 3, axis=0), ["r", "s", "t"])
     assert (full[["model", "others", "pairs"]] == 1).all(axis=None)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (4, 5)])
+@pytest.mark.parametrize(
+    ("model", "own", "others", "expected"),
+    [
+        (0, 0, 0, (nan, nan, nan)),
+        (255, 255, 255, (1, 1, 1)),
+        (255, 0, 0, (0, nan, nan)),
+        (0, 255, 0, (0, 0, 0)),
+        (0, 0, 255, (nan, 0, 0)),
+    ],
+)
+def test_rater_dice_of_empty_full_and_one_pixel(size, model, own, others, expected):
+    raters = np.stack([np.full(size, v, np.uint8) for v in (own, others, others)])
+    found = soft_metrics.rater_dice(np.full(size, model, np.uint8), raters, ["r", "s", "t"]).iloc[0]
+    assert found[["model", "others", "pairs"]].tolist() == pytest.approx(expected, nan_ok=True)
 
 
 # Hausdorff
@@ -248,6 +281,47 @@ def test_unknown_features_and_pixels_left_out_do_not_count():
     assert soft_metrics.temperatures(z, torch.where(band, c, 0.7), band) == pytest.approx([2.0])
 
 
+def likelihood(z: np.ndarray, y: np.ndarray) -> float:
+    """Mean cross-entropy in nats, NumPy's own way."""
+    return float(np.mean(np.logaddexp(0, z) - y * z))
+
+
+@pytest.mark.parametrize("pixels", ["all", "known", "band"])
+@pytest.mark.parametrize("kind", ["useless", "soft", "hard", "upside down"])
+def test_a_temperature_never_raises_the_cross_entropy_that_it_is_fitted_to(kind, pixels):
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        z = rng.normal(rng.normal(0, 2), 10 ** rng.uniform(-1, 1.5), (3, 2, 12, 12))
+        q = 1 / (1 + np.exp(-z / 10 ** rng.uniform(-1, 1)))
+        draw = rng.random(z.shape)
+        c = {"useless": draw, "soft": q, "hard": (draw < q) * 1.0, "upside down": 1 - q}[kind]
+        known = rng.random(z.shape if pixels == "band" else (3, 2)) < (1 if pixels == "all" else 0.5)
+        known.flat[0] = known.flat[-1] = True
+        every = np.broadcast_to(known if pixels == "band" else known[:, :, None, None], z.shape)
+        tensors = [torch.from_numpy(a) for a in (np.where(every, z, nan), np.where(every, c, nan), known)]
+        own, shared = (soft_metrics.temperatures(*tensors, shared=both) for both in (False, True))
+        for k in range(2):
+            zk, ck = z[:, k][every[:, k]], c[:, k][every[:, k]]
+            least = likelihood(zk / own[k], ck)
+            for other in (1.0, shared[k], own[k] * 1.01, own[k] / 1.01):
+                if 0.05 <= other <= 20:
+                    assert least <= likelihood(zk / other, ck) + 1e-12
+        for other in (1.0, *own, *(shared * 1.01), *(shared / 1.01)):
+            if 0.05 <= other <= 20:
+                assert (
+                    likelihood(z[every] / shared[0], c[every])
+                    <= likelihood(z[every] / other, c[every]) + 1e-12
+                )
+
+
+def test_logits_of_half_precision_give_the_temperature_of_the_same_numbers():
+    z, c = soft_sample(15, [2.0])
+    z = z.to(torch.bfloat16)
+    found = soft_metrics.temperatures(z, c.float(), all_known(z))
+    assert found.dtype == np.float64
+    assert found == pytest.approx(soft_metrics.temperatures(z.double(), c.float(), all_known(z)), rel=1e-9)
+
+
 @pytest.mark.parametrize(
     ("z", "c", "expected"),
     [
@@ -266,26 +340,15 @@ def test_temperatures_at_their_ends(z, c, expected):
     assert found[0] == pytest.approx(expected, rel=1e-5, nan_ok=True)
 
 
-def test_stored_probabilities_give_the_temperature_of_logits_within_the_stored_range():
-    z, c = soft_sample(11, [2.0, 0.7], 128)
-    z = z.clamp(-5.5, 5.5)  # 1/255 to 254/255
-    levels, label = metrics.quantise(z).numpy(), (255 * c).round().to(torch.uint8).numpy()
-    whole = soft_metrics.level_counts(levels, label, np.ones((2, 2), bool))
-    assert whole.shape == (2, 2, 256)
-    assert whole[:, 0].sum(1).tolist() == [2 * 128 * 128] * 2
-    np.testing.assert_allclose(whole[:, 1].sum(1), label.sum((0, 2, 3)) / 255)
-    parts = [soft_metrics.level_counts(levels[[k]], label[[k]], np.ones((1, 2), bool)) for k in range(2)]
-    np.testing.assert_allclose(sum(parts), whole, rtol=1e-12)
-    found = soft_metrics.temperatures_of_counts(whole)
-    assert found == pytest.approx(
-        soft_metrics.temperatures(z, torch.from_numpy(label / 255), all_known(z)), rel=0.01
-    )
-    both = soft_metrics.temperatures_of_counts(whole, shared=True)
-    assert (
-        both[0]
-        == both[1]
-        == pytest.approx(soft_metrics.temperatures(z, c, all_known(z), shared=True)[0], rel=0.01)
-    )
+def test_counts_are_a_loop_over_pixels():
+    rng = np.random.default_rng(22)
+    levels, c = (rng.integers(0, 256, (3, 2, 9, 9), np.uint8) for _ in range(2))
+    known = rng.random(levels.shape) < 0.6
+    expected = np.zeros((2, 2, 256))
+    for n, k, i, j in np.argwhere(known):
+        expected[k, 0, levels[n, k, i, j]] += 1
+        expected[k, 1, levels[n, k, i, j]] += c[n, k, i, j] / 255
+    np.testing.assert_allclose(soft_metrics.level_counts(levels, c, known), expected, rtol=1e-12)
 
 
 def test_counts_of_unknown_features_are_zero():
@@ -293,37 +356,9 @@ def test_counts_of_unknown_features_are_zero():
     counts = soft_metrics.level_counts(levels, levels, np.array([[True, False], [True, False]]))
     assert counts[0, 0].sum() == 32
     assert (counts[1] == 0).all()
-    assert np.isnan(soft_metrics.temperatures_of_counts(counts)[1])
     pixels = np.zeros(levels.shape, bool)
     pixels[0, 1, 0, :3] = True
     assert soft_metrics.level_counts(levels, levels, pixels)[:, 0].sum(1).tolist() == [0, 3]
-
-
-def test_what_is_stored_at_the_ends_misleads_a_temperature():
-    # nine of ten pixels are sure background: right at the temperature 2, and stored as 0
-    z, c = soft_sample(13, [2.0])
-    z[..., :58], c[..., :58] = -16.0, torch.sigmoid(torch.tensor(-8.0)).item()
-    assert soft_metrics.temperatures(z, c, all_known(z)) == pytest.approx([2.0])
-    stored = soft_metrics.level_counts(
-        metrics.quantise(z).numpy(), (255 * c).round().to(torch.uint8).numpy(), np.ones((2, 1), bool)
-    )
-    assert soft_metrics.temperatures_of_counts(stored)[0] < 1.7
-
-
-def test_tempered_levels():
-    every = np.arange(256, dtype=np.uint8).reshape(1, 1, 16, 16)
-    same = soft_metrics.temper(np.repeat(every, 2, axis=1), np.array([1.0, nan]))
-    np.testing.assert_array_equal(same, np.repeat(every, 2, axis=1))
-    flat = soft_metrics.temper(every, np.array([2.0])).ravel()
-    assert flat.dtype == np.uint8
-    assert (np.diff(flat.astype(int)) >= 0).all()
-    sharp = soft_metrics.temper(every, np.array([0.5])).ravel()
-    for level in (1, 51, 127, 200, 254):
-        p = level / 255
-        assert flat[level] == round(255 * np.sqrt(p) / (np.sqrt(p) + np.sqrt(1 - p)))
-        assert sharp[level] == round(255 * p**2 / (p**2 + (1 - p) ** 2))
-    assert sharp[[0, 255]].tolist() == [0, 255]
-    assert flat[[0, 255]].tolist() == [8, 247]  # of 1/1020: the ends are not as sure as the network may be
 
 
 def test_a_temperature_calibrates():
@@ -331,7 +366,7 @@ def test_a_temperature_calibrates():
     levels, label = metrics.quantise(z).numpy(), (255 * c).round().to(torch.uint8).numpy()
     found = soft_metrics.temperatures(z, c, all_known(z))
     after = metrics.quantise(z / found[0]).numpy()
-    errors = [metrics.calibration_error(metrics.reliability(a, label))["ece"] for a in (levels, after)]
+    errors = [metrics.calibration_error(reliability(a, label))["ece"] for a in (levels, after)]
     assert errors[0] > 0.15
     assert errors[1] < 0.001
 
@@ -360,13 +395,17 @@ def test_truth_of_a_phantom_is_taken_as_a_label(cohort: Cohort):
     assert 0.2 < found["iou"].nanmean() < 1
     assert (found["level_dice"][torch.from_numpy(drawn)] < 1).any()
     temperature = soft_metrics.temperatures(z, y, torch.from_numpy(known))
-    curve = metrics.reliability(levels.numpy(), truth)
+    curve = reliability(levels.numpy(), truth)
     assert curve["count"].sum() == truth.size
     assert np.isfinite(list(metrics.calibration_error(curve).values())).all()
     before, after = metrics.cross_entropy(z, y), metrics.cross_entropy(z / fitted(temperature), y)
     assert after.mean() <= before.mean()
-    counts = soft_metrics.level_counts(levels.numpy(), truth, known)
-    assert soft_metrics.temperatures_of_counts(counts) == pytest.approx(temperature, rel=0.05)
+
+
+def reliability(levels: np.ndarray, c: np.ndarray, bins: int = 20) -> dict[str, np.ndarray]:
+    """`metrics.reliability` of uint8 probabilities against uint8 labels of any one shape."""
+    cell = (levels.reshape(1, 1, 1, -1), c.reshape(1, 1, 1, -1), np.ones((1, 1), bool))
+    return metrics.reliability(soft_metrics.level_counts(*cell)[0], bins)
 
 
 def fitted(temperature: np.ndarray) -> Tensor:

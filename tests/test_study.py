@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from lusnb import graph, params, reruns, study
+from lusnb import confidence, graph, losses, params, reruns, study
 
 ROOT = Path(__file__).parents[1]
 PROFILES = sorted(p.parent.name for p in (ROOT / "params").glob("*/study.yaml"))
@@ -36,10 +36,17 @@ def test_every_key_of_every_profile_is_known_to_its_notebook(profile):
 
 
 def test_the_named_profiles_are_there():
-    assert {"smoke", "quick", "paper", "bubil"} <= set(PROFILES)
+    assert {"smoke", "quick", "paper", "bubil", "arms", "sensitivity", "sensitivity_coarse"} <= set(PROFILES)
 
 
-@pytest.mark.parametrize("profile", ["quick", "paper", "bubil"])
+def test_every_way_of_using_confidence_and_every_loss_is_an_arm_of_arms():
+    asked = study.load("arms", ROOT).arms.values()
+    assert {a.get("supervision", "threshold") for a in asked} == set(confidence.SUPERVISIONS)
+    assert {a.get("loss", "weighted_ce") for a in asked} == set(losses.LOSSES)
+    assert {a.get("merge", "mean") for a in asked} == set(confidence.MERGES)
+
+
+@pytest.mark.parametrize("profile", ["quick", "paper"])
 def test_the_sweep_has_the_papers_seven_thresholds(profile):
     arms = study.load(profile, ROOT).arms
     assert [a["label_threshold"] for a in arms.values()] == [0.0, 0.2, 0.4, 0.5, 0.6, 0.8, 1.0]
@@ -281,4 +288,41 @@ def test_an_import_runs_again_when_its_files_or_spreadsheets_change(project, mon
 
 def test_an_import_without_a_folder_of_files_is_refused(project):
     with pytest.raises(params.ParameterError, match="`files` must name the folder that holds the clips"):
-        study.import_places({"files": "", "sheets": ""}, project)
+        reruns.import_places({"files": "", "sheets": ""}, project)
+
+
+def test_cross_fitting_trains_every_arm_once_an_outer_fold(project):
+    path = project / "params" / "smoke" / "study.yaml"
+    edit(path, protocol="cross_fitted", tasks=[], folds=3)
+    made = study.load("smoke", project)
+    trained = [n for n in study.nodes(made) if n.notebook == "03_train_segmentation"]
+    asked = [study.parameters(n, project) for n in trained]
+    assert [(a["arm"], a["fold"], a["protocol"]) for a in asked] == [
+        (arm, fold, "cross_fitted") for arm in ("t000", "t060") for fold in (1, 2, 3)
+    ]
+    (compared,) = [n for n in study.nodes(made) if n.notebook == "04_compare_segmentation"]
+    assert set(trained) <= set(compared.needs)
+    edit(path, tasks=["sf_ratio"])
+    with pytest.raises(params.ParameterError, match="tasks must be .* under cross_fitted .*; set tasks to"):
+        study.load("smoke", project)
+
+
+def test_a_notebook_across_cohorts_needs_every_comparison_and_has_no_cohort(project):
+    path = project / "params" / "smoke" / "study.yaml"
+    edit(path, cohorts={"one": {"noise": 0.1}, "two": {"noise": 1.0}}, tasks=[], across="12_sensitivity")
+    made = study.load("smoke", project)
+    last = study.nodes(made)[-1]
+    assert last.folder == "smoke/12_sensitivity" and last.identity == (("profile", "smoke"),)
+    used = {n.notebook for n in study.nodes(made)}
+    assert used == {"00_cohort", "03_train_segmentation", "04_compare_segmentation", "12_sensitivity"}
+    assert [n.folder for n in last.needs] == [f"smoke/{c}/04_compare_segmentation" for c in ("one", "two")]
+    edit(path, across="13_anything")
+    with pytest.raises(params.ParameterError, match="across must be one of .*12_sens.*, got '13_any"):
+        study.load("smoke", project)
+
+
+def test_an_arm_that_cannot_be_stops_the_study(project):
+    path = project / "params" / "smoke" / "study.yaml"
+    edit(path, arms={"s": {"supervision": "soft", "label_threshold": 0.5, "background_weight": 0.3}})
+    with pytest.raises(params.ParameterError, match="arm s: background_weight: expected none beside"):
+        study.load("smoke", project)

@@ -1,0 +1,104 @@
+"""Arms: the ways of showing labels to a learner that a study compares; checked, copied, put into words."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from lusnb import confidence, params
+
+GRAYSCALE = "grayscale"  # the baseline arm: the tasks see no segmentation at all
+SEEDS = ("seed", "seed_offset")
+ASIDE = (*SEEDS, "arm", "fold", "mc_samples")  # what members of one ensemble may differ in
+WORDS = {  # how a parameter that differs from the notebook's default is told
+    "confidence_weight": "confidence weight {}",
+    "background_weight": "background weight {}",
+    "loss": "loss {}",
+    "merge": "raters merged by {}",
+    "only_rater": "{} alone",
+    "decoder": "{}",
+    "encoder": "{}",
+}
+AS_PUBLISHED = {  # what an arm of the paper is, at any of its seven thresholds
+    "supervision": "threshold",
+    "confidence_weight": "paper",
+    "background_weight": "paper",
+    "loss": "weighted_ce",
+    "merge": "mean",
+    "harmonise": False,
+    "only_rater": "",
+    "decoder": "FPN",
+}
+
+
+def check(where: str, arm: str, fields: object) -> None:
+    """Check one arm of a study.yaml; where: what a message starts with.
+
+    Raises ParameterError for a name that is taken, a missing or impossible threshold, a supervision that does
+    not exist or does not take the weights given.
+    """
+    where = f"{where}, arm {arm}"
+    if arm == GRAYSCALE:
+        raise params.ParameterError(f"{where}: this name is the baseline's; give the arm another one.")
+    if not isinstance(fields, dict) or "label_threshold" not in fields:
+        raise params.ParameterError(f"{where}: expected {{label_threshold: ...}}, got {fields!r}; add it.")
+    threshold = params.check_type(where, "label_threshold", "float", fields["label_threshold"])
+    params.fraction(where, "label_threshold", threshold)
+    for name in ("confidence_weight", "background_weight"):
+        params.check_type(where, name, "str | float", fields.get(name, "paper"))
+    try:
+        confidence.supervision({"supervision": "threshold", **fields})
+        given = (fields.get(name, "paper") for name in ("confidence_weight", "background_weight"))
+        confidence.weights(0.5, 0.5, *given)
+    except ValueError as error:
+        raise params.ParameterError(f"{where}: {error}") from None
+
+
+def copies(arms: dict, count: int | None) -> dict:
+    """Copies of the one arm: whatever parts them is chance, which calibrates tests between arms.
+
+    The arms as they are where count is None.
+    """
+    if count is None:
+        return arms
+    ((name, fields),) = arms.items()
+    return {f"{name}_{k + 1}": {**fields, "seed_offset": 1000 * k} for k in range(count)}
+
+
+def table(asked: dict[str, Mapping], defaults: Mapping) -> pd.DataFrame:
+    """What the arms of a study are, one row an arm, indexed by arm.
+
+    asked: all parameters of each arm's training; defaults: of a plain arm. Columns: threshold (a fraction);
+    shown (in words); published (whether the paper has this arm, so that its numbers may stand beside);
+    group (the first arm that differs from this one by its seed alone).
+    """
+    groups: dict[tuple, str] = {}
+    rows = []
+    for arm, p in asked.items():
+        alike = tuple((k, str(v)) for k, v in sorted(p.items()) if k not in ASIDE)
+        rows.append(
+            {
+                "arm": arm,
+                "threshold": float(p["label_threshold"]),
+                "shown": words(p, defaults),
+                "published": all(p[k] == v for k, v in AS_PUBLISHED.items())
+                and p["label_threshold"] in confidence.THRESHOLDS,
+                "group": groups.setdefault(alike, arm),
+            }
+        )
+    return pd.DataFrame(rows).set_index("arm")
+
+
+def words(p: Mapping, defaults: Mapping) -> str:
+    """One arm in words: what its learner is shown, and whatever else differs from the defaults."""
+    way = confidence.SUPERVISIONS[p["supervision"]]
+    said = [way.words + (f" {100 * p['label_threshold']:g} %" if way.words.endswith("threshold") else "")]
+    if way.weighted and p["confidence_weight"] == p["background_weight"] == "none":
+        said.append("no weights")
+    else:
+        weights = ("confidence_weight", "background_weight")
+        said += [WORDS[k].format(p[k]) for k in weights if p[k] != "paper"]
+    rest = [k for k in WORDS if k not in ("confidence_weight", "background_weight")]
+    said += [WORDS[k].format(p[k]) for k in rest if p[k] != defaults[k]]
+    said += ["raters harmonised"] if p["harmonise"] else []
+    said += [f"seed +{p['seed_offset']}"] if p["seed_offset"] else []
+    return ", ".join(said)

@@ -1,0 +1,140 @@
+"""Measure a trained arm on validation and held-out frames, and store what it leaves."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from lusnb import confidence, files, metrics, predictions, soft_metrics, training
+from lusnb.labelled import Labelled
+from lusnb.params import Params
+from lusnb.segmentation import build, predict, predict_dropout
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a trained arm says about the labelled frames, as uint8 probabilities, 255 = 1.
+
+    levels (N, C, S, S): of all of them, in their order. held_out (n,): positions of the held-out ones.
+    tempered (n, C, S, S): these at the temperatures fitted on validation. dropout (n, C, S, S): their mean
+    by Monte-Carlo dropout, or None where none was asked for. metrics: arm, seed, fold, patient_id, clip_id,
+    frame, feature, metric, value.
+    """
+
+    levels: Tensor
+    held_out: np.ndarray
+    tempered: Tensor
+    dropout: Tensor | None
+    metrics: pd.DataFrame
+
+
+def measure(
+    network: nn.Module, data: Labelled, roles: dict[str, list[str]], features: tuple[str, ...], p: Params
+) -> Measured:
+    """Predict all labelled frames, and measure the validation and held-out ones.
+
+    Metrics: see metrics.evaluate; `iou_untrained` is the same network before training; tuned on validation
+    and of no image: `cut` (one row) and `temperature` (one a feature, soft_metrics.temperatures).
+    """
+    validation, test = data.of(roles["validation"]), data.of(roles["test"])
+    measured = np.concatenate([validation, test])
+    rest = np.setdiff1d(np.arange(len(data.table)), measured)
+    activation = confidence.supervision(p).activation
+    logits = predict(network, data.images[measured], p.batch, activation)
+    levels = torch.zeros_like(data.confidence)
+    levels[measured] = metrics.quantise(logits)
+    for chunk in np.array_split(rest, len(rest) // 64 + 1):
+        levels[chunk] = metrics.quantise(predict(network, data.images[chunk], p.batch, activation))
+    c = data.confidence[validation].float() / 255
+    cut = metrics.best_cut(
+        levels[validation], confidence.targets(c, p.label_threshold), data.known[validation]
+    )
+    temperatures = soft_metrics.temperatures(logits[: len(validation)], c, data.known[validation])
+    before = predict(build(p, len(features)), data.images[measured], p.batch, activation)
+    scores = _tidy(_scores(logits, before, data, measured, p, cut), data.table.iloc[measured], features, p)
+    return Measured(
+        levels,
+        test,
+        metrics.quantise(_tempered(logits[len(validation) :], temperatures)),
+        predict_dropout(network, data.images[test], p) if p.mc_samples else None,
+        pd.concat([scores, _tuned(cut, temperatures, features, p)], ignore_index=True),
+    )
+
+
+def _tempered(logits: Tensor, temperatures: np.ndarray) -> Tensor:
+    """Logits (N, C, S, S) divided by each feature's temperature; as they are where there is none (NaN)."""
+    return logits / torch.tensor(temperatures).nan_to_num(nan=1.0).float()[:, None, None]
+
+
+def _tuned(cut: float, temperatures: np.ndarray, features: tuple[str, ...], p: Params) -> pd.DataFrame:
+    """What was tuned on validation images, as rows of the metrics."""
+    own = {"arm": p.arm, "seed": p.seed, "fold": p.fold, "patient_id": "", "clip_id": "", "frame": -1}
+    rows = [{**own, "feature": "", "metric": "cut", "value": cut}]
+    each = zip(features, temperatures, strict=True)
+    rows += [{**own, "feature": name, "metric": "temperature", "value": t} for name, t in each]
+    return pd.DataFrame(rows)
+
+
+def _scores(
+    logits: Tensor, before: Tensor, data: Labelled, measured: np.ndarray, p: Params, cut: float
+) -> dict[str, Tensor]:
+    """Every metric of the measured images, (N, C), a few images at a time; NaN where a feature is unknown."""
+    parts = []
+    for k in np.array_split(np.arange(len(measured)), len(measured) // 16 + 1):
+        c = data.confidence[measured[k]].float() / 255
+        scores = metrics.evaluate(logits[k], c, p, [data.spacing[n] for n in measured[k]], cut)
+        y = confidence.targets(c, p.label_threshold)
+        scores["iou_untrained"] = metrics.labelled_iou(metrics.quantise(before[k]) >= metrics.CUT, y)
+        known = data.known[measured[k]]
+        parts.append({name: torch.where(known, value, torch.nan) for name, value in scores.items()})
+    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+
+
+def _tidy(
+    scores: dict[str, Tensor], table: pd.DataFrame, features: tuple[str, ...], p: Params
+) -> pd.DataFrame:
+    images = table[["patient_id", "clip_id", "frame"]].loc[table.index.repeat(len(features))]
+    images = images.assign(feature=list(features) * len(table)).reset_index(drop=True)
+    long = [images.assign(metric=name, value=value.flatten().numpy()) for name, value in scores.items()]
+    tidy = pd.concat(long, ignore_index=True)
+    tidy.insert(0, "arm", p.arm)
+    tidy.insert(1, "seed", p.seed)
+    tidy.insert(2, "fold", p.fold)
+    return tidy
+
+
+def store(
+    folder: Path,
+    network: nn.Module,
+    history: pd.DataFrame,
+    measured: Measured,
+    labelled: pd.DataFrame,
+    segmented: tuple[np.ndarray, pd.DataFrame],
+    cohort_fingerprint: str,
+    p: Params,
+) -> None:
+    """Write what a trained arm leaves: weights, history, metrics, and predictions with their fingerprint.
+
+    labelled: table of the labelled frames (`Labelled.table`). segmented: the tasks' frames and their table
+    (`segmentation.segment_clips`).
+    """
+    frames, task_table = segmented
+    weights = folder / "model.safetensors"
+    training.save(weights, network)
+    files.write_csv(folder / "history.csv", history)
+    files.write_csv(folder / "metrics.csv", measured.metrics)
+    made_from = {
+        "cohort": cohort_fingerprint,
+        "model": predictions.model_fingerprint(weights),
+        "size": p.size,
+        "task_size": p.task_size,
+        "task_frames": p.task_frames,
+        "channels": p.task_channels,
+    }
+    dropout = None if measured.dropout is None else measured.dropout.numpy()
+    table = predictions.index(labelled, task_table, measured.held_out)
+    levels, tempered = measured.levels.numpy(), measured.tempered.numpy()
+    predictions.write(folder, levels, frames, tempered, table, made_from, dropout)

@@ -1,0 +1,77 @@
+"""Arms of a study: what is refused, which are the paper's, which differ by their seed alone."""
+
+import pytest
+
+from lusnb import arms, params
+
+PLAIN = {
+    "arm": "x", "supervision": "threshold", "label_threshold": 0.6, "confidence_weight": "paper",
+    "background_weight": "paper", "loss": "weighted_ce", "merge": "mean", "harmonise": False,
+    "only_rater": "", "decoder": "FPN", "encoder": "mobilenet_v2",
+    "seed": 0, "seed_offset": 0, "fold": 0, "mc_samples": 0,
+}  # fmt: skip
+
+
+def told(**change: object) -> dict:
+    return arms.table({"x": PLAIN | change}, PLAIN).loc["x"].to_dict()
+
+
+@pytest.mark.parametrize(
+    ("change", "words", "published"),
+    [
+        ({}, "threshold 60 %", True),
+        ({"label_threshold": 0.0}, "threshold 0 %", True),
+        ({"label_threshold": 0.3}, "threshold 30 %", False),
+        ({"background_weight": 0.2}, "threshold 60 %, background weight 0.2", False),
+        ({"confidence_weight": "none", "background_weight": "none"}, "threshold 60 %, no weights", False),
+        ({"loss": "dice_ce"}, "threshold 60 %, loss dice_ce", False),
+        ({"merge": "staple"}, "threshold 60 %, raters merged by staple", False),
+        ({"supervision": "soft"}, "confidence itself", False),
+        ({"only_rater": "R_b"}, "threshold 60 %, R_b alone", False),
+        ({"supervision": "rater"}, "one rater drawn at each step, threshold 60 %", False),
+        ({"decoder": "Unet"}, "threshold 60 %, Unet", False),
+        ({"encoder": "resnet34"}, "threshold 60 %, resnet34", True),  # the paper names no encoder
+        ({"harmonise": True}, "threshold 60 %, raters harmonised", False),
+        ({"seed_offset": 1000}, "threshold 60 %, seed +1000", True),
+    ],
+)
+def test_arms_in_words_and_whether_the_paper_has_them(change: dict, words: str, published: bool):
+    found = told(**change)
+    assert (found["shown"], found["published"]) == (words, published)
+
+
+def test_arms_that_differ_by_their_seed_alone_are_one_group():
+    asked = {
+        "a": PLAIN,
+        "b": PLAIN | {"arm": "b", "seed_offset": 1000, "mc_samples": 5},
+        "c": PLAIN | {"loss": "dice"},
+        "d": PLAIN | {"arm": "d", "seed_offset": 2000},
+    }
+    assert arms.table(asked, PLAIN)["group"].to_dict() == {"a": "a", "b": "a", "c": "c", "d": "a"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "text"),
+    [
+        ({"supervision": "soft"}, r"here, arm x: expected \{label_threshold: ...\}, got"),
+        ({"label_threshold": 60}, "label_threshold must be a fraction from 0 to 1, got 60"),
+        (
+            {"label_threshold": 0.5, "supervision": "smooth"},
+            "here, arm x: supervision: expected one of .*'smooth'",
+        ),
+        (
+            {"label_threshold": 0.5, "supervision": "soft", "background_weight": 0.1},
+            "beside supervision soft",
+        ),
+        ({"label_threshold": 0.5, "confidence_weight": "linear"}, "confidence_weight: expected .*'linear'"),
+        ({"label_threshold": 0.5, "background_weight": True}, "must be str | float, got True"),
+    ],
+)
+def test_arms_that_cannot_be_trained_stop_before_anything_runs(fields: dict, text: str):
+    with pytest.raises(params.ParameterError, match=text):
+        arms.check("here", "x", fields)
+
+
+def test_the_baseline_s_name_is_taken():
+    with pytest.raises(params.ParameterError, match="this name is the baseline's"):
+        arms.check("here", arms.GRAYSCALE, {"label_threshold": 0.5})
