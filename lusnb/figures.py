@@ -1,6 +1,6 @@
 """Tidy tables and small stacks of images to Axes. Nothing here computes a result."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +25,8 @@ PALETTE = (
 FORMATS = ("pdf", "png", "svg")
 PROPORTIONS = ("recall", "precision")
 WIDTH = 7.2  # inches, a journal's double column
+CROWDED = {"labelrotation": 90, "labelsize": 6}  # ticks of a dozen arms and more
+MANY = 9  # more arms than these cannot be told apart by colour
 
 
 def feature_colours(features: tuple[str, ...]) -> dict[str, str]:
@@ -76,21 +78,29 @@ def legend(figure: Figure, features: tuple[str, ...]) -> None:
     """One legend of the features' colours below a figure."""
     handles = [plt.Rectangle((0, 0), 1, 1, color=c) for c in feature_colours(features).values()]
     names = [words(f) for f in features]
+    foot = 0.03 * 0.5 * WIDTH / figure.get_figheight()  # as far from the edge whatever the height
     figure.legend(
-        handles, names, loc="upper center", bbox_to_anchor=(0.5, 0.03), ncols=6, frameon=False, fontsize=8
+        handles, names, loc="upper center", bbox_to_anchor=(0.5, foot), ncols=6, frameon=False, fontsize=8
     )
 
 
-def strip(images: dict[str, np.ndarray], features: tuple[str, ...], columns: int = 4) -> Figure:
-    """Images in a grid, each under its title, with the features' legend: Figures 1 and 4."""
+def strip(images: dict[str, np.ndarray], features: tuple[str, ...], columns: int | None = None) -> Figure:
+    """Images in a grid, each under its title, with the features' legend: Figures 1 and 4.
+
+    columns: None takes four, and six where there are more than twelve images. A title `name: what` takes two
+    lines where it would run into the next one.
+    """
+    columns = min(len(images), columns or (4 if len(images) <= 12 else 6))
     rows = -(-len(images) // columns)
-    figure, axes = plt.subplots(rows, columns, figsize=(WIDTH, 1.05 * WIDTH / columns * rows), squeeze=False)
+    tall = WIDTH / columns * (1.05 if columns <= 4 else 1.28)
+    figure, axes = plt.subplots(rows, columns, figsize=(WIDTH, tall * rows), squeeze=False)
     for ax in axes.flat:
         ax.axis("off")
     for ax, (title, image) in zip(axes.flat, images.items(), strict=False):
         ax.axis("on")
-        show(ax, image, title)
-    figure.tight_layout(rect=(0, 0.03, 1, 1))
+        show(ax, image, title if columns <= 4 else title.replace(": ", "\n"))
+        ax.title.set_fontsize(8 if columns <= 4 else 7)
+    figure.tight_layout(rect=(0, 0.015 * WIDTH / figure.get_figheight(), 1, 1), w_pad=0.4)
     legend(figure, features)
     return figure
 
@@ -113,43 +123,56 @@ def confidence_histogram(table: pd.DataFrame, features: tuple[str, ...], ax: Axe
     return ax
 
 
+def crowd(arms: Sized) -> int:
+    """Rows that `iou_by_feature` needs for these arms: none for bars, one an arm where they are too many."""
+    return len(arms) if len(arms) > MANY else 0
+
+
 def iou_by_feature(table: pd.DataFrame, features: tuple[str, ...], ax: Axes | None = None) -> Axes:
-    """Figure 3: IoU of each arm per feature. table: arm, feature, value."""
+    """Figure 3: IoU of each arm per feature, as bars; numbers in a grid where there are more than 9 arms.
+
+    table: arm, feature, value.
+    """
     ax = ax or plt.gca()
     arms = list(dict.fromkeys(table["arm"]))
+    if len(arms) > MANY:
+        grid = table.pivot(index="arm", columns="feature", values="value")
+        grid = grid.reindex(index=arms, columns=list(features))
+        ax = _grid(grid, "IoU at 0.5, own labels", ax)
+        ax.set_xticks(ax.get_xticks(), ["\n".join(words(f).rsplit(" ", 1)) for f in features], rotation=0)
+        return ax
     sns.barplot(
         table, x="feature", y="value", hue="arm", order=features, hue_order=arms, palette="viridis", ax=ax
     )
     ax.set(xlabel="", ylabel="IoU at 0.5, own labels")
     ax.set_xticks(range(len(features)), ["\n".join(words(f).rsplit(" ", 1)) for f in features])
-    ax.legend(frameon=False, fontsize=7, ncols=2, title="arm", title_fontsize=7)
+    beside = {"bbox_to_anchor": (1.01, 1), "loc": "upper left", "alignment": "left"}
+    ax.legend(frameon=False, fontsize=7, title="arm", title_fontsize=7, **beside)
     sns.despine(ax=ax)
+    return ax
+
+
+def _grid(table: pd.DataFrame, label: str, ax: Axes) -> Axes:
+    """Numbers on colours, one row an arm."""
+    bar = {"label": label, "shrink": min(1.0, 6 / len(table))}
+    kept = {"annot": True, "fmt": ".2f", "cmap": "viridis", "annot_kws": {"size": 8}}
+    sns.heatmap(table, cbar_kws=bar, ax=ax, **kept)
+    ax.set(xlabel="", ylabel="")
+    ax.set_yticks(np.arange(len(table)) + 0.5, list(table.index), rotation=0)
+    ax.tick_params(labelsize=8, length=0)
     return ax
 
 
 def matrix(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """Arms (rows) evaluated at every threshold (columns); the best arm of each column is framed."""
-    ax = ax or plt.gca()
-    sns.heatmap(
-        table, annot=True, fmt=".2f", cmap="viridis", cbar_kws={"label": "IoU"}, ax=ax, annot_kws={"size": 8}
-    )
-    for column, row in enumerate(np.nan_to_num(table.to_numpy(float), nan=-np.inf).argmax(0)):
-        ax.add_patch(plt.Rectangle((column, row), 1, 1, fill=False, edgecolor="white", linewidth=2))
-    ax.set(xlabel="evaluated against labels at", ylabel="trained at")
-    ax.tick_params(labelsize=8, rotation=0)
-    return ax
-
-
-def reliability(curves: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """Mean confidence against mean prediction per bin, one line an arm. curves: arm, predicted, observed."""
-    ax = ax or plt.gca()
-    ax.plot([0, 1], [0, 1], color="0.7", linewidth=1)
-    sns.lineplot(
-        curves.dropna(), x="predicted", y="observed", hue="arm", palette="viridis", marker=".", ax=ax
-    )
-    ax.set(xlabel="predicted probability", ylabel="mean confidence", xlim=(0, 1), ylim=(0, 1), aspect="equal")
-    ax.legend(frameon=False, fontsize=7)
-    sns.despine(ax=ax)
+    named = table.rename(columns=lambda t: threshold_name(float(t)))
+    ax = _grid(named, "IoU", ax or plt.gca())
+    values = np.nan_to_num(table.to_numpy(float), nan=-np.inf)
+    for column, row in enumerate(values.argmax(0)):
+        if np.isfinite(values[row, column]):
+            frame = {"edgecolor": "#d55e00", "linewidth": 2, "clip_on": False}
+            ax.add_patch(plt.Rectangle((column, row), 1, 1, fill=False, **frame))
+    ax.set(xlabel="evaluated against labels at confidence", ylabel="arm")
     return ax
 
 
@@ -182,29 +205,15 @@ def task_scores(scores: pd.DataFrame, metric: str, ax: Axes | None = None) -> Ax
         ax.plot(range(len(order)), means, "x", color="#009e73", label="ridge on B-line burden")
     ax.set(xlabel="", ylabel=words(metric))
     ax.set_ylim((-0.05, 1.05) if metric in PROPORTIONS or metric.startswith("accuracy") else (0, None))
-    ax.tick_params(axis="x", labelrotation=45, labelsize=8)
+    ax.tick_params(axis="x", **({"labelrotation": 45, "labelsize": 8} if len(order) <= 12 else CROWDED))
     ax.legend(frameon=False, fontsize=7)
     sns.despine(ax=ax)
     return ax
 
 
-def differences(table: pd.DataFrame, label: str, ax: Axes | None = None) -> Axes:
-    """Paired differences to the reference arm, with intervals where there are any (stats.compare)."""
-    ax = ax or plt.gca()
-    place = np.arange(len(table))
-    ax.axvline(0, color="0.7", linewidth=1)
-    ax.hlines(place, table["low"], table["high"], color="#0072b2")
-    ax.plot(table["difference"], place, "o", color="#0072b2", markersize=4)
-    ax.set_yticks(place, [f"{r.arm} - {r.reference}" for r in table.itertuples()], fontsize=8)
-    ax.invert_yaxis()
-    ax.set_xlabel(f"difference in {words(label)}, mean over patients", fontsize=8)
-    sns.despine(ax=ax)
-    return ax
-
-
-def one(draw: Callable, *arguments: object) -> Figure:
-    """A figure of one Axes: `draw(*arguments, ax=...)`."""
-    figure, ax = plt.subplots(figsize=(WIDTH, 0.55 * WIDTH))
+def one(draw: Callable, *arguments: object, rows: int = 0) -> Figure:
+    """A figure of one Axes: `draw(*arguments, ax=...)`. rows: of the picture, which needs height for them."""
+    figure, ax = plt.subplots(figsize=(WIDTH, max(0.55 * WIDTH, 0.8 + 0.24 * rows)))
     draw(*arguments, ax=ax)
     return figure
 

@@ -6,7 +6,8 @@ import pandas as pd
 from lusnb import cohort as cohorts
 from lusnb import confidence, figures
 from lusnb.cohort import Cohort
-from lusnb.predictions import CUT, Predictions
+from lusnb.held import Held
+from lusnb.predictions import CUT
 
 
 def example_frame(cohort: Cohort, patients: list[str], merge: str) -> tuple[str, int]:
@@ -45,20 +46,26 @@ def thresholds(cohort: Cohort, clip_id: str, frame: int, merge: str) -> dict[str
 
 
 def predictions(
-    cohort: Cohort, clip_id: str, frame: int, opened: dict[tuple[str, int], Predictions], arms: pd.Series
+    cohort: Cohort, clip_id: str, frame: int, opened: dict[tuple[str, int], Held], arms: list[str], merge: str
 ) -> dict[str, np.ndarray]:
-    """The frame, and what each arm (its first seed) draws on it, under their titles (Fig. 4).
+    """The frame, its confidence, the truth if it is known, and what each arm draws (Fig. 4), by their titles.
 
-    opened: (arm, seed) -> Predictions. arms: label threshold of each arm.
+    opened: (arm, seed) -> Held, whose frame it is; an arm's first seed is drawn, cut at 0.5.
     """
     first = {arm: found for (arm, _), found in reversed(opened.items())}
-    where = _row(cohort, clip_id, frame).index[0]
-    shown = {}
-    for arm, t in arms.items():
-        levels = first[arm].labelled[where]  # (C, S, S)
-        image = cohorts.frames_of(cohort, _row(cohort, clip_id, frame), levels.shape[-1])[0]
-        shown[f"{arm}: {figures.threshold_name(t)}"] = figures.overlay(image, levels >= CUT, cohort.features)
-    return {"frame": image, **shown}
+    row = _row(cohort, clip_id, frame)
+    size = first[arms[0]].labelled.shape[-1]
+    image = cohorts.frames_of(cohort, row, size)[0]
+    levels = cohorts.confidence_of(cohort, row, size, merge)[0][0] / 255
+    shown = {"frame": image, "confidence": figures.overlay(image, levels, cohort.features, opacity=1.0)}
+    if len(cohort.truth):
+        truth, _ = cohorts.confidence_of(cohort, row, size, source="truth")
+        shown["truth"] = figures.overlay(image, truth[0] > 0, cohort.features)
+    for arm in arms:
+        masks = first[arm].labelled[row.index[0]] >= CUT  # (C, S, S)
+        own = cohorts.frames_of(cohort, row, masks.shape[-1])[0]
+        shown[arm] = figures.overlay(own, masks, cohort.features)
+    return shown
 
 
 def segmented(

@@ -10,6 +10,7 @@ from lusnb import files, outcomes, stats
 
 IOU = "iou"  # the primary IoU: label-non-empty images
 PER_IMAGE = ("iou_plain",)
+RESAMPLES = 9999  # of stats.sign_flip where there are too many patients to try every flip
 TABLE1 = {
     "iou": "IoU",
     "iou_plain": "IoU, plain macro",
@@ -78,28 +79,39 @@ def macro(by_feature: pd.DataFrame) -> pd.DataFrame:
     return by_feature.pivot_table(index="arm", columns="metric", values="value", aggfunc="mean", sort=False)
 
 
-def segmentation(metrics: pd.DataFrame, patients: list[str], thresholds: pd.Series) -> pd.DataFrame:
+def patient_scores(images: pd.DataFrame, patients: list[str]) -> pd.DataFrame:
+    """Each patient's mean over features of the means over images: arm, metric, patient_id, value.
+
+    images: tidy scores, as from common.images. One row an arm, metric and patient; seeds are averaged.
+    """
+    means = patient_means(images, patients).groupby(["arm", "metric", "patient_id"], sort=False)["value"]
+    return means.mean().reset_index()
+
+
+def segmentation(metrics: pd.DataFrame, patients: list[str], arms: pd.DataFrame) -> pd.DataFrame:
     """Table 1: one row an arm, our metrics with their counts, and the published values beside them.
 
-    thresholds: each arm's label threshold, indexed by arm, in the order of the rows.
+    arms: index arm, in the order of the rows; columns threshold (a fraction) and published (bool: one of the
+    paper's own arms, beside which the paper's numbers may stand).
     """
     if not metrics["patient_id"].isin(patients).any():
         raise ValueError(
-            "Table 1: expected labelled frames of test patients, found none; "
+            "Table 1: expected labelled frames of held-out patients, found none; "
             "label some, or change split in patients.csv."
         )
     by_feature = feature_means(metrics, patients)
-    table = macro(by_feature).reindex(index=thresholds.index, columns=list(TABLE1))
+    table = macro(by_feature).reindex(index=arms.index, columns=list(TABLE1))
     known = metrics[(metrics["metric"] == IOU) & metrics["patient_id"].isin(patients)].dropna(subset="value")
     counted = known.drop_duplicates(["arm", "clip_id", "frame", "feature"]).groupby("arm").size()
-    table.insert(0, "threshold", thresholds)
+    table.insert(0, "threshold", arms["threshold"])
     table.insert(1, "labels_counted", counted.reindex(table.index).fillna(0).astype(int))
     features = by_feature[by_feature["metric"] == IOU].groupby("arm").size()
     table.insert(2, "features_counted", features.reindex(table.index).fillna(0).astype(int))
     table["iou_by_patient"] = _by_patient(metrics, patients).reindex(table.index)
     cuts = metrics[metrics["metric"] == "cut"].groupby("arm")["value"].mean()
     table["cut"] = cuts.reindex(table.index)
-    return beside_published(table.rename_axis("arm").reset_index(), NUMBER["segmentation"])
+    own = arms["published"].reset_index(drop=True)
+    return beside_published(table.rename_axis("arm").reset_index(), NUMBER["segmentation"], own)
 
 
 def _by_patient(metrics: pd.DataFrame, patients: list[str]) -> pd.Series:
@@ -109,23 +121,28 @@ def _by_patient(metrics: pd.DataFrame, patients: list[str]) -> pd.Series:
     return values.groupby("arm").apply(lambda v: "; ".join(f"{p[1]} {x:.3f}" for p, x in v.items()))
 
 
-def beside_published(table: pd.DataFrame, number: int) -> pd.DataFrame:
+def beside_published(table: pd.DataFrame, number: int, own: pd.Series) -> pd.DataFrame:
     """Add the published mean and SD of each row's threshold as `paper_<metric>[_sd]`.
 
-    Blank where the paper has none, or where its number is impossible (its note says so).
+    own: bool, one a row: whether it is an arm of the paper; another arm of the same threshold is not what the
+    paper measured. Blank there, where the paper has none, or where its number is impossible (its note says
+    so).
     """
+    threshold = table["threshold"].where(own.to_numpy(bool))
     printed = published()
     printed = printed[printed["table"] == number].copy()
     printed.loc[printed["note"].fillna("").str.contains("treat as missing"), "sd"] = np.nan
     for metric, rows in printed.groupby("metric", sort=False):
         for column, name in (("mean", f"paper_{metric}"), ("sd", f"paper_{metric}_sd")):
             if rows[column].notna().any():
-                table[name] = table["threshold"].map(rows.set_index("threshold")[column])
+                table[name] = threshold.map(rows.set_index("threshold")[column])
     return table
 
 
-def task(name: str, scores: pd.DataFrame, thresholds: pd.Series) -> pd.DataFrame:
+def task(name: str, scores: pd.DataFrame, arms: pd.DataFrame) -> pd.DataFrame:
     """Tables 2 to 4: one row an arm or baseline, mean and SD (ddof = 1) over folds, beside the published.
+
+    arms: as in `segmentation`.
 
     Rows: every arm's TSM; TSM on grayscale alone; the majority class or the training mean; ridge regression
     on B-line burden from each arm's masks.
@@ -140,14 +157,14 @@ def task(name: str, scores: pd.DataFrame, thresholds: pd.Series) -> pd.DataFrame
     order = [c for m in TASK_METRICS[name] for c in (m, f"{m}_sd") if c in wide]
     order += [c for c in COUNTS[name] if c in wide]
     wide = wide[order].reset_index()
-    arms = [*thresholds.index, "grayscale"]
-    tsm = wide[wide["model"] == "tsm"].set_index("arm").reindex(arms).reset_index()
+    tsm = wide[wide["model"] == "tsm"].set_index("arm").reindex([*arms.index, "grayscale"]).reset_index()
     trivial = wide[wide["model"].isin(["majority", "mean"])].head(1).assign(arm="")
-    ridge = wide[wide["model"] == "ridge"].set_index("arm").reindex(thresholds.index).reset_index()
+    ridge = wide[wide["model"] == "ridge"].set_index("arm").reindex(arms.index).reset_index()
     table = pd.concat([tsm, trivial, ridge], ignore_index=True).dropna(subset=order, how="all")
     own = table["model"] == "tsm"
-    table.insert(2, "threshold", table["arm"].map(thresholds).where(own))
-    return beside_published(table, NUMBER[name])
+    table.insert(2, "threshold", table["arm"].map(arms["threshold"]).where(own))
+    published_arms = arms.index[arms["published"].astype(bool)]
+    return beside_published(table, NUMBER[name], own & table["arm"].isin(published_arms))
 
 
 def patient_values(scores: pd.DataFrame, metric: str, split: str = "test") -> pd.DataFrame:
@@ -215,7 +232,45 @@ def heading(number: int | str, cohort: str, origin: str, patients: int) -> str:
     own = f"our runs on the {origin} cohort {cohort}" if origin == "phantom" else f"our runs on {cohort}"
     note = " A phantom is not a patient." if origin == "phantom" else ""
     own = own[0].upper() + own[1:]
-    return f"Table {number}. {own}, {patients} held-out patients.{note} Columns paper_*: as published."
+    who = counted(patients, "held-out patient")
+    return f"Table {number}. {own}, {who}.{note} Columns paper_*: as published."
+
+
+def counted(number: int, name: str) -> str:
+    """A number with its noun: 1 image, 2 images."""
+    return f"{number} {name}" + ("" if number == 1 else "s")
+
+
+def can_show(patients: int, images: int, arms: int) -> str:
+    """What this many held-out patients and labelled images can and cannot show about so many arms, in words.
+
+    Differences are tested patient by patient, each arm against the first, and corrected by Holm: the smallest
+    p that can come out is what the sign-flip test attains, times the number of comparisons.
+    """
+    who = f"{counted(patients, 'held-out patient')}, {counted(images, 'labelled image')}"
+    if patients < 2:
+        return f"{who}: an example, not a result; nothing here tells how an arm does on another patient."
+    least = max(stats.attainable_p(patients), 2 / (RESAMPLES + 1))
+    if patients < stats.FEW:
+        return (
+            f"{who}: an example, not a result. No p can fall below {least:.3g}, so neither can a difference "
+            "between arms be shown nor that there is none; images of one patient are not independent."
+        )
+    comparisons = max(1, arms - 1)
+    holm = min(1.0, least * comparisons)
+    said = [f"{who}: an example, not a result" if images < stats.UNRELIABLE else who]
+    said.append(
+        f"The smallest p is {least:.2g}, corrected for {counted(comparisons, 'comparison')} {holm:.2g}: "
+        + (
+            "a large difference can be shown"
+            if holm < 0.05
+            else "no difference from the first arm can be shown"
+        )
+        + ". That arms are equal cannot be shown"
+    )
+    if patients < stats.UNRELIABLE:
+        said.append(f"Intervals of {patients} patients are too narrow")
+    return ". ".join(said) + "."
 
 
 def readable(table: pd.DataFrame, digits: int = 3) -> pd.DataFrame:

@@ -1,29 +1,26 @@
 """Arms side by side, against plain NumPy."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
-from scipy.ndimage import maximum_filter
+from sklearn.metrics import f1_score
 
 from lusnb import cohort as cohorts
-from lusnb import comparison
+from lusnb import common, comparison, metrics, stats, tables
 from lusnb.cohort import Cohort
-from lusnb.predictions import Predictions
+from lusnb.held import Held
+from tests.predicted import SIZE, arms, held, partly_labelled
 
-SIZE = 32
 THRESHOLDS = [0.0, 0.5, 1.0]
 
 
 @pytest.fixture(scope="module")
 def part(cohort: Cohort) -> Cohort:
-    """The phantom without the labels of one feature of two test clips: unknown there."""
-    ids = cohort.clips.loc[cohort.clips["patient_id"].isin(cohort.patients_in("test")), "clip_id"][:2]
-    gone = cohort.labels["clip_id"].isin(ids) & (cohort.labels["feature"] == "b_line")
-    assert gone.sum() == 2
-    return replace(cohort, labels=cohort.labels[~gone])
+    return partly_labelled(cohort)
 
 
 @pytest.fixture(scope="module")
@@ -31,18 +28,9 @@ def patients(part: Cohort) -> list[str]:
     return part.patients_in("test")
 
 
-def predicted(part: Cohort, seed: int) -> Predictions:
-    """Predictions that follow the labels loosely, with noise."""
-    table = cohorts.labelled_frames(part)
-    maps, _ = cohorts.confidence_of(part, table, SIZE)
-    noise = np.random.default_rng(seed).integers(0, 256, maps.shape)
-    levels = np.where(noise < 128, maps, noise // 2).astype(np.uint8)
-    return Predictions(levels, np.zeros((0,), np.uint8), pd.DataFrame(), {})
-
-
 @pytest.fixture(scope="module")
 def opened(part: Cohort) -> dict:
-    return {(arm, seed): predicted(part, 10 * k + seed) for k, arm in enumerate("ab") for seed in (0, 1)}
+    return {(arm, seed): held(part, 10 * k + seed) for k, arm in enumerate("ab") for seed in (0, 1)}
 
 
 @pytest.fixture(scope="module")
@@ -116,62 +104,172 @@ def test_the_matrix_is_one_row_an_arm_and_one_column_a_threshold(scores: pd.Data
             assert table.at[arm, t] == pytest.approx(plain_mean(rows), rel=1e-6)
 
 
-def test_patient_values_are_means_over_a_patient_s_features(scores: pd.DataFrame, patients: list[str]):
-    table = comparison.patient_values(scores, patients, 0.5)
-    assert sorted(table.index) == sorted(patients)
-    for patient in patients:
-        rows = scores[
-            (scores["patient_id"] == patient) & (scores["arm"] == "a") & (scores["threshold"] == 0.5)
-        ]
-        assert table.at[patient, "a"] == pytest.approx(plain_mean(rows), rel=1e-6)
+# -- ranking
 
 
-@pytest.mark.parametrize("pixels", ["all", "band"])
-def test_reliability_is_a_plain_histogram_of_known_pixels(
-    part: Cohort, patients: list[str], opened: dict, pixels: str
+@pytest.fixture(scope="module")
+def images(part: Cohort, patients: list[str], opened: dict) -> pd.DataFrame:
+    return common.images(part, patients, opened, "mean", 0.5)
+
+
+@pytest.fixture(scope="module")
+def errors(part: Cohort, patients: list[str], opened: dict) -> pd.DataFrame:
+    curves = common.curves(common.counts(part, patients, opened, "mean"), part.features)
+    return comparison.calibration(curves)
+
+
+def test_the_ranking_is_the_mean_within_patients_over_patients_over_features(
+    images: pd.DataFrame, errors: pd.DataFrame, patients: list[str]
 ):
-    table = cohorts.labelled_frames(part)
-    where = np.flatnonzero(table["patient_id"].isin(patients))
-    maps, known = cohorts.confidence_of(part, table.iloc[where], SIZE)
-    chosen = np.repeat(known[:, :, None, None], SIZE * SIZE).reshape(maps.shape)
-    assert not chosen.all()
-    if pixels == "band":  # within five pixels of a painted one
-        chosen = chosen & (maximum_filter(maps, (1, 1, 11, 11)) > 0)
-    p, c = opened["a", 0].labelled[where][chosen] / 255, maps[chosen] / 255
-    place = np.minimum((p * 20 + 1e-9).astype(int), 19)
-    curves = comparison.reliability(part, patients, "a", opened["a", 0], "mean")
-    curve = curves[curves["pixels"] == pixels].set_index("bin")
-    assert len(curve) == 20 and set(curve["arm"]) == {"a"}
-    for k in range(20):
-        inside = place == k
-        assert curve.at[k, "count"] == inside.sum()
-        if inside.any():
-            assert curve.at[k, "predicted"] == pytest.approx(p[inside].mean())
-            assert curve.at[k, "observed"] == pytest.approx(c[inside].mean())
-        else:
-            assert np.isnan(curve.at[k, "predicted"])
+    table = comparison.ranking(images, errors, arms("ba"), patients)
+    assert table["arm"].to_list() == ["b", "a"] and table["shown"].to_list() == ["arm b", "arm a"]
+    for row in table.to_dict("records"):
+        own = images[images["arm"] == row["arm"]]
+        for metric in comparison.RANKED:
+            assert row[metric] == pytest.approx(plain_mean(own[own["metric"] == metric])), metric
+        empty = own[(own["metric"] == "one_empty") & (own["value"] == 1)]
+        assert row["no_distance"] == len(empty) / 2  # two seeds
+        labelled = own[(own["metric"] == "iou") & (own["seed"] == 0)]["value"].notna().sum()
+        assert (row["label_images"], row["patients"]) == (labelled, 2)
+        pooled = errors[(errors["arm"] == row["arm"]) & (errors["feature"] == "all")]
+        pooled = pooled[(pooled["pixels"] == "band") & (pooled["scaled"] == "tempered")]
+        ece = pooled.groupby("against")["ece"].mean()
+        assert row["ece_band_tempered"] == pytest.approx(ece["labels"])
+        assert row["truth_ece_band_tempered"] == pytest.approx(ece["truth"])
+    kinds = [f"{e}_{p}{t}" for t in ("", "_tempered") for p in ("all", "band") for e in ("ece", "ace", "mce")]
+    assert {*kinds, "truth_ece_band", "truth_ece_all"} <= set(table)
 
 
-def test_reliability_of_all_arms_is_of_each_arm_s_first_seed(part: Cohort, patients: list[str], opened: dict):
-    curves = comparison.reliability_all(part, patients, opened, "mean")
-    assert list(dict.fromkeys(curves["arm"])) == ["a", "b"]
-    want = [comparison.reliability(part, patients, arm, opened[arm, 0], "mean") for arm in "ab"]
-    pd.testing.assert_frame_equal(curves, pd.concat(want, ignore_index=True))
+def test_the_labels_that_count_in_the_ranking_are_the_same_for_all(
+    images: pd.DataFrame, errors: pd.DataFrame, patients: list[str]
+):
+    table = comparison.ranking(images, errors, arms("ab"), patients)
+    assert table["label_images"].nunique() == 1
+
+
+def test_what_a_cohort_has_not_is_absent_or_blank(part: Cohort, patients: list[str], opened: dict):
+    clips = part.clips.assign(depth_cm=np.nan, width_cm=np.nan)
+    bare = replace(part, truth=part.truth[:0], clips=clips)
+    one = {("a", 0): opened["a", 0]}
+    images = common.images(bare, patients, one, "mean", 0.5)
+    errors = comparison.calibration(common.curves(common.counts(bare, patients, one, "mean"), bare.features))
+    table = comparison.ranking(images, errors, arms("a"), patients)
+    assert not [name for name in table if "truth" in name]
+    assert table[["surface_dice", "hausdorff95"]].isna().all(axis=None)
+    assert table[["iou", "level_dice", "ece_band"]].notna().all(axis=None)
+    compared = comparison.intervals(tables.patient_scores(images, patients), np.random.default_rng(0))
+    assert set(compared["metric"]) == {"iou", "level_dice", "level_dice_marked"}
+
+
+def by_patient(count: int, metrics_of: tuple[str, ...] = ("iou", "truth_iou")) -> pd.DataFrame:
+    rows = [
+        (
+            arm,
+            metric,
+            f"P{k}",
+            (0.1 + 0.002 * (k - (count - 1) / 2) ** 3) * (arm == "b") * (1 + (metric == "iou")) + 0.01 * k,
+        )
+        for metric in metrics_of
+        for arm in "ab"
+        for k in range(count)
+    ]
+    return pd.DataFrame(rows, columns=["arm", "metric", "patient_id", "value"])
+
+
+def test_differences_are_tested_in_each_metric_there_is():
+    table = comparison.differences(by_patient(7), ["a", "b"], np.random.default_rng(0))
+    assert table["metric"].to_list() == ["iou", "truth_iou"]
+    assert table["difference"].to_list() == pytest.approx([0.2, 0.1])
+    assert table["p"].to_list() == pytest.approx([stats.attainable_p(7)] * 2)
+    alone = comparison.differences(by_patient(7, ("iou",)), ["a", "b"], np.random.default_rng(0))
+    assert alone["metric"].to_list() == ["iou"]
+
+
+def test_intervals_wait_for_six_patients():
+    few, six = (comparison.intervals(by_patient(n), np.random.default_rng(0)) for n in (5, 6))
+    assert few[["low", "high"]].isna().all(axis=None) and (few["patients"] == 5).all()
+    assert (six["low"] < six["mean"]).all() and (six["mean"] < six["high"]).all()
+    assert six["mean"][0] == pytest.approx(0.025)
 
 
 def test_calibration_errors_by_hand():
-    curve = {
-        "bin": [0, 1, 2],
-        "count": [10, 0, 30],
-        "predicted": [0.1, np.nan, 0.9],
-        "observed": [0.3, np.nan, 0.8],
-    }
-    curves = pd.concat(
-        [
-            pd.DataFrame(curve).assign(arm="a", pixels="all"),
-            pd.DataFrame(curve).assign(arm="a", pixels="band", count=[10, 0, 10]),
-        ]
-    )
+    curve = pd.DataFrame(
+        {
+            "bin": [0, 1, 2],
+            "count": [10, 0, 30],
+            "predicted": [0.1, np.nan, 0.9],
+            "observed": [0.3, np.nan, 0.8],
+        }
+    ).assign(arm="a", seed=0, scaled="raw", against="labels", feature="all")
+    curves = pd.concat([curve.assign(pixels="all"), curve.assign(pixels="band", count=[10, 0, 10])])
     table = comparison.calibration(curves).set_index("pixels")
     assert table.loc["all", ["ece", "ace", "mce"]].to_list() == pytest.approx([0.125, 0.15, 0.2])
     assert table.loc["band", ["ece", "ace", "mce"]].to_list() == pytest.approx([0.15, 0.15, 0.2])
+
+
+# -- raters
+
+
+@pytest.fixture(scope="module")
+def three(cohort: Cohort, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cohort]:
+    """The phantom with three raters, who have the rater's map of a clip, of the next and of the one after.
+
+    Of one feature of the first test clip ben alone has no row.
+    """
+    folder = cohort.folder
+    labels, parts = cohort.labels.sort_values(["feature", "clip_id"]).reset_index(drop=True), []
+    for k, rater in enumerate(["anna", "ben", "carl"]):
+        shifted = labels.groupby("feature")["path"].transform(lambda p, k=k: np.roll(p.to_numpy(), -k))
+        parts.append(labels.assign(rater=rater, path=shifted))
+    every = pd.concat(parts, ignore_index=True)
+    first = cohort.clips.loc[cohort.clips["patient_id"].isin(cohort.patients_in("test")), "clip_id"].min()
+    gone = (every["clip_id"] == first) & (every["feature"] == "a_line") & (every["rater"] == "ben")
+    assert gone.sum() == 1
+    yield replace(cohort, labels=every[~gone].reset_index(drop=True), folder=folder)
+
+
+def test_models_stand_beside_raters_on_the_same_images(three: Cohort):
+    patients = three.patients_in("test")
+    opened = {(arm, 0): held(three, k) for k, arm in enumerate("ba")}
+    table = comparison.against_raters(three, patients, opened)
+    assert list(table) == comparison.RATERS
+    assert list(dict.fromkeys(table["arm"])) == ["b", "a"]
+    frames = cohorts.labelled_frames(three)
+    nearest = Image.Resampling.NEAREST
+    for row in table.query("arm == 'a'").itertuples():
+        found = []
+        for place, frame in frames[frames["patient_id"].isin(patients)].iterrows():
+            rows = three.labels.query("clip_id == @frame.clip_id and feature == @row.feature")
+            maps = {r.rater: np.asarray(Image.open(three.folder / r.path).resize((SIZE, SIZE), nearest))
+                    for r in rows.itertuples()}  # fmt: skip
+            own = maps.pop(row.rater, np.zeros((SIZE, SIZE))) >= 127.5
+            if own.any() and maps:
+                model = opened["a", 0].labelled[place, three.features.index(row.feature)] >= 127
+                mean = np.rint(np.mean(list(maps.values()), axis=0)) >= 127
+                dice = [f1_score(own.ravel(), m.ravel(), zero_division=0) for m in (model, mean)]
+                pairs = [f1_score(own.ravel(), (m >= 127.5).ravel(), zero_division=0) for m in maps.values()]
+                found.append((frame["patient_id"], *dice, np.mean(pairs)))
+        want = pd.DataFrame(found).groupby(0).mean().mean()
+        assert [row.model, row.others, row.pairs] == pytest.approx(want.to_list(), abs=1e-6)
+        assert (row.images, row.patients) == (len(found), len({f[0] for f in found}))
+    same = table.pivot(index=["feature", "rater"], columns="arm", values=["others", "pairs", "images"])
+    for name in ("others", "pairs", "images"):
+        pd.testing.assert_series_equal(same[name, "a"], same[name, "b"], check_names=False)
+    assert comparison.raters_told(three, table).startswith("3 raters, anna (")
+
+
+def test_one_rater_leaves_nothing_to_stand_beside(part: Cohort, patients: list[str], opened: dict):
+    table = comparison.against_raters(part, patients, opened)
+    assert len(table) == 0 and list(table) == comparison.RATERS
+    said = comparison.raters_told(part, table)
+    assert said.startswith("one rater, ")
+    assert said.endswith("no two raters share a held-out image, so no model stands beside them")
+
+
+def test_a_perfect_prediction_is_best_everywhere(part: Cohort, patients: list[str]):
+    maps, _ = cohorts.confidence_of(part, cohorts.labelled_frames(part), SIZE)
+    images = common.images(part, patients, {("a", 0): Held(maps, maps)}, "mean", 0.5)
+    means = images.groupby("metric")["value"].mean()
+    assert means[["iou", "level_dice", "surface_dice"]].to_list() == [1, 1, 1]
+    assert means[["hausdorff95", "one_empty"]].to_list() == [0, 0]
+    assert metrics.CUT == 128

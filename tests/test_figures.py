@@ -43,12 +43,6 @@ def heat() -> pd.DataFrame:
     return pd.DataFrame([[0.5, 0.2], [0.4, 0.3]], index=["t000", "t060"], columns=[0.0, 0.6])
 
 
-def curves() -> pd.DataFrame:
-    return pd.DataFrame(
-        {"arm": ["a", "a", "b"], "predicted": [0.1, 0.8, np.nan], "observed": [0.2, 0.7, np.nan]}
-    )
-
-
 def scores() -> pd.DataFrame:
     """Two arms over two folds, their baselines, and two scores that do not count here."""
     rows = []
@@ -66,18 +60,6 @@ def scores() -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def paired() -> pd.DataFrame:
-    return pd.DataFrame(
-        {
-            "arm": ["b", "c"],
-            "reference": "a",
-            "difference": [0.1, -0.2],
-            "low": [0.0, np.nan],
-            "high": [0.2, np.nan],
-        }
-    )
-
-
 def exams() -> pd.DataFrame:
     return pd.DataFrame({"patient_id": ["A", "A", "B"], "day": [0, 1, 0], "sf_ratio": [200.0, 300.0, 250.0]})
 
@@ -91,9 +73,7 @@ DRAW: dict[str, Callable[..., Axes]] = {
     "confidence_histogram": lambda ax: figures.confidence_histogram(shares(), FEATURES, ax=ax),
     "iou_by_feature": lambda ax: figures.iou_by_feature(arms(), ("a_line", "b_line"), ax=ax),
     "matrix": lambda ax: figures.matrix(heat(), ax=ax),
-    "reliability": lambda ax: figures.reliability(curves(), ax=ax),
     "task_scores": lambda ax: figures.task_scores(scores(), "accuracy", ax=ax),
-    "differences": lambda ax: figures.differences(paired(), "accuracy", ax=ax),
     "sf_by_day": lambda ax: figures.sf_by_day(exams(), 477, ax=ax),
     "burden_against_sf": lambda ax: figures.burden_against_sf(burdens(), ax=ax),
 }
@@ -119,7 +99,7 @@ def test_every_picture_of_one_axes_is_tested():
     returns = {
         n
         for n, f in inspect.getmembers(figures, inspect.isfunction)
-        if f.__annotations__.get("return") is Axes
+        if f.__annotations__.get("return") is Axes and not n.startswith("_")
     }
     assert returns == set(DRAW)
 
@@ -180,6 +160,39 @@ def test_the_matrix_never_frames_an_arm_without_a_value():
     assert frames_of(figures.matrix(table)) == [(0, 0), (1, 1)]
 
 
+def test_the_matrix_names_its_columns_as_thresholds_also_when_read_from_a_file():
+    for table in (heat(), heat().rename(columns=str)):
+        plt.figure()
+        assert [t.get_text() for t in figures.matrix(table).get_xticklabels()] == ["> 0 %", "≥ 60 %"]
+
+
+def many(count: int) -> pd.DataFrame:
+    names = [f"arm_{k}" for k in range(count)]
+    rows = [(arm, f, k / 100) for k, arm in enumerate(names) for f in ("a_line", "b_line")]
+    return pd.DataFrame(rows, columns=["arm", "feature", "value"])
+
+
+def test_more_arms_than_bars_can_tell_apart_are_numbers_in_rows_high_enough():
+    bars = figures.one(figures.iou_by_feature, many(9), ("a_line", "b_line"), rows=figures.crowd(range(9)))
+    assert len(bars.axes[0].containers) == 9
+    grid = figures.one(figures.iou_by_feature, many(26), ("b_line", "a_line"), rows=figures.crowd(range(26)))
+    assert [t.get_text() for t in grid.axes[0].get_yticklabels()] == [f"arm_{k}" for k in range(26)]
+    assert [t.get_text() for t in grid.axes[0].get_xticklabels()] == ["b\nline", "a\nline"]
+    assert [t.get_text() for t in grid.axes[0].texts[:4]] == ["0.00", "0.00", "0.01", "0.01"]
+    assert not frames_of(grid.axes[0])  # own labels: no ranking
+    assert grid.get_figheight() > 6 > bars.get_figheight()
+
+
+def test_a_strip_of_many_images_has_more_columns_and_titles_of_two_lines():
+    images = {f"arm {k}: ≥ 50 %": np.zeros((4, 4), np.uint8) for k in range(27)}
+    shown = [ax for ax in figures.strip(images, FEATURES).axes if ax.images]
+    assert len(shown) == 27
+    assert len({round(ax.get_position().x0, 3) for ax in shown}) == 6
+    assert shown[3].get_title() == "arm 3\n≥ 50 %"
+    few = [ax for ax in figures.strip(dict(list(images.items())[:2]), ("b_line",)).axes if ax.images]
+    assert [ax.get_title() for ax in few] == ["arm 0: ≥ 50 %", "arm 1: ≥ 50 %"]
+
+
 def test_task_scores_are_the_pooled_test_scores_and_their_baselines():
     ax = figures.task_scores(scores(), "accuracy")
     dots = sorted(tuple(p) for c in ax.collections for p in np.asarray(c.get_offsets()).round(6))
@@ -194,12 +207,6 @@ def test_task_scores_are_the_pooled_test_scores_and_their_baselines():
 def test_an_impossible_task_says_so():
     ax = figures.task_scores(scores()[:0], "accuracy")
     assert [t.get_text() for t in ax.texts] == ["not possible with this cohort"]
-
-
-def test_differences_name_both_arms_from_top_to_bottom():
-    ax = figures.differences(paired(), "accuracy")
-    assert [t.get_text() for t in ax.get_yticklabels()] == ["b - a", "c - a"]
-    assert ax.yaxis_inverted()
 
 
 def test_the_correlation_stands_above_the_dots():
@@ -278,9 +285,9 @@ def test_predictions_are_those_of_the_frame_and_of_each_arm_s_first_seed(
     clip = cohort.clips["clip_id"][7]
     other = Predictions(255 - predictions.labelled, predictions.frames, pd.DataFrame(), {})
     opened = {("t000", 0): predictions, ("t000", 1): other, ("t060", 0): other}
-    shown = panels.predictions(cohort, clip, 0, opened, pd.Series({"t000": 0.0, "t060": 0.6}))
-    assert list(shown) == ["frame", "t000: > 0 %", "t060: ≥ 60 %"]
+    shown = panels.predictions(cohort, clip, 0, opened, ["t000", "t060"], "mean")
+    assert list(shown) == ["frame", "confidence", "truth", "t000", "t060"]
     where = sorted(cohort.clips["clip_id"]).index(clip)
-    for name, found in (("t000: > 0 %", predictions), ("t060: ≥ 60 %", other)):
+    for name, found in (("t000", predictions), ("t060", other)):
         want = figures.overlay(shown["frame"], found.labelled[where] >= 128, cohort.features)
         np.testing.assert_allclose(shown[name], want)

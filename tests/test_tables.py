@@ -9,7 +9,9 @@ import pytest
 from lusnb import outcomes, stats, tables
 
 FEATURES = ("pleura", "b_line", "a_line")
-THRESHOLDS = pd.Series({"t000": 0.0, "t060": 0.6, "t030": 0.3}, name="threshold").rename_axis("arm")
+ARMS = pd.DataFrame(
+    {"threshold": [0.0, 0.6, 0.3], "published": [True, True, False]}, index=["t000", "t060", "t030"]
+).rename_axis("arm")
 
 
 def metrics(seeds: tuple[int, ...] = (0,), **blank: str) -> pd.DataFrame:
@@ -17,7 +19,7 @@ def metrics(seeds: tuple[int, ...] = (0,), **blank: str) -> pd.DataFrame:
     rng = np.random.default_rng(0)
     images = [(f"P{k}", f"P{k}_{n}") for k in range(1, 5) for n in range(k)]
     rows = []
-    for arm in THRESHOLDS.index:
+    for arm in ARMS.index:
         for patient, clip in images:
             for feature in FEATURES:
                 empty = rng.random() < 0.25  # a label-empty image, the same for all metrics and seeds
@@ -49,7 +51,7 @@ def plainly(rows: pd.DataFrame, arm: str, metric: str, patients: list[str]) -> f
 
 def test_table_1_is_the_mean_within_patients_over_patients_over_features():
     rows, patients = metrics(), ["P2", "P3", "P4"]
-    table = tables.segmentation(rows, patients, THRESHOLDS)
+    table = tables.segmentation(rows, patients, ARMS)
     assert list(table["arm"]) == ["t000", "t060", "t030"]
     assert list(table.columns[:3]) == ["arm", "threshold", "labels_counted"]
     for row in table.to_dict("records"):
@@ -59,7 +61,7 @@ def test_table_1_is_the_mean_within_patients_over_patients_over_features():
             )
     of_test = rows[rows["patient_id"].isin(patients) & (rows["metric"] == "iou")]
     counts = of_test.groupby("arm")["value"].count()
-    assert table["labels_counted"].to_list() == counts[list(THRESHOLDS.index)].to_list()
+    assert table["labels_counted"].to_list() == counts[list(ARMS.index)].to_list()
     assert (table["labels_counted"] < 27).all()
     assert table["cut"].to_list() == pytest.approx([0.1] * 3)
 
@@ -74,18 +76,18 @@ def test_the_plain_macro_average_is_another_number_than_the_mean_over_patients()
 
 
 def test_table_1_counts_an_image_once_whatever_the_number_of_seeds():
-    one = tables.segmentation(metrics(), ["P2", "P3"], THRESHOLDS)
-    three = tables.segmentation(metrics((0, 1, 2)), ["P2", "P3"], THRESHOLDS)
+    one = tables.segmentation(metrics(), ["P2", "P3"], ARMS)
+    three = tables.segmentation(metrics((0, 1, 2)), ["P2", "P3"], ARMS)
     rows = metrics((0, 1, 2))
     known = rows[(rows["metric"] == "iou") & rows["patient_id"].isin(["P2", "P3"])].dropna(subset="value")
     images = known.drop_duplicates(["arm", "clip_id", "feature"]).groupby("arm").size()
-    assert three["labels_counted"].to_list() == images[list(THRESHOLDS.index)].to_list()
+    assert three["labels_counted"].to_list() == images[list(ARMS.index)].to_list()
     assert three["cut"].to_list() == pytest.approx([0.3] * 3)
     assert list(one) == list(three)
 
 
 def test_a_metric_that_no_image_defines_is_blank():
-    table = tables.segmentation(metrics(false_area_mm2="all"), ["P2", "P3"], THRESHOLDS)
+    table = tables.segmentation(metrics(false_area_mm2="all"), ["P2", "P3"], ARMS)
     assert table["false_area_mm2"].isna().all()
     assert table["iou"].notna().all()
 
@@ -93,9 +95,9 @@ def test_a_metric_that_no_image_defines_is_blank():
 def test_a_feature_that_nobody_looked_at_does_not_count():
     nobody = dict.fromkeys(tables.TABLE1, "a_line")
     rows, patients = metrics(**nobody), ["P2", "P3", "P4"]
-    table = tables.segmentation(rows, patients, THRESHOLDS)
+    table = tables.segmentation(rows, patients, ARMS)
     known = rows[rows["feature"] != "a_line"]
-    want = tables.segmentation(known, patients, THRESHOLDS)
+    want = tables.segmentation(known, patients, ARMS)
     pd.testing.assert_frame_equal(table, want)
 
 
@@ -107,15 +109,27 @@ def test_published_numbers_are_the_paper_s(samples: Path):
 
 
 def test_published_numbers_stand_beside_their_threshold_and_nowhere_else():
-    table = tables.segmentation(metrics(), ["P2", "P3"], THRESHOLDS)
+    table = tables.segmentation(metrics(), ["P2", "P3"], ARMS)
     assert table["paper_iou"].to_list()[:2] == [0.597, 0.432]
     assert table["paper_trimap_ce"].to_list()[:2] == [0.099, 0.029]
     assert np.isnan(table["paper_iou"][2])  # the paper has no arm at 30 %
     assert not [c for c in table if c.startswith("paper_") and c.endswith("_sd")]
 
 
+def test_another_arm_of_a_published_threshold_has_no_published_number_beside_it():
+    arms = ARMS.assign(threshold=0.6)
+    table = tables.segmentation(metrics(), ["P2", "P3"], arms.assign(published=[False, True, False]))
+    assert table["paper_iou"].isna().to_list() == [True, False, True]
+    assert table["threshold"].to_list() == [0.6] * 3
+    rows = scores("accuracy", "majority")
+    table = tables.task("readmission", rows, arms.assign(published=[False, False, True]))
+    printed = table[table["paper_accuracy"].notna()]
+    assert list(zip(printed["model"], printed["arm"], strict=True)) == [("tsm", "t030")]
+
+
 def test_the_impossible_sd_is_blank_and_its_mean_stays():
-    table = tables.beside_published(pd.DataFrame({"threshold": [0.5, 0.6, 0.8]}), 2)
+    own = pd.Series([True] * 3)
+    table = tables.beside_published(pd.DataFrame({"threshold": [0.5, 0.6, 0.8]}), 2, own)
     assert table["paper_accuracy_2class"].to_list() == [0.501, 0.515, 0.504]
     assert table["paper_accuracy_2class_sd"].isna().to_list() == [False, True, False]
     assert table["paper_accuracy_3class_sd"].to_list() == [0.022, 0.033, 0.049]
@@ -146,8 +160,8 @@ def scores(metric: str, trivial: str, folds: int = 3) -> pd.DataFrame:
 )
 def test_rows_of_a_task_are_arms_grayscale_the_trivial_model_and_ridge(task: str, metric: str, trivial: str):
     rows = scores(metric, trivial)
-    table = tables.task(task, rows, THRESHOLDS)
-    arms = list(THRESHOLDS.index)
+    table = tables.task(task, rows, ARMS)
+    arms = list(ARMS.index)
     assert list(zip(table["model"], table["arm"], strict=True)) == [
         *(("tsm", arm) for arm in [*arms, "grayscale"]),
         (trivial, ""),
@@ -168,14 +182,14 @@ def test_rows_of_a_task_are_arms_grayscale_the_trivial_model_and_ridge(task: str
 
 
 def test_a_task_of_one_fold_has_no_spread():
-    table = tables.task("sf_ratio", scores("rmse_mean", "mean", folds=1), THRESHOLDS)
+    table = tables.task("sf_ratio", scores("rmse_mean", "mean", folds=1), ARMS)
     assert len(table) == 8 and table["rmse_mean"].notna().all()
     assert "rmse_mean_sd" not in table or table["rmse_mean_sd"].isna().all()
 
 
 def test_a_task_that_was_not_possible_gives_a_table_with_headers_alone():
     for task, names in tables.TASK_METRICS.items():
-        table = tables.task(task, scores("accuracy", "majority")[:0], THRESHOLDS)
+        table = tables.task(task, scores("accuracy", "majority")[:0], ARMS)
         assert len(table) == 0 and list(table) == ["model", "arm", "threshold", *names, *tables.COUNTS[task]]
 
 
@@ -224,6 +238,58 @@ def test_headings_say_whose_numbers_these_are():
         "Table 1. Our runs on bubil, 1 held-out patient"
     )
     assert "phantom" not in tables.heading(1, "bubil", "imported", 4).lower()
+
+
+EQUAL = "That arms are equal cannot be shown."
+NARROW = "Intervals of {} patients are too narrow."
+
+
+@pytest.mark.parametrize(
+    ("patients", "images", "arms", "said"),
+    [
+        (
+            1, 6, 2,
+            "1 held-out patient, 6 labelled images: an example, not a result; nothing here tells how an arm "
+            "does on another patient.",
+        ),
+        (
+            4, 28, 7,
+            "4 held-out patients, 28 labelled images: an example, not a result. No p can fall below 0.125, "
+            "so neither can a difference between arms be shown nor that there is none; images of one patient "
+            "are not independent.",
+        ),
+        (
+            6, 6, 2,
+            "6 held-out patients, 6 labelled images: an example, not a result. The smallest p is 0.031, "
+            f"corrected for 1 comparison 0.031: a large difference can be shown. {EQUAL} {NARROW.format(6)}",
+        ),
+        (
+            8, 40, 26,
+            "8 held-out patients, 40 labelled images. The smallest p is 0.0078, corrected for 25 comparisons "
+            f"0.2: no difference from the first arm can be shown. {EQUAL} {NARROW.format(8)}",
+        ),
+        (
+            42, 466, 7,
+            "42 held-out patients, 466 labelled images. The smallest p is 0.0002, corrected for 6 "
+            f"comparisons 0.0012: a large difference can be shown. {EQUAL}",
+        ),
+    ],
+)  # fmt: skip
+def test_what_so_many_patients_can_show(patients: int, images: int, arms: int, said: str):
+    assert tables.can_show(patients, images, arms) == said
+
+
+def test_the_smallest_p_of_many_patients_is_the_one_that_the_test_reaches():
+    least = stats.sign_flip(np.ones(20), np.random.default_rng(0))
+    assert least == pytest.approx(2 / (tables.RESAMPLES + 1))
+
+
+def test_a_patient_s_score_is_the_mean_over_features_of_the_mean_over_images():
+    rows = metrics((0, 1))
+    own = rows[(rows["arm"] == "t060") & (rows["metric"] == "iou") & (rows["patient_id"] == "P3")]
+    found = tables.patient_scores(rows, ["P3", "P4"]).set_index(["arm", "metric", "patient_id"])["value"]
+    assert found["t060", "iou", "P3"] == pytest.approx(own.groupby("feature")["value"].mean().mean())
+    assert set(found.index.get_level_values("patient_id")) == {"P3", "P4"}
 
 
 def test_readable_numbers_by_hand():

@@ -1,0 +1,259 @@
+"""All arms in one picture each: ranking, calibration, differences, raters, uncertainty. One row an arm.
+
+Tidy tables of comparison.py and uncertainty.py to figures. Nothing here computes a result. Heights grow with
+the number of arms.
+"""
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from lusnb.figures import WIDTH, threshold_name, words
+from lusnb.rater_figures import looks
+
+BLUE, ORANGE, GREEN, GREY = "#0072b2", "#d55e00", "#009e73", "0.62"
+SMALL = 8
+SCORES = {"truth_iou": "IoU, truth", "iou": "IoU, labels {}", "level_dice": "Dice over levels"}
+KINDS = {"single": ("one network", "o", GREY), "dropout": ("dropout mean", "D", ORANGE),
+         "ensemble": ("ensemble", "s", BLUE)}  # fmt: skip
+UNCERTAINTY = {
+    "ece_band": "ECE in the band",
+    "level_dice": "Dice over levels",
+    "spearman": "rank correlation\nwith confidence",
+    "auroc_unsure": "AUROC, expert\nunsure or sure",
+    "auroc_wrong": "AUROC, model\nwrong or right",
+}
+
+
+def _panels(arms: list[str], titles: list[str], foot: float = 0.75) -> tuple[Figure, list[Axes]]:
+    """Panels side by side that share their rows, one an arm, the first on top; foot: inches below."""
+    height = foot + 0.45 + 0.21 * max(2, len(arms))
+    widths = {"figsize": (WIDTH, height), "squeeze": False, "sharey": True}
+    figure, axes = plt.subplots(1, len(titles), layout="constrained", **widths)
+    for ax, title in zip(axes[0], titles, strict=True):
+        ax.set_title(title, fontsize=SMALL)
+        ax.tick_params(labelsize=SMALL)
+        ax.tick_params(axis="y", length=0)
+        ax.xaxis.set_major_locator(MaxNLocator(3, steps=[1, 2, 5, 10]))
+        for row in range(len(arms)):
+            ax.axhline(row, color="0.93", linewidth=0.8, zorder=0)
+        sns.despine(ax=ax, left=True)
+    axes[0, 0].set_yticks(range(len(arms)), arms, fontsize=SMALL)
+    axes[0, 0].set_ylim(len(arms) - 0.4, -0.6)
+    return figure, list(axes[0])
+
+
+def _nothing(why: str) -> Figure:
+    """A figure that says why there is nothing to draw."""
+    figure, ax = plt.subplots(figsize=(WIDTH, 0.6))
+    ax.text(0.5, 0.5, why, ha="center", va="center", fontsize=SMALL)
+    ax.set_axis_off()
+    return figure
+
+
+def _legend(figure: Figure, handles: list, where: str = "lower", columns: int = 4) -> None:
+    place = f"outside {where} center"
+    figure.legend(handles=handles, loc=place, ncols=columns, frameon=False, fontsize=SMALL)
+
+
+def _mark(marker: str, colour: str, label: str, line: str = "none") -> Line2D:
+    return Line2D([], [], marker=marker, color=colour, linestyle=line, markersize=4.5, label=label)
+
+
+# -- ranking
+
+
+def ranking(by_patient: pd.DataFrame, means: pd.DataFrame, calibration: pd.DataFrame) -> Figure:
+    """Every arm's leading scores on common ground: patients as dots, their mean, its interval.
+
+    by_patient: tables.patient_scores. means: comparison.intervals with a column compared_at, the threshold of
+    the labels; an interval is drawn where it is not blank. calibration: comparison.calibration, drawn as ECE
+    of the band, from before to after temperature scaling. Scores that the cohort has not are left out.
+    """
+    compared_at = threshold_name(means["compared_at"].iloc[0])
+    arms = list(dict.fromkeys(means["arm"]))
+    shown = [name for name in SCORES if (means["metric"] == name).any()]
+    titles = [SCORES[name].format(compared_at) for name in shown]
+    figure, axes = _panels(arms, [*titles, "ECE in the band"])
+    place = {arm: row for row, arm in enumerate(arms)}
+    for ax, name in zip(axes, shown, strict=False):
+        dots, mean = (table[table["metric"] == name] for table in (by_patient, means))
+        ax.scatter(dots["value"], dots["arm"].map(place), s=9, color=GREY, alpha=0.55, linewidths=0, zorder=1)
+        rows = mean["arm"].map(place)
+        ax.hlines(rows, mean["low"], mean["high"], color=BLUE, linewidth=1.6, zorder=2)
+        ax.scatter(mean["mean"], rows, s=26, color=BLUE, marker="d", zorder=3)
+        ax.set_xlim(0, 1.08 * np.nanmax([0.05, dots["value"].max(), mean["high"].max()]))
+    _before_after(axes[-1], calibration, place)
+    handles = [_mark("o", GREY, "a patient"), _mark("d", BLUE, "mean over patients")]
+    if means["low"].notna().any():
+        handles[1] = _mark("d", BLUE, "mean over patients, 95 % interval", "-")
+    tempered = [_mark("o", "white", "ECE raw"), _mark("o", ORANGE, "ECE at the fitted temperature")]
+    tempered[0].set_markeredgecolor("0.3")
+    _legend(figure, handles + tempered)
+    return figure
+
+
+def _before_after(ax: Axes, calibration: pd.DataFrame, place: dict[str, int]) -> None:
+    """ECE of the band against the labels, features pooled, seeds averaged: raw joined with tempered."""
+    chosen = calibration.query("pixels == 'band' and against == 'labels' and feature == 'all'")
+    ece = chosen.pivot_table(index="arm", columns="scaled", values="ece").reindex(list(place))
+    rows = list(place.values())
+    ax.hlines(rows, ece["raw"], ece["tempered"], color="0.5", linewidth=1, zorder=1)
+    ax.scatter(ece["raw"], rows, s=20, facecolor="white", edgecolor="0.3", zorder=2)
+    ax.scatter(ece["tempered"], rows, s=20, color=ORANGE, zorder=3)
+    ax.set_xlim(0, 1.08 * np.nanmax([0.05, ece.to_numpy().max()]))
+
+
+def differences(table: pd.DataFrame) -> Figure:
+    """Each arm less the first, one panel a metric, with intervals where there are any.
+
+    table: comparison.differences: metric, arm, reference, difference, low, high; a sentence if it is empty.
+    """
+    if table.empty:
+        return _nothing("one arm alone: nothing to compare it with")
+    arms, names = (list(dict.fromkeys(table[column])) for column in ("arm", "metric"))
+    words_of = {"iou": "IoU, labels", "truth_iou": "IoU, truth"}
+    figure, axes = _panels(arms, [words_of.get(name, words(name)) for name in names], foot=0.5)
+    for ax, name in zip(axes, names, strict=True):
+        rows = table[table["metric"] == name]
+        place = rows["arm"].map(arms.index)
+        ax.axvline(0, color="0.5", linewidth=1, zorder=1)
+        ax.hlines(place, rows["low"], rows["high"], color=BLUE, linewidth=1.6, zorder=2)
+        ax.scatter(rows["difference"], place, s=22, color=BLUE, marker="d", zorder=3)
+        furthest = rows[["difference", "low", "high"]].abs().max(axis=None)
+        reach = 1.1 * max(0.02, 0.0 if np.isnan(furthest) else furthest)  # no range that magnifies nothing
+        ax.set_xlim(-reach, reach)
+        ax.set_xlabel(f"difference to {rows['reference'].iloc[0]}", fontsize=SMALL)
+    return figure
+
+
+# -- calibration
+
+
+def reliability(curves: pd.DataFrame, calibration: pd.DataFrame, columns: int = 5) -> Figure:
+    """One panel an arm: mean confidence against mean prediction in the band, raw and tempered.
+
+    curves: common.curves, of which the first seed, features pooled, is drawn; where the cohort has truth, the
+    tempered prediction against it too. calibration: comparison.calibration; its ECE stands in the titles.
+    """
+    chosen = "pixels == 'band' and feature == 'all'"
+    curves, errors = (table.query(chosen) for table in (curves, calibration))
+    arms = list(dict.fromkeys(curves["arm"]))
+    columns = min(columns, max(2, len(arms)))
+    rows = -(-len(arms) // columns)
+    side = min(WIDTH / columns, 2.4)
+    size = (side * columns, 0.9 + (side + 0.35) * rows)
+    same = {"sharex": True, "sharey": True, "squeeze": False, "layout": "constrained"}
+    figure, axes = plt.subplots(rows, columns, figsize=size, **same)
+    looks_of = {
+        ("labels", "raw"): ("labels, raw", "o", GREY),
+        ("labels", "tempered"): ("labels, tempered", "o", BLUE),
+        ("truth", "tempered"): ("truth, tempered", "^", ORANGE),
+    }
+    for ax in axes.flat[len(arms) :]:
+        ax.set_axis_off()
+    for ax in axes.flat[max(0, len(arms) - columns) : len(arms)]:
+        ax.tick_params(labelbottom=True)  # also above a panel that is not there
+    for ax, arm in zip(axes.flat, arms, strict=False):
+        _one_reliability(ax, arm, curves[curves["arm"] == arm], errors[errors["arm"] == arm], looks_of)
+    figure.supxlabel("predicted probability", fontsize=SMALL)
+    figure.supylabel("mean of the labels", fontsize=SMALL)
+    there = set(zip(curves["against"], curves["scaled"], strict=True))
+    marks = [_mark(m, c, label, "-") for key, (label, m, c) in looks_of.items() if key in there]
+    _legend(figure, marks, "upper")
+    return figure
+
+
+def _one_reliability(ax: Axes, arm: str, curves: pd.DataFrame, errors: pd.DataFrame, looks_of: dict) -> None:
+    first = curves["seed"] == curves["seed"].iloc[0]
+    ax.plot([0, 1], [0, 1], color="0.8", linewidth=1)
+    for (name, scaled), (_, marker, colour) in looks_of.items():
+        own = curves[first & (curves["against"] == name) & (curves["scaled"] == scaled)].dropna()
+        ax.plot(own["predicted"], own["observed"], color=colour, marker=marker, markersize=2.5, linewidth=1)
+    ece = errors[errors["against"] == "labels"].groupby("scaled")["ece"].mean()
+    ax.set_title(f"{arm}\nECE {ece['raw']:.3f} → {ece['tempered']:.3f}", fontsize=7)
+    ax.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", xticks=[0, 0.5, 1], yticks=[0, 0.5, 1])
+    ax.tick_params(labelsize=7)
+    sns.despine(ax=ax)
+
+
+# -- raters
+
+
+def against_raters(table: pd.DataFrame, columns: int = 3) -> Figure:
+    """Each arm's Dice with each rater (markers) beside what the other raters reach with that rater (lines).
+
+    table: comparison.against_raters; one panel a feature, one row an arm. Lines: the other raters' mean map,
+    and dotted the other raters one by one. A sentence where the table is empty.
+    """
+    if table.empty:
+        return _nothing("no two raters share a held-out image")
+    arms, features = (list(dict.fromkeys(table[column])) for column in ("arm", "feature"))
+    columns = min(columns, len(features))
+    rows = -(-len(features) // columns)
+    size = (WIDTH, 0.8 + (0.6 + 0.21 * max(2, len(arms))) * rows)
+    same = {"sharex": True, "sharey": True, "squeeze": False, "layout": "constrained"}
+    figure, axes = plt.subplots(rows, columns, figsize=size, **same)
+    known = looks(table["rater"].tolist())
+    for ax in axes.flat[len(features) :]:
+        ax.set_axis_off()
+    for ax in axes.flat[max(0, len(features) - columns) : len(features)]:
+        ax.tick_params(labelbottom=True)
+    for ax, feature in zip(axes.flat, features, strict=False):
+        _one_feature(ax, table[table["feature"] == feature], arms, known)
+        ax.set_title(words(feature), fontsize=SMALL)
+    figure.supxlabel("Dice", fontsize=SMALL)
+    lines = [Line2D([], [], color="0.3", label="the others' mean"),
+             Line2D([], [], color="0.3", linestyle=":", label="another rater")]  # fmt: skip
+    marks = [_mark(m, c, f"model with {name}") for name, (c, m) in known.items()]
+    _legend(figure, [*marks, *lines], "upper", columns=3)
+    return figure
+
+
+def _one_feature(ax: Axes, table: pd.DataFrame, arms: list[str], known: dict) -> None:
+    ax.set_yticks(range(len(arms)), arms)
+    ax.tick_params(labelsize=SMALL)
+    ax.set(xlim=(0, 1), ylim=(len(arms) - 0.4, -0.6))
+    for row in range(len(arms)):
+        ax.axhline(row, color="0.93", linewidth=0.8, zorder=0)
+    for rater, (colour, marker) in known.items():
+        own = table[table["rater"] == rater]
+        if len(own):
+            ax.axvline(own["others"].iloc[0], color=colour, linewidth=1, zorder=1)
+            ax.axvline(own["pairs"].iloc[0], color=colour, linewidth=1, linestyle=":", zorder=1)
+            ax.scatter(own["model"], own["arm"].map(arms.index), s=22, color=colour, marker=marker, zorder=2)
+    sns.despine(ax=ax)
+
+
+# -- uncertainty
+
+
+def uncertainty(table: pd.DataFrame) -> Figure:
+    """One network, dropout and ensembles beside each other, one row an arm, one panel a metric.
+
+    table: uncertainty.compare: arm, kind, metric, value; an ensemble stands in the row of its group.
+    """
+    arms = list(dict.fromkeys(table["arm"]))
+    shown = [name for name in UNCERTAINTY if (table["metric"] == name).any()]
+    figure, axes = _panels(arms, [UNCERTAINTY[name] for name in shown])
+    for ax, name in zip(axes, shown, strict=True):
+        for kind, (_, marker, colour) in KINDS.items():
+            rows = table[(table["metric"] == name) & (table["kind"] == kind)]
+            style = {"s": 26, "color": colour, "marker": marker, "linewidths": 0}
+            ax.scatter(rows["value"], rows["arm"].map(arms.index), zorder=2 + (kind == "single"), **style)
+        values = table.loc[table["metric"] == name, "value"]
+        if name.startswith("auroc"):
+            ax.axvline(0.5, color="0.5", linewidth=1, linestyle=":", zorder=1)
+            ax.set_xlim(min(0.45, values.min() - 0.03), 1)
+        else:
+            ax.set_xlim(min(0.0, values.min() - 0.03), max(0.1, 1.08 * values.max()))
+    there = set(table["kind"])
+    handles = [_mark(m, c, label) for kind, (label, m, c) in KINDS.items() if kind in there]
+    chance = Line2D([], [], color="0.5", linestyle=":", label="chance")
+    _legend(figure, [*handles, chance])
+    return figure

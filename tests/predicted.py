@@ -1,0 +1,37 @@
+"""Predictions of networks that were never trained, for tests of what is done with predictions."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from lusnb import cohort as cohorts
+from lusnb.cohort import Cohort
+from lusnb.held import Held
+
+SIZE = 32
+
+
+def partly_labelled(cohort: Cohort) -> Cohort:
+    """The cohort without the labels of one feature of two test clips: unknown there, though not its truth."""
+    ids = cohort.clips.loc[cohort.clips["patient_id"].isin(cohort.patients_in("test")), "clip_id"][:2]
+    gone = cohort.labels["clip_id"].isin(ids) & (cohort.labels["feature"] == "b_line")
+    assert gone.sum() == 2
+    return replace(cohort, labels=cohort.labels[~gone])
+
+
+def held(cohort: Cohort, seed: int, dropout: bool = False) -> Held:
+    """Predictions that follow the labels loosely, with noise; tempered is halfway to 0.5."""
+    maps, _ = cohorts.confidence_of(cohort, cohorts.labelled_frames(cohort), SIZE)
+    rng = np.random.default_rng(seed)
+    noise = rng.integers(0, 256, maps.shape)
+    levels = np.where(noise < 128, maps, noise // 2).astype(np.uint8)
+    tempered = ((levels.astype(int) + 128) // 2).astype(np.uint8)
+    sampled = np.where(rng.random(maps.shape) < 0.5, levels, tempered) if dropout else None
+    return Held(levels, tempered, sampled)
+
+
+def arms(names: str, **groups: str) -> pd.DataFrame:
+    """Arms of one letter each, every one a group of its own unless told."""
+    rows = {n: {"threshold": 0.5, "shown": f"arm {n}", "group": groups.get(n, n)} for n in names}
+    return pd.DataFrame.from_dict(rows, orient="index").assign(published=False).rename_axis("arm")
