@@ -22,19 +22,19 @@ FLOORS = [
         "examples",
         "outcomes",
         "checks",
-        "reruns",
         "outputs",
     ],
+    ["arms", "reruns", "splits"],
     ["study", "contents", "phantom", "predictions", "training", "tables", "losses"],
-    ["cohort"],
-    ["readers", "metrics", "clipbank", "labels", "agreement", "figures"],
-    ["soft_metrics"],
-    ["segmentation", "batches", "comparison", "panels", "sources", "rater_figures", "phantom_figures"],
-    ["downstream", "graph"],
+    ["cohort", "held"],
+    ["readers", "metrics", "clipbank", "labels", "agreement", "figures", "implied"],
+    ["soft_metrics", "labelled", "sensitivity", "sensitivity_words", "sensitivity_figures"],
+    ["segmentation", "batches", "common", "panels", "sources", "rater_figures", "phantom_figures"],
+    ["downstream", "graph", "measuring", "comparison", "uncertainty", "arm_figures"],
     ["runs"],
 ]
 FLOOR = {name: k for k, names in enumerate(FLOORS) for name in names}
-LIGHT = ["01_explore_data", "02_confidence_maps", "08_compare_tasks", "09_figures"]
+LIGHT = ["01_explore_data", "02_confidence_maps", "08_compare_tasks", "09_figures", "12_sensitivity"]
 
 
 def modules():

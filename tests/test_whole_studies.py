@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from lusnb import study
+from lusnb import reruns, study
 from tests.test_smoke import call, copy_project, run_study
 
 pytestmark = pytest.mark.slow
@@ -51,23 +51,85 @@ def test_a_failed_node_keeps_its_notebook_and_the_rest_goes_on(tmp_path):
     assert kept.stat().st_mtime_ns == before and (project / node / "finished").is_file()
 
 
-def test_real_labels_of_several_people_through_the_same_notebooks(tmp_path, samples):
+def rewrite(path, **change):
+    """Change keys of a YAML file."""
+    content = yaml.safe_load(path.read_text()) if path.is_file() else {}
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(yaml.safe_dump({**content, **change}, sort_keys=False))
+
+
+def test_real_labels_of_several_people_are_held_out_image_by_image(tmp_path, samples):
     project = copy_project(tmp_path)
-    short = project / "params" / "bubil" / "03_train_segmentation.yaml"
-    short.write_text(yaml.safe_dump({**yaml.safe_load(short.read_text()), "epochs": 2}))
-    matrix = project / "params" / "bubil" / "study.yaml"
-    content = yaml.safe_load(matrix.read_text())
-    content["arms"] = {name: content["arms"][name] for name in ("t020", "t060")}
-    matrix.write_text(yaml.safe_dump(content, sort_keys=False))
+    rewrite(project / "params/bubil/03_train_segmentation.yaml", epochs=2)
+    arms = study.load("bubil", project).arms
+    chosen = {name: arms[name] for name in ("t050", "rater")}
+    rewrite(project / "params/bubil/study.yaml", arms=chosen, folds=3)
     os.environ["LUSNB_SAMPLES"] = str(samples)
     done = call(project, "lusnb.graph", "run", "bubil", "--jobs", "2")
     assert done.returncode == 0, done.stderr[-3000:]
-    table = pd.read_csv(project / "runs/bubil/bubil/tables/table1_segmentation.csv")
-    assert list(table["arm"]) == ["t020", "t060"] and table["iou"].notna().all()
-    for notebook in ("05_sf_change", "06_sf_ratio", "07_readmission"):
-        text = (project / f"runs/bubil/bubil/{notebook}/t060/seed0/notebook.ipynb").read_text()
-        assert "the cohort names no views" in text
-    assert pd.read_csv(project / "runs/bubil/bubil/tables/table2_sf_change.csv").empty
+    tables = project / "runs/bubil/bubil/tables"
+    table = pd.read_csv(tables / "table1_segmentation.csv")
+    assert list(table["arm"]) == ["t050", "rater"] and table["iou"].notna().all()
+    common = pd.read_csv(tables / "segmentation_common.csv")
+    assert sorted(common["patient_id"].unique()) == [f"B0{k}" for k in range(1, 7)]
+    assert set(pd.read_csv(tables / "raters.csv")["rater"]) == {f"Person{k}" for k in range(1, 6)}
+    held_out = []
+    for fold in (1, 2, 3):
+        scores = pd.read_csv(
+            project / f"runs/bubil/bubil/03_train_segmentation/rater/seed0/fold{fold}/metrics.csv"
+        )
+        index = pd.read_csv(
+            project / f"runs/bubil/bubil/03_train_segmentation/rater/seed0/fold{fold}/predictions/index.csv"
+        )
+        held_out += list(index.loc[index["array"] == "held_out", "clip_id"])
+        assert {"cut", "temperature"} <= set(scores["metric"])
+    assert sorted(held_out) == [f"B0{k}" for k in range(1, 7)]
+    assert pd.read_csv(tables / "table2_sf_change.csv").empty
+
+
+def test_arms_of_every_kind_go_through_one_study(tmp_path):
+    project = copy_project(tmp_path)
+    half = {"label_threshold": 0.5}
+    arms = {
+        "bare": {**half, "confidence_weight": "none", "background_weight": "none", "mc_samples": 2},
+        "bare_2": {**half, "confidence_weight": "none", "background_weight": "none", "seed_offset": 9},
+        "softseg": {**half, "supervision": "softseg", "loss": "wing"},
+        "rater": {**half, "supervision": "rater"},
+        "staple": {**half, "supervision": "consensus", "merge": "staple", "decoder": "Unet"},
+        "harmonised": {**half, "supervision": "soft", "harmonise": True},
+    }
+    rewrite(project / "params/smoke/study.yaml", arms=arms, tasks=[])
+    rewrite(project / "params/smoke/00_cohort.yaml", raters=2, habits=0.5)
+    done = run_study(project)
+    assert done.returncode == 0, done.stderr[-3000:]
+    tables = project / "runs/smoke/phantom_smoke/tables"
+    ranking = pd.read_csv(tables / "segmentation_ranking.csv")
+    assert list(ranking["arm"]) == list(arms)
+    unsure = pd.read_csv(tables / "uncertainty.csv")
+    assert set(unsure.loc[unsure["kind"] == "ensemble", "members"]) == {2}
+    assert set(unsure.loc[unsure["kind"] == "dropout", "arm"]) == {"bare"}
+    table1 = pd.read_csv(tables / "table1_segmentation.csv")
+    assert table1.filter(like="paper_").isna().all(axis=None)  # none of these is an arm of the paper
+
+
+def test_a_sweep_over_raters_ends_in_one_map(tmp_path):
+    project = copy_project(tmp_path)
+    cohorts = {f"cal{k}": {"calibration": c} for k, c in enumerate((0.5, 2.0))}
+    bare = {"confidence_weight": "none", "background_weight": "none"}
+    arms = {f"t{t}": {"label_threshold": t / 100, **bare} for t in (20, 60)}
+    rewrite(project / "params/sensitivity_coarse/study.yaml", cohorts=cohorts, arms=arms)
+    small = {"patients": 8, "clips": 18, "split": [4, 1, 3], "size": 64}
+    rewrite(project / "params/sensitivity_coarse/00_cohort.yaml", **small)
+    short = {"encoder": "mobilenet_v2", "size": 64, "epochs": 1}
+    rewrite(project / "params/sensitivity_coarse/03_train_segmentation.yaml", **short)
+    done = call(project, "lusnb.graph", "run", "sensitivity_coarse", "--jobs", "2")
+    assert done.returncode == 0, done.stderr[-3000:]
+    folder = project / "runs/sensitivity_coarse/12_sensitivity"
+    winners = pd.read_csv(folder / "winners.csv")
+    assert winners["calibration"].tolist() == [0.5, 2.0]
+    assert (folder / "winners.pdf").stat().st_size > 1000
+    again = call(project, "lusnb.graph", "run", "sensitivity_coarse", "--jobs", "2")
+    assert "Nothing to be done" in again.stdout + again.stderr
 
 
 def test_run_all_in_a_notebook_folder_makes_what_it_needs(tmp_path):
@@ -77,7 +139,7 @@ def test_run_all_in_a_notebook_folder_makes_what_it_needs(tmp_path):
 
     project = copy_project(tmp_path)
     os.environ["PYTHONPATH"] = str(project)
-    os.environ.setdefault("LUSNB_SAMPLES", str(study.samples(study.root())))
+    os.environ.setdefault("LUSNB_SAMPLES", str(reruns.samples(study.root())))
     said = {}
     for name in (
         "03_train_segmentation",
@@ -113,11 +175,15 @@ def test_a_private_cohort_without_views_or_exams_trains_a_segmenter(tmp_path, ph
     (mine / "cohort.yaml").write_text("name: mine\nfeatures: [sharp_pleura]\n")
     (project / "params" / "mine").mkdir()
     content = {"cohorts": {"mine": {"source": "folder"}}, "arms": {"t050": {"label_threshold": 0.5}}}
-    content |= {"tasks": [], "seeds": [0], "folds": 2, "protocol": "paper"}
+    content |= {"tasks": list(study.TASKS), "seeds": [0], "folds": 2, "protocol": "paper"}
     (project / "params" / "mine" / "study.yaml").write_text(yaml.safe_dump(content))
     done = call(project, "lusnb.graph", "run", "mine", "--jobs", "2")
     assert done.returncode == 0, done.stderr[-3000:]
     assert pd.read_csv(project / "runs/mine/mine/tables/table1_segmentation.csv")["iou"].notna().all()
+    for notebook in ("05_sf_change", "06_sf_ratio", "07_readmission"):
+        text = (project / f"runs/mine/mine/{notebook}/t050/seed0/notebook.ipynb").read_text()
+        assert "the cohort names no views" in text
+    assert pd.read_csv(project / "runs/mine/mine/tables/table2_sf_change.csv").empty
     asked = study.load("mine", project)
     assert all((project / "runs" / node.folder / "finished").is_file() for node in study.nodes(asked))
     assert json.loads((project / "runs/mine/mine/00_cohort/fingerprint.json").read_text())["cohort"]

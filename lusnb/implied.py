@@ -1,0 +1,147 @@
+"""Which threshold do the labels imply by themselves? Labels against truth, training patients, no learner.
+
+Two answers. Pixel by pixel a threshold is best where the rater is right half of the time: at 50 % for a
+calibrated rater, higher for one who is too sure, lower for one who is too cautious. By IoU it lies at or
+below that: a pixel of the feature that is left out costs more than one too many. Where the best IoU is J,
+pixels that are right in more than J / (1 + J) of cases raise it.
+"""
+
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+
+from lusnb import cohort as cohorts
+from lusnb import confidence
+from lusnb.cohort import Cohort
+
+ALL = "all"  # the feature of a row over all features
+CELL = ["cohort", "calibration", "noise"]
+FRAME = ["clip_id", "frame", "feature"]
+LEVELS = np.arange(256)
+TENS = np.rint(LEVELS / 25.5).astype(int)  # an 8-bit level in tens of per cent, 0 to 10
+SAME_ARM = 0.02  # neighbouring thresholds whose targets differ by less than this share of the paint: one arm
+
+
+def patient_means(images: pd.DataFrame, by: list[str]) -> pd.DataFrame:
+    """Images -> each patient's mean per feature -> each patient's mean over the features it has.
+
+    images: `by`, patient_id, feature, value. Columns: `by`, patient_id, value.
+    """
+    per_feature = images.groupby([*by, "patient_id", "feature"], sort=False)["value"].mean()
+    return per_feature.groupby([*by, "patient_id"], sort=False).mean().reset_index()
+
+
+def labels_alone(cohort: Cohort, thresholds: Iterable[float], merge: str = "mean") -> pd.DataFrame:
+    """How good the labels themselves are at each threshold, on the training patients and at their own size.
+
+    Columns: feature (`all`: over features), threshold; iou of the target c >= t against the truth, over
+    images whose truth is not empty: each patient's mean per feature, for `all` its mean over features, then
+    the mean over patients; patients; kept and right: see `decided`; level: see `half_right`.
+    """
+    thresholds = sorted(thresholds)
+    images, counts = _compared(cohort, thresholds, merge)
+    per_feature = images.groupby(["feature", "threshold", "patient_id"])["value"].mean().reset_index()
+    pooled = patient_means(images, ["threshold"]).assign(feature=ALL)
+    iou = pd.concat([pooled, per_feature]).groupby(["feature", "threshold"])["value"]
+    iou = iou.agg(iou="mean", patients="count")
+    rows = []
+    for k, feature in enumerate([ALL, *cohort.features]):
+        pixels, right = counts.sum(axis=0) if feature == ALL else counts[k - 1]  # (256,) each
+        for t in thresholds:
+            measured = iou.loc[(feature, t)] if (feature, t) in iou.index else (np.nan, 0)
+            rows.append((feature, t, *measured, *decided(pixels, right, t), half_right(pixels, right)))
+    columns = ["feature", "threshold", "iou", "patients", "kept", "right", "level"]
+    return pd.DataFrame(rows, columns=columns).astype({"patients": int})
+
+
+def _compared(cohort: Cohort, thresholds: list[float], merge: str) -> tuple[pd.DataFrame, np.ndarray]:
+    """Labels of the training patients against the truth, one frame and feature at a time.
+
+    Returns (IoU of images whose truth is not empty: patient_id, feature, threshold, value; how many pixels
+    have each level and how many of these truly are of the feature, int (features, 2, 256)).
+    """
+    true = cohort.truth.set_index(FRAME)["path"].to_dict()
+    patient_of = cohort.clips.set_index("clip_id")["patient_id"]
+    train = set(cohort.patients_in("train"))
+    rows, counts = [], np.zeros((len(cohort.features), 2, 256), np.int64)
+    for place, raters in cohort.labels.groupby(FRAME):
+        patient, feature = patient_of[place[0]], place[2]
+        if patient not in train or place not in true:
+            continue
+        levels = confidence.merge(np.stack([cohorts.image(cohort, path) for path in raters["path"]]), merge)
+        there = cohorts.image(cohort, true[place]) > 0
+        both = [np.bincount(pixels.ravel(), minlength=256) for pixels in (levels, levels[there])]
+        counts[cohort.features.index(feature)] += both
+        for t in thresholds if there.any() else []:
+            y = confidence.targets(levels / 255, t)
+            rows.append((patient, feature, t, (y & there).sum() / (y | there).sum()))
+    return pd.DataFrame(rows, columns=["patient_id", "feature", "threshold", "value"]), counts
+
+
+def decided(pixels: np.ndarray, right: np.ndarray, t: float) -> tuple[float, float]:
+    """Of the painted pixels (c > 0) the share that is target at t, and the share that t decides rightly.
+
+    pixels, right: int (256,), pixels at each 8-bit level and how many of them truly are of the feature. A
+    target is right where it is of the feature, the rest where it is not. NaN where nothing is painted.
+    """
+    painted = LEVELS > 0
+    target = painted & confidence.targets(LEVELS / 255, t)
+    total = pixels[painted].sum()
+    if not total:
+        return np.nan, np.nan
+    rightly = right[target].sum() + (pixels - right)[painted & ~target].sum()
+    return pixels[target].sum() / total, rightly / total
+
+
+def half_right(pixels: np.ndarray, right: np.ndarray) -> float:
+    """The lowest confidence (%, in tens) from which on the rater is right at least half of the time.
+
+    So it is at every level painted from there up to 100 %; NaN where at none. pixels, right: as in `decided`.
+    """
+    said, true = (np.bincount(TENS[1:], x[1:], 11)[1:] for x in (pixels, right))
+    levels = np.arange(10, 101, 10)[said > 0]
+    wrong = np.flatnonzero(2 * true[said > 0] < said[said > 0])
+    first = wrong[-1] + 1 if len(wrong) else 0
+    return float(levels[first]) if first < len(levels) else np.nan
+
+
+def of_cells(
+    opened: dict[str, Cohort], cells: pd.DataFrame, thresholds: Iterable[float], merge: str
+) -> pd.DataFrame:
+    """`labels_alone` of every cell, with cohort, calibration and noise. cells: of sensitivity.cells."""
+    thresholds = list(thresholds)
+    parts = [
+        labels_alone(opened[cell["cohort"]], thresholds, merge).assign(**cell)
+        for cell in cells.to_dict("records")
+    ]
+    found = pd.concat(parts, ignore_index=True)
+    return found[[*CELL, *(name for name in found if name not in CELL)]]
+
+
+def optima(labels: pd.DataFrame) -> pd.DataFrame:
+    """The thresholds that the labels imply, one row a cell and feature; the lowest where several are best.
+
+    labels: of `of_cells`. Columns: cohort, calibration, noise, feature (`all` first), implied (of highest
+    IoU), iou (there), pixelwise (which decides most of the painted pixels rightly), level (`half_right`).
+    """
+    rows = []
+    for (*cell, feature), own in labels.groupby([*CELL, "feature"], sort=False):
+        own = own.sort_values("threshold")
+        if own["iou"].notna().any() and own["right"].notna().any():
+            best, most = own.loc[own["iou"].idxmax()], own.loc[own["right"].idxmax()]
+            rows.append((*cell, feature, best["threshold"], best["iou"], most["threshold"], best["level"]))
+    return pd.DataFrame(rows, columns=[*CELL, "feature", "implied", "iou", "pixelwise", "level"])
+
+
+def one_arm(labels: pd.DataFrame) -> pd.DataFrame:
+    """Neighbouring thresholds that are nearly one arm: targets differ by under 2 % of the painted pixels.
+
+    labels: of `of_cells`. Columns: cohort, calibration, noise, low, high (thresholds), apart (share).
+    """
+    own = labels[labels["feature"] == ALL].sort_values([*CELL, "threshold"])
+    groups = own.groupby("cohort", sort=False)
+    own = own.assign(
+        low=own["threshold"], high=groups["threshold"].shift(-1), apart=own["kept"] - groups["kept"].shift(-1)
+    )
+    return own.loc[own["apart"] < SAME_ARM, [*CELL, "low", "high", "apart"]].reset_index(drop=True)

@@ -1,0 +1,101 @@
+"""What a sweep over calibration, noise and threshold shows, in sentences that its tables bear out."""
+
+import pandas as pd
+
+from lusnb import implied
+from lusnb.implied import ALL
+
+LEARNT = 0.5  # of the labels' own IoU: a learner that reaches less has a winner by how little it learnt
+UNLEARNT = 0.05  # a feature whose IoU is below this at every threshold and in every cell was not learnt
+
+
+def told(winners: pd.DataFrame, labels: pd.DataFrame, by_feature: pd.DataFrame) -> str:
+    """What a sweep shows, one sentence a line, all of it computed.
+
+    winners, by_feature: of sensitivity.winners and .feature_values; labels: of implied.of_cells.
+    """
+    lines = [*_on_the_paper(winners), *_on_departures(winners), *_on_chance(winners)]
+    return "\n".join([*lines, *_on_limits(winners, labels, by_feature)])
+
+
+def _places(rows: pd.DataFrame) -> str:
+    return "; ".join(f"calibration {r.calibration:g} with noise {r.noise:g}" for r in rows.itertuples())
+
+
+def _span(values: pd.Series, form: str = ".3f") -> str:
+    low, high = format(values.min(), form), format(values.max(), form)
+    return low if low == high else f"{low} to {high}"
+
+
+def _share(values: pd.Series) -> str:
+    return f"{_span(100 * values, '.0f')} %"
+
+
+def _on_the_paper(w: pd.DataFrame) -> list[str]:
+    n, paper, same = len(w), _share(w["paper"]), w["paper_alike"]
+    worst = w.loc[[w["cost"].idxmax()]]
+    low, high = worst[["cost_low", "cost_high"]].to_numpy(float)[0]
+    within = f"95 % interval {low:.3f} to {high:.3f}" if low == low else "too few patients for an interval"
+    return [
+        f"{paper} wins in {(w['winner'] == w['paper']).sum()} of {n} cells, and cannot be told from the "
+        f"winner in {same.sum()}" + ("." if same.all() else f"; it can at {_places(w[~same])}."),
+        f"It costs {_span(w['cost'])} in IoU against the winner, most at {_places(worst)} ({within}).",
+        f"After Holm the winner is better than {paper} in {(w['cost_p'] < 0.05).sum()} of {n} cells.",
+    ]
+
+
+def _on_departures(w: pd.DataFrame) -> list[str]:
+    lines = [
+        f"At calibration {c:g} the winner is {_share(own['winner'])}; the labels alone imply "
+        f"{_share(own['implied'])} by IoU, {_share(own['pixelwise'])} pixel by pixel."
+        for c, own in w.groupby("calibration")
+    ]
+    below, above, found = (w["departure"] < 0).sum(), (w["departure"] > 0).sum(), w[w["finding"]]
+    where = f" ({_places(found)})" if len(found) else ""
+    given = " in every seed" if (w["seeds"] > 1).all() else ", given these trainings"
+    return [
+        *lines,
+        f"The winner lies below the threshold that the labels imply by IoU in {below} of {len(w)} cells, "
+        f"above it in {above}.",
+        f"Departures that hold{given}, and so are findings: {len(found)}{where}.",
+    ]
+
+
+def _on_chance(w: pd.DataFrame) -> list[str]:
+    lines = [
+        f"Between its best and its worst threshold a cell spans {_span(w['span'])} in IoU; the best of the "
+        f"cells are {_span(w['iou'])}.",
+        f"The winner is best in {_share(w['frequency'])} "
+        f"of the resamples of patients (bootstrap rank frequency).",
+    ]
+    if (w["seeds"] == 1).all():
+        return [*lines, "One seed: by how much another training would differ is not known."]
+    agreed = (w["seed_winners"].str.split().str.len() == 1).sum()
+    return [
+        *lines,
+        f"Seeds of one threshold lie up to {w['seed_range'].max():.3f} apart in IoU, and name one winner in "
+        f"{agreed} of {len(w)} cells: what is smaller than that is noise.",
+    ]
+
+
+def _on_limits(w: pd.DataFrame, labels: pd.DataFrame, by_feature: pd.DataFrame) -> list[str]:
+    pooled = labels[labels["feature"] == ALL]
+    share = w.set_index("cohort")["iou"] / pooled.groupby("cohort")["iou"].max()
+    best = by_feature.groupby("feature", sort=False)["value"].max()
+    weak = ", ".join(best.index[best < UNLEARNT])
+    ends = w["winner"].isin([pooled["threshold"].min(), pooled["threshold"].max()]).sum()
+    twins = [
+        f"{100 * r.low:.0f} and {100 * r.high:.0f} % at calibration {r.calibration:g} with noise {r.noise:g}"
+        for r in implied.one_arm(labels).itertuples()
+    ]
+    little = ": too little for its winner to mean much" if share.min() < LEARNT else ""
+    return [
+        f"At its best the learner reaches {_share(share)} of the IoU of the labels themselves{little}.",
+        *([f"Learnt nowhere (IoU under {UNLEARNT:g} at every threshold): {weak}."] if weak else []),
+        *(
+            [f"The winner is the lowest or highest threshold tried in {ends} of {len(w)} cells."]
+            if ends
+            else []
+        ),
+        *([f"Nearly one arm, since the labels are nearly the same: {'; '.join(twins)}."] if twins else []),
+    ]
