@@ -101,34 +101,38 @@ def ranking(by_patient: pd.DataFrame, means: pd.DataFrame, calibration: pd.DataF
 def _before_after(ax: Axes, calibration: pd.DataFrame, place: dict[str, int]) -> None:
     """ECE of the band against the labels, features pooled, seeds averaged: raw joined with tempered."""
     chosen = calibration.query("pixels == 'band' and against == 'labels' and feature == 'all'")
-    ece = chosen.pivot_table(index="arm", columns="scaled", values="ece").reindex(list(place))
+    ece = chosen.pivot_table(index="arm", columns="scaled", values="ece")
+    ece = ece.reindex(index=list(place), columns=["raw", "tempered"]).astype(float)
     rows = list(place.values())
     ax.hlines(rows, ece["raw"], ece["tempered"], color="0.5", linewidth=1, zorder=1)
     ax.scatter(ece["raw"], rows, s=20, facecolor="white", edgecolor="0.3", zorder=2)
     ax.scatter(ece["tempered"], rows, s=20, color=ORANGE, zorder=3)
-    ax.set_xlim(0, 1.08 * np.nanmax([0.05, ece.to_numpy().max()]))
+    ax.set_xlim(0, 1.08 * np.nanmax([0.05, *ece.to_numpy().ravel()]))
 
 
 def differences(table: pd.DataFrame) -> Figure:
-    """Each arm less the first, one panel a metric, with intervals where there are any.
+    """Each arm less its reference, one panel a metric, with intervals where there are any.
 
     table: comparison.differences: metric, arm, reference, difference, low, high; a sentence if it is empty.
     """
     if table.empty:
         return _nothing("one arm alone: nothing to compare it with")
-    arms, names = (list(dict.fromkeys(table[column])) for column in ("arm", "metric"))
+    names = list(dict.fromkeys(table["metric"]))
+    one = table["reference"].nunique() == 1
+    table = table.assign(pair=table["arm"] if one else table["arm"] + " - " + table["reference"])
+    pairs = list(dict.fromkeys(table["pair"]))
     words_of = {"iou": "IoU, labels", "truth_iou": "IoU, truth"}
-    figure, axes = _panels(arms, [words_of.get(name, words(name)) for name in names], foot=0.5)
+    figure, axes = _panels(pairs, [words_of.get(name, words(name)) for name in names], foot=0.5)
     for ax, name in zip(axes, names, strict=True):
         rows = table[table["metric"] == name]
-        place = rows["arm"].map(arms.index)
+        place = rows["pair"].map(pairs.index)
         ax.axvline(0, color="0.5", linewidth=1, zorder=1)
         ax.hlines(place, rows["low"], rows["high"], color=BLUE, linewidth=1.6, zorder=2)
         ax.scatter(rows["difference"], place, s=22, color=BLUE, marker="d", zorder=3)
         furthest = rows[["difference", "low", "high"]].abs().max(axis=None)
         reach = 1.1 * max(0.02, 0.0 if np.isnan(furthest) else furthest)  # no range that magnifies nothing
         ax.set_xlim(-reach, reach)
-        ax.set_xlabel(f"difference to {rows['reference'].iloc[0]}", fontsize=SMALL)
+        ax.set_xlabel(f"difference to {rows['reference'].iloc[0]}" if one else "difference", fontsize=SMALL)
     return figure
 
 

@@ -1,5 +1,6 @@
 """Arms: the ways of showing labels to a learner that a study compares; checked, copied, put into words."""
 
+import re
 from collections.abc import Mapping
 
 import pandas as pd
@@ -9,6 +10,12 @@ from lusnb import confidence, params
 GRAYSCALE = "grayscale"  # the baseline arm: the tasks see no segmentation at all
 SEEDS = ("seed", "seed_offset")
 ASIDE = (*SEEDS, "arm", "fold", "mc_samples")  # what members of one ensemble may differ in
+SHARED = (  # what all arms of a profile share: said in <notebook>.yaml or by the matrix, not by an arm
+    *("profile", "cohort", "arm", "seed", "fold", "protocol", "measured_on"),
+    *("size", "task_size", "task_frames", "task_channels"),
+)
+ON_LOGITS = ("weighted_ce", "focal", "lovasz", "dice_ce")  # losses that want the sigmoid
+ON_PROBABILITIES = ("dice", "tversky", "wing")  # losses that take any activation
 WORDS = {  # how a parameter that differs from the notebook's default is told
     "confidence_weight": "confidence weight {}",
     "background_weight": "background weight {}",
@@ -17,6 +24,9 @@ WORDS = {  # how a parameter that differs from the notebook's default is told
     "only_rater": "{} alone",
     "decoder": "{}",
     "encoder": "{}",
+    "epochs": "{} epochs",
+    "learning_rate": "learning rate {}",
+    "batch": "batches of {}",
 }
 AS_PUBLISHED = {  # what an arm of the paper is, at any of its seven thresholds
     "supervision": "threshold",
@@ -39,18 +49,43 @@ def check(where: str, arm: str, fields: object) -> None:
     where = f"{where}, arm {arm}"
     if arm == GRAYSCALE:
         raise params.ParameterError(f"{where}: this name is the baseline's; give the arm another one.")
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", str(arm)):
+        raise params.ParameterError(
+            f"{where}: expected a name of letters, digits and _ . - that can be a folder's; rename the arm."
+        )
     if not isinstance(fields, dict) or "label_threshold" not in fields:
         raise params.ParameterError(f"{where}: expected {{label_threshold: ...}}, got {fields!r}; add it.")
+    for name in fields:
+        if name in SHARED:
+            raise params.ParameterError(
+                f"{where}: `{name}` is the same for all arms; set it in 03_train_segmentation.yaml."
+            )
     threshold = params.check_type(where, "label_threshold", "float", fields["label_threshold"])
     params.fraction(where, "label_threshold", threshold)
     for name in ("confidence_weight", "background_weight"):
         params.check_type(where, name, "str | float", fields.get(name, "paper"))
     try:
-        confidence.supervision({"supervision": "threshold", **fields})
-        given = (fields.get(name, "paper") for name in ("confidence_weight", "background_weight"))
-        confidence.weights(0.5, 0.5, *given)
+        _check_way({**AS_PUBLISHED, "mc_samples": 0, **fields})
     except ValueError as error:
         raise params.ParameterError(f"{where}: {error}") from None
+
+
+def _check_way(arm: Mapping) -> None:
+    """Raise ValueError where supervision, weights, loss and merge do not go together."""
+    way = confidence.supervision(arm)
+    confidence.weights(0.5, 0.5, arm["confidence_weight"], arm["background_weight"])
+    losses = ON_PROBABILITIES if way.activation != "sigmoid" else (*ON_LOGITS, *ON_PROBABILITIES)
+    if arm["loss"] not in losses:
+        raise ValueError(
+            f"loss: expected one of {', '.join(losses)} under {arm['supervision']}, got {arm['loss']!r}."
+        )
+    merges = ("mean",) if way.raters_apart else confidence.MERGES  # there, nothing is merged
+    if arm["merge"] not in merges:
+        raise ValueError(
+            f"merge: expected one of {', '.join(merges)} under {arm['supervision']}, got {arm['merge']!r}."
+        )
+    if isinstance(arm["mc_samples"], int) and arm["mc_samples"] < 0:
+        raise ValueError(f"mc_samples: expected 0 or more, got {arm['mc_samples']}.")
 
 
 def copies(arms: dict, count: int | None) -> dict:
@@ -74,7 +109,8 @@ def table(asked: dict[str, Mapping], defaults: Mapping) -> pd.DataFrame:
     groups: dict[tuple, str] = {}
     rows = []
     for arm, p in asked.items():
-        alike = tuple((k, str(v)) for k, v in sorted(p.items()) if k not in ASIDE)
+        p = {k: float(v) if isinstance(v, int) and not isinstance(v, bool) else v for k, v in p.items()}
+        alike = tuple((k, repr(v)) for k, v in sorted(p.items()) if k not in ASIDE)
         rows.append(
             {
                 "arm": arm,
@@ -91,14 +127,18 @@ def table(asked: dict[str, Mapping], defaults: Mapping) -> pd.DataFrame:
 def words(p: Mapping, defaults: Mapping) -> str:
     """One arm in words: what its learner is shown, and whatever else differs from the defaults."""
     way = confidence.SUPERVISIONS[p["supervision"]]
-    said = [way.words + (f" {100 * p['label_threshold']:g} %" if way.words.endswith("threshold") else "")]
+    said = [way.words + (f" {100 * p['label_threshold']:g} %" if way.cut else "")]
     if way.weighted and p["confidence_weight"] == p["background_weight"] == "none":
         said.append("no weights")
     else:
         weights = ("confidence_weight", "background_weight")
-        said += [WORDS[k].format(p[k]) for k in weights if p[k] != "paper"]
+        said += [WORDS[k].format(_plain(p[k])) for k in weights if p[k] != "paper"]
     rest = [k for k in WORDS if k not in ("confidence_weight", "background_weight")]
-    said += [WORDS[k].format(p[k]) for k in rest if p[k] != defaults[k]]
+    said += [WORDS[k].format(_plain(p[k])) for k in rest if p[k] != defaults[k]]
     said += ["raters harmonised"] if p["harmonise"] else []
-    said += [f"seed +{p['seed_offset']}"] if p["seed_offset"] else []
+    said += [f"seed +{p['seed_offset']:g}"] if p["seed_offset"] else []
     return ", ".join(said)
+
+
+def _plain(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -12,7 +12,7 @@ from lusnb.held import Held
 from lusnb.tables import feature_means, macro
 
 RANKED = ("iou", "level_dice", "level_dice_marked", "surface_dice", "hausdorff95", "truth_iou")
-TESTED = ("iou", "truth_iou")  # on which arms are tested against the first
+TESTED = ("iou", "truth_iou")  # in which pairs of arms are tested
 CURVES = ["arm", "seed", "pixels", "scaled", "against", "feature"]
 RATERS = ["arm", "feature", "rater", "model", "others", "pairs", "patients", "images"]
 
@@ -69,20 +69,33 @@ def intervals(by_patient: pd.DataFrame, rng: np.random.Generator) -> pd.DataFram
 
 
 def differences(
-    by_patient: pd.DataFrame, arms: list[str], rng: np.random.Generator, tested: tuple[str, ...] = TESTED
+    by_patient: pd.DataFrame, arms: list[str], rng: np.random.Generator, pairs: list[str] | None = None
 ) -> pd.DataFrame:
-    """Each arm against the first (stats.compare), in each metric that there is; Holm within a metric.
+    """Pairs of arms tested in each metric of TESTED that there is; Holm within a metric.
 
-    by_patient: from tables.patient_scores. Columns: metric, then those of stats.compare.
+    by_patient: from tables.patient_scores. pairs: each 'arm - reference'; none: each arm against the first.
+    Columns: metric, then those of stats.compare_pairs. Raises ValueError for a pair of unknown arms.
     """
-    parts = []
-    for metric in tested:
+    asked = named_pairs(pairs, arms) if pairs else [(arm, arms[0]) for arm in arms[1:]]
+    parts = [stats.compare_pairs(pd.DataFrame(columns=arms, dtype=float), [], rng).assign(metric="")]
+    for metric in TESTED:
         rows = by_patient[by_patient["metric"] == metric]
         if len(rows):
             values = rows.pivot(index="patient_id", columns="arm", values="value").sort_index()
-            parts.append(stats.compare(values, arms, arms[0], rng).assign(metric=metric))
-    found = pd.concat(parts, ignore_index=True)
+            parts.append(stats.compare_pairs(values.reindex(columns=arms), asked, rng).assign(metric=metric))
+    found = pd.concat(parts[1:] or parts, ignore_index=True)
     return found[["metric", *(name for name in found if name != "metric")]]
+
+
+def named_pairs(pairs: list[str], arms: list[str]) -> list[tuple[str, str]]:
+    """The pairs of arms that a profile names, 'arm - reference'; ValueError for an unknown arm."""
+    found = [tuple(pair.split(" - ")) for pair in pairs]
+    for pair, names in zip(pairs, found, strict=True):
+        if len(names) != 2 or not set(names) <= set(arms):
+            raise ValueError(
+                f"pairs: expected 'arm - reference' with arms of {', '.join(arms)}, got {pair!r}; correct it."
+            )
+    return found
 
 
 def calibration(curves: pd.DataFrame) -> pd.DataFrame:

@@ -162,15 +162,16 @@ def smoothed(y):
 class Supervision:
     """One way of showing confidence to a learner.
 
-    show: (c, arm, draw) -> target and weight, see `shown`. words: what it is. graded: the target has grades,
-    so that predictions are cut at the level of the label they are held against, not at 0.5 alone. weighted:
-    the arm's confidence_weight and background_weight count; otherwise every pixel that counts weighs 1.
-    random: `draw` is used. raters_apart: one rater is drawn for each image and step. activation: see
-    losses.activate.
+    show: (c, arm, draw) -> target and weight, see `shown`. words: what it is. cut: by label_threshold.
+    graded: the target has grades, so that predictions are cut at the level of the label they are held
+    against, not at 0.5 alone. weighted: the arm's confidence_weight and background_weight count; otherwise
+    every pixel that counts weighs 1. random: `draw` is used. raters_apart: one rater is drawn for each image
+    and step. activation: see losses.activate.
     """
 
     show: Callable
     words: str
+    cut: bool = False
     graded: bool = False
     weighted: bool = False
     random: bool = False
@@ -179,16 +180,18 @@ class Supervision:
 
 
 SUPERVISIONS = {
-    "threshold": Supervision(_threshold, "threshold", weighted=True),
+    "threshold": Supervision(_threshold, "threshold", cut=True, weighted=True),
     "soft": Supervision(_soft, "confidence itself", graded=True),
     "softseg": Supervision(
         _soft, "confidence itself, normalised ReLU", graded=True, activation="normalised_relu"
     ),
     "trimap": Supervision(_trimap, "certain pixels alone"),
     "sampled": Supervision(_sampled, "a threshold drawn at each step", graded=True, random=True),
-    "smoothed": Supervision(_smoothed, "smoothed along edges, threshold"),
-    "rater": Supervision(_cut, "one rater drawn at each step, threshold", random=True, raters_apart=True),
-    "consensus": Supervision(_cut, "consensus of the raters, threshold"),
+    "smoothed": Supervision(_smoothed, "smoothed along edges, threshold", cut=True),
+    "rater": Supervision(
+        _cut, "one rater drawn at each step, threshold", cut=True, random=True, raters_apart=True
+    ),
+    "consensus": Supervision(_cut, "consensus of the raters, threshold", cut=True),
 }
 GRADES = THRESHOLDS[1:-1]  # where graded predictions are held against labels cut alike
 
@@ -197,7 +200,7 @@ def supervision(arm: Mapping) -> Supervision:
     """How an arm shows confidence, by its `supervision`. Raises ValueError for an unknown one, and where the
     arm names weights that its supervision does not take."""
     name = arm["supervision"]
-    if name not in SUPERVISIONS:
+    if not isinstance(name, str) or name not in SUPERVISIONS:
         known = ", ".join(SUPERVISIONS)
         raise ValueError(f"supervision: expected one of {known}, got {name!r}; correct the arm.")
     given = [k for k in ("confidence_weight", "background_weight") if arm.get(k, "paper") != "paper"]

@@ -56,9 +56,10 @@ def build_segmenter(
 ) -> nn.Module:
     """A network of segmentation-models-pytorch: (N, 1, H, W) -> logits (N, features, H, W).
 
-    H and W divisible by 32. channels: of the FPN's pyramid, 256 in SMP, its segmentation blocks take half of
-    them; other decoders keep SMP's widths. encoder_weights: 'none', 'imagenet' (downloaded), or the path of a
-    local state dict of the encoder. Raises ValueError for a decoder or an encoder that SMP does not have.
+    H and W divisible by 32 (PAN from 128 on; DPT wants a transformer of timm). channels: of the FPN's
+    pyramid, 256 in SMP, its segmentation blocks take half of them; other decoders keep SMP's widths.
+    encoder_weights: 'none', 'imagenet' (downloaded), or the path of a local state dict of the encoder. Raises
+    ValueError for a decoder or an encoder that SMP does not have.
     """
     if decoder not in DECODERS:
         raise ValueError(
@@ -76,8 +77,10 @@ def build_segmenter(
         network = DECODERS[decoder](
             encoder, encoder_weights="imagenet" if named else None, in_channels=1, classes=features, **widths
         )
-    except KeyError as error:
-        raise ValueError(f"encoder: {error.args[0]}; correct the parameter.") from None
+    except (KeyError, ValueError, RuntimeError) as error:
+        raise ValueError(
+            f"encoder {encoder!r} with decoder {decoder}: {error.args[0]}; correct one."
+        ) from None
     if encoder_weights not in ("none", "imagenet"):
         state = load_state(encoder_weights)
         stem = next(name for name, value in network.encoder.state_dict().items() if value.ndim == 4)

@@ -21,6 +21,7 @@ from lusnb.params import ParameterError, Params
 from lusnb.predictions import Predictions
 
 COHORT_LEVELS = ("profile", "cohort")
+IDS = ("arm", "reference", "patient_id", "clip_id", "clip_1", "clip_2", "feature", "view", "rater", "other")
 ARM_LEVELS = (*COHORT_LEVELS, "arm", "seed", "fold")
 PACKAGES = ("lusnb", "torch", "torchvision", "lightning", "segmentation-models-pytorch", "numpy", "pandas")
 
@@ -144,7 +145,7 @@ def trained(p: Params) -> Path | None:
 
 def read_csv(folder: Path, name: str) -> pd.DataFrame:
     """Read a table of a finished run; identifiers stay text."""
-    ids = dict.fromkeys(("arm", "patient_id", "clip_id", "clip_1", "clip_2", "feature", "view"), str)
+    ids = dict.fromkeys(IDS, str)
     return pd.read_csv(folder / name, dtype=ids, keep_default_na=False, na_values=[""])
 
 
@@ -182,13 +183,9 @@ def _asked_of_arms(p: Params) -> dict[str, dict]:
 
 def arms(p: Params) -> pd.DataFrame:
     """The arms of the profile in the order of its study.yaml, indexed by arm: see `arms.table`."""
-    return describe.table(_asked_of_arms(p), training_defaults())
-
-
-def training_defaults() -> dict:
-    """The declared defaults of the training notebook."""
     path = study.root() / "notebooks" / f"{study.NOTEBOOKS['train']}.ipynb"
-    return {name: value for name, (_, value) in params.of_notebook(path).items()}
+    declared = {name: value for name, (_, value) in params.of_notebook(path).items()}
+    return describe.table(_asked_of_arms(p), declared | study.overrides(p.profile, study.NOTEBOOKS["train"]))
 
 
 def check_measured_on(p: Params) -> None:

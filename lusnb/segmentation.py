@@ -1,5 +1,6 @@
 """Train a segmenter on one arm's labels, and segment frames and clips with it."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import lightning
@@ -105,10 +106,21 @@ def _one_rater(levels: Tensor, known: Tensor, draw: Tensor | None) -> tuple[Tens
     return levels[images, rater], known[images, rater]
 
 
+class _Batches(BatchSampler):
+    """Batches of positions; a last one of a single image joins the one before, as some decoders cannot
+    normalise over it."""
+
+    def __iter__(self) -> Iterator[list[int]]:
+        found = list(super().__iter__())
+        if len(found) > 1 and len(found[-1]) == 1:
+            found[-2:] = [found[-2] + found[-1]]
+        yield from found
+
+
 def _loader(tensors: tuple[Tensor, ...], batch: int, generator: torch.Generator | None) -> DataLoader:
     part = TensorDataset(*tensors)
     order = RandomSampler(part, generator=generator) if generator else SequentialSampler(part)
-    return DataLoader(part, sampler=BatchSampler(order, batch, drop_last=False), batch_size=None)
+    return DataLoader(part, sampler=_Batches(order, batch, drop_last=False), batch_size=None)
 
 
 def _loaders(data: Labelled, roles: dict[str, list[str]], p: Params) -> tuple[DataLoader, DataLoader | None]:
@@ -141,6 +153,8 @@ def train(data: Labelled, roles: dict[str, list[str]], p: Params) -> tuple[nn.Mo
     alike.
     """
     module = Segmenter(build(p, data.confidence.shape[1]), p)
+    if p.mc_samples:
+        check_dropout(module.network, p)
     if not len(data.of(roles["train"])):
         raise ValueError(
             f"arm {p.arm}: expected labelled frames of training patients, found none; "
@@ -180,16 +194,21 @@ def predict(
 DROPOUT = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout)
 
 
-def predict_dropout(network: nn.Module, images: Tensor, p: Params) -> Tensor:
-    """Mean probability over passes with dropout on (Gal and Ghahramani 2016), uint8 (N, C, S, S).
-
-    p: mc_samples, batch, supervision, seed, seed_offset. The same seed gives the same samples. Raises
-    ValueError where the network has no dropout layer: every pass would be the same.
-    """
+def check_dropout(network: nn.Module, p: Params) -> None:
+    """Raise ValueError where the network has no dropout layer, so that every pass would be the same."""
     if not any(isinstance(layer, DROPOUT) for layer in network.modules()):
         raise ValueError(
             f"mc_samples: expected 0, {p.decoder} has no dropout layer, got {p.mc_samples}; set 0."
         )
+
+
+def predict_dropout(network: nn.Module, images: Tensor, p: Params) -> Tensor:
+    """Mean probability over passes with dropout on (Gal and Ghahramani 2016), uint8 (N, C, S, S).
+
+    p: mc_samples, batch, supervision, seed, seed_offset. The same seed gives the same samples. Raises
+    ValueError where the network has no dropout layer.
+    """
+    check_dropout(network, p)
     activation = confidence.supervision(p).activation
     torch.manual_seed(p.seed + p.seed_offset)
     total = sum(

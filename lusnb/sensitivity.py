@@ -14,7 +14,9 @@ told beside it: a difference within it is noise, whatever its p.
 
 Beside what the learner does stands what the labels imply without one (implied.py). For a rater who is right
 in half of the pixels where it says 70 % no cut is better, pixel by pixel: that the winner moves with
-calibration is no finding; only where it parts from the implied threshold, and the difference holds, is one.
+calibration is no finding; only where it parts from the implied threshold, and the difference holds, may one
+be. Departures below it are expected of an ideal learner too: it does not see what parts a noisy rater's
+confidence from the picture, predicts a mean over that, and cut at 0.5 marks less than the labels do.
 """
 
 from collections.abc import Iterable, Mapping
@@ -192,7 +194,7 @@ def winners(
     largest of the thresholds), seed_winners (of each seed alone, in %); paper, paper_alike (whether it is
     among them), cost (winner less paper) with 95 % interval, p and the seeds in which it is above 0; implied
     and pixelwise (of the labels alone), departure (winner less implied), gain (IoU at the winner less at the
-    implied) with interval, p and seeds; finding (p below 0.05, an interval that excludes 0, and a gain in
+    implied) with interval, p and seeds; holds (p below 0.05, an interval that excludes 0, and a gain in
     every seed). Both p: Holm over all thresholds and cells (`against`). Cost and gain are never below 0:
     chosen on these patients, the winner makes both err upwards.
     """
@@ -215,7 +217,7 @@ def winners(
         row |= {"departure": round(t - labels["implied"], 9)}
         row |= _of_winner(gains, own, t, labels["implied"], "gain")
         repeated = row["gain_seeds"] == row["seeds"]
-        rows.append(row | {"finding": row["gain_low"] > 0 and row["gain_p"] < 0.05 and repeated})
+        rows.append(row | {"holds": row["gain_low"] > 0 and row["gain_p"] < 0.05 and repeated})
     return pd.DataFrame(rows)
 
 

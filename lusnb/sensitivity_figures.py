@@ -85,7 +85,7 @@ def maps(winners: pd.DataFrame, optima: pd.DataFrame) -> Figure:
     )
     axes[0].set_ylabel("noise of the rater (logits)", fontsize=SMALL)
     places = _grid(axes[0], winners)
-    for marker, own in (("o", winners[winners["paper_alike"]]), ("*", winners[winners["finding"]])):
+    for marker, own in (("o", winners[winners["paper_alike"]]), ("*", winners[winners["holds"]])):
         for cohort in own["cohort"]:
             x, y = places[cohort]
             left = -0.36 if marker == "o" else 0.36

@@ -50,14 +50,16 @@ def _on_departures(w: pd.DataFrame) -> list[str]:
         f"{_share(own['implied'])} by IoU, {_share(own['pixelwise'])} pixel by pixel."
         for c, own in w.groupby("calibration")
     ]
-    below, above, found = (w["departure"] < 0).sum(), (w["departure"] > 0).sum(), w[w["finding"]]
+    below, above, found = (w["departure"] < 0).sum(), (w["departure"] > 0).sum(), w[w["holds"]]
     where = f" ({_places(found)})" if len(found) else ""
     given = " in every seed" if (w["seeds"] > 1).all() else ", given these trainings"
     return [
         *lines,
         f"The winner lies below the threshold that the labels imply by IoU in {below} of {len(w)} cells, "
         f"above it in {above}.",
-        f"Departures that hold{given}, and so are findings: {len(found)}{where}.",
+        f"Departures that hold{given}: {len(found)}{where}; above what labels imply: "
+        f"{(found['departure'] > 0).sum()}.",
+        "Below that they are expected of an ideal learner too, the more so the noisier the rater.",
     ]
 
 

@@ -29,15 +29,17 @@ def level_dice(p: Tensor, c: Tensor, levels: tuple[float, ...] = LEVELS) -> dict
 
     p, c: float (N, C, H, W) in [0, 1]. A pixel is in where its value is >= level - 1/510, in both alike. Two
     masks that are both empty count 1.0, one empty mask 0.0. Returns float (N, C): `level_dice`, from 0 to 1;
-    `level_dice_empty`, how many levels are empty in both; `level_dice_marked`, the mean over the other levels
-    (NaN where there is none), since an image without the feature is otherwise a free 1.0.
+    `level_dice_empty`, how many levels are empty in both; `level_dice_marked`, the mean over the levels at
+    which the label is not empty (NaN where there is none), since an image without the feature is otherwise a
+    free 1.0: which levels count does not depend on the prediction.
     """
     iou = torch.stack([metrics.iou(confidence.targets(p, t), confidence.targets(c, t)) for t in levels])
     dice = 2 * iou / (1 + iou)  # (levels, N, C)
+    marked = torch.stack([confidence.targets(c, t).any((-2, -1)) for t in levels])
     return {
         "level_dice": dice.nan_to_num(nan=1.0).mean(0),
         "level_dice_empty": dice.isnan().sum(0).to(dice.dtype),
-        "level_dice_marked": dice.nanmean(0),
+        "level_dice_marked": torch.where(marked, dice, torch.nan).nanmean(0),
     }
 
 

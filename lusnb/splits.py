@@ -6,7 +6,6 @@ import pandas as pd
 from lusnb import checks
 
 SHARES = {"test": 4 / 42, "validation": 6 / 42}  # the paper's split, 32 / 6 / 4 of 42 patients
-PROTOCOLS = ("paper", "cross_fitted")
 
 
 def split(patients: pd.DataFrame, folds: int, seed: int = 0) -> pd.DataFrame:
@@ -55,8 +54,10 @@ def roles(patients: pd.DataFrame, fold: int, protocol: str = "paper") -> dict[st
 
     Raises ValueError for a fold that holds nobody and for an unknown protocol.
     """
-    if protocol not in PROTOCOLS:
-        raise ValueError(f"protocol: expected one of {PROTOCOLS}, got {protocol!r}; correct the parameter.")
+    if protocol not in ("paper", "cross_fitted"):
+        raise ValueError(
+            f"protocol: expected paper or cross_fitted, got {protocol!r}; correct the parameter."
+        )
     if protocol == "paper" and fold == 0:
         named = patients.groupby("split")["patient_id"].agg(list)
         return {name: named.get(name, []) for name in checks.SPLITS}
@@ -66,7 +67,7 @@ def roles(patients: pd.DataFrame, fold: int, protocol: str = "paper") -> dict[st
         raise ValueError(
             f"fold: expected one of {sorted(set(folds))}"
             + (", or 0 for the published split" if protocol == "paper" else "")
-            + f", got {fold}; nobody is in it."
+            + f", got {fold}; nobody is in it: set folds in study.yaml to the highest of these."
         )
     rest = folds[folds != fold]
     if protocol == "cross_fitted":
@@ -76,4 +77,9 @@ def roles(patients: pd.DataFrame, fold: int, protocol: str = "paper") -> dict[st
         published = set(patients.loc[patients["split"] == "validation", "patient_id"])
         chosen = [p for p in rest.index if p in published] or list(rest.index)[: max(1, len(rest) // 6)]
     train = [p for p in folds.index if p in set(rest.index) - set(chosen)]
+    if not train:
+        raise ValueError(
+            f"fold {fold}: expected patients to train on beside {len(chosen)} who choose the epoch and "
+            f"{(folds == fold).sum()} held out, found none; bring more patients, or set more folds."
+        )
     return {"train": train, "validation": chosen, "test": list(folds.index[folds == fold])}

@@ -46,14 +46,22 @@ def interval(values: np.ndarray, rng: np.random.Generator, level: float = 0.95) 
 
 
 def compare(values: pd.DataFrame, arms: list[str], reference: str, rng: np.random.Generator) -> pd.DataFrame:
-    """Compare each arm with a reference arm, patient by patient, and correct for their number (Holm).
+    """Compare each arm with a reference arm: `compare_pairs`."""
+    pairs = [(arm, reference) for arm in arms if arm != reference]
+    return compare_pairs(values.reindex(columns=arms), pairs, rng)
+
+
+def compare_pairs(
+    values: pd.DataFrame, pairs: list[tuple[str, str]], rng: np.random.Generator
+) -> pd.DataFrame:
+    """Compare pairs of arms, (arm, reference), patient by patient, and correct for their number (Holm).
 
     values: one row a patient and one column an arm; patients with a blank are left out of that comparison.
     Columns: arm, reference, patients, difference (mean over patients), low, high (95 % BCa), p, p_holm,
     attainable_p, reading. Under FEW patients interval and p stay blank: only what p could reach is told.
     """
-    rows, values = [], values.reindex(columns=arms)
-    for arm in (a for a in arms if a != reference):
+    rows = []
+    for arm, reference in pairs:
         both = values[[arm, reference]].dropna()
         difference = (both[arm] - both[reference]).to_numpy()
         n = len(difference)

@@ -129,9 +129,8 @@ def load(profile: str, base: Path | None = None) -> Study:
         if task not in TASKS:
             raise params.ParameterError(params.unknown(str(path), task, dict.fromkeys(TASKS)))
     if matrix["protocol"] not in PROTOCOLS:
-        raise params.ParameterError(
-            f"{path}: protocol must be one of {PROTOCOLS}, got {matrix['protocol']!r}."
-        )
+        told = f"{path}: protocol must be one of {PROTOCOLS}, got {matrix['protocol']!r}."
+        raise params.ParameterError(told)
     _check_matrix(path, matrix)
     return Study(
         profile,
@@ -149,6 +148,11 @@ def _check_matrix(path: Path, matrix: dict) -> None:
     """What the types alone do not tell: arms with a threshold each, enough folds, tasks that can start."""
     for arm, fields in matrix["arms"].items():
         arms.check(str(path), arm, fields)
+    seeds = matrix["seeds"]
+    if not matrix["arms"] or not seeds or len(set(seeds)) < len(seeds):
+        raise params.ParameterError(
+            f"{path}: expected at least one arm, and seeds that differ; add or correct."
+        )
     if "null_arms" in matrix and (matrix["null_arms"] < 2 or len(matrix["arms"]) != 1):
         raise params.ParameterError(
             f"{path}: null_arms copies one arm at least twice, got {matrix['null_arms']} copies of "
@@ -156,6 +160,10 @@ def _check_matrix(path: Path, matrix: dict) -> None:
         )
     if matrix.get("across", ACROSS[0]) not in ACROSS:
         raise params.ParameterError(f"{path}: across must be one of {ACROSS}, got {matrix['across']!r}.")
+    if "across" in matrix and matrix["protocol"] != "paper":
+        raise params.ParameterError(
+            f"{path}: beside across, protocol must be paper, whose training patients are tested nowhere."
+        )
     alone = matrix["protocol"] == "cross_fitted" or "across" in matrix
     if alone and matrix["tasks"]:
         raise params.ParameterError(

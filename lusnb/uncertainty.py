@@ -68,9 +68,14 @@ def auroc(ranks: np.ndarray, chosen: np.ndarray) -> float:
 
 
 def spearman(one: np.ndarray, other: np.ndarray) -> float:
-    """Rank correlation of two arrays (pixels,), ties averaged; NaN where one of them is constant."""
-    if not len(one) or np.ptp(one) == 0 or np.ptp(other) == 0:
+    """Rank correlation of a prediction and a label (pixels,), ties averaged.
+
+    NaN where the label is constant; 0 where the prediction alone is: it tells nothing, and the image counts.
+    """
+    if not len(one) or np.ptp(other) == 0:
         return np.nan
+    if np.ptp(one) == 0:
+        return 0.0
     return float(np.corrcoef(rankdata(one), rankdata(other))[0, 1])
 
 
@@ -79,7 +84,8 @@ def scores_of(levels: np.ndarray, ground: Ground) -> dict[str, np.ndarray]:
 
     `spearman`: of probability with confidence. `auroc_unsure`: does entropy tell pixels where the expert was
     unsure (0 < c < 1) from sure ones. `auroc_wrong`: does it tell where the prediction (cut 0.5) is not the
-    truth. `level_dice`: see soft_metrics. NaN where nothing is painted or one of two kinds of pixels lacks.
+    truth; images without an error there do not count, so that which do depends on the model. `level_dice`:
+    see soft_metrics. NaN where nothing is painted or one of two kinds of pixels lacks.
     """
     names = ("spearman", "auroc_unsure", *(["auroc_wrong"] if ground.true.any() else []))
     found = {name: np.full(ground.known.shape, np.nan) for name in names}
@@ -106,7 +112,6 @@ def compare(
     count). Metrics: those of `scores_of`, mean over patients of their means over images, then over features;
     `ece_band` and `truth_ece_band` of all pixels of the band, features pooled. Seeds are averaged.
     """
-    asked = models(opened, arms)
     asked, sums = models(opened, arms), {}
 
     def score(model: Model, ground: Ground) -> dict[str, np.ndarray]:

@@ -1,14 +1,16 @@
 """Arms of a study: what is refused, which are the paper's, which differ by their seed alone."""
 
+import numpy as np
 import pytest
 
-from lusnb import arms, params
+from lusnb import arms, confidence, losses, measuring, params, segmentation
+from tests.frames import FEATURES, ROLES
 
 PLAIN = {
     "arm": "x", "supervision": "threshold", "label_threshold": 0.6, "confidence_weight": "paper",
     "background_weight": "paper", "loss": "weighted_ce", "merge": "mean", "harmonise": False,
     "only_rater": "", "decoder": "FPN", "encoder": "mobilenet_v2",
-    "seed": 0, "seed_offset": 0, "fold": 0, "mc_samples": 0,
+    "seed": 0, "seed_offset": 0, "fold": 0, "mc_samples": 0, "epochs": 4, "learning_rate": 0.003, "batch": 4,
 }  # fmt: skip
 
 
@@ -31,6 +33,7 @@ def told(**change: object) -> dict:
         ({"supervision": "rater"}, "one rater drawn at each step, threshold 60 %", False),
         ({"decoder": "Unet"}, "threshold 60 %, Unet", False),
         ({"encoder": "resnet34"}, "threshold 60 %, resnet34", True),  # the paper names no encoder
+        ({"epochs": 7}, "threshold 60 %, 7 epochs", True),
         ({"harmonise": True}, "threshold 60 %, raters harmonised", False),
         ({"seed_offset": 1000}, "threshold 60 %, seed +1000", True),
     ],
@@ -65,6 +68,25 @@ def test_arms_that_differ_by_their_seed_alone_are_one_group():
         ),
         ({"label_threshold": 0.5, "confidence_weight": "linear"}, "confidence_weight: expected .*'linear'"),
         ({"label_threshold": 0.5, "background_weight": True}, "must be str | float, got True"),
+        (
+            {"label_threshold": 0.5, "supervision": ["soft"]},
+            r"supervision: expected one of .*, got \['soft'\]",
+        ),
+        (
+            {"label_threshold": 0.5, "supervision": "softseg"},
+            "loss: expected one of dice, tversky, wing under s",
+        ),
+        ({"label_threshold": 0.5, "loss": "hinge"}, "loss: expected one of weighted_ce, .*, got 'hinge'"),
+        ({"label_threshold": 0.5, "merge": "median"}, "merge: expected one of mean, majority, .*'median'"),
+        (
+            {"label_threshold": 0.5, "supervision": "rater", "merge": "staple"},
+            "merge: expected one of mean under rater, got 'staple'",
+        ),
+        ({"label_threshold": 0.5, "mc_samples": -2}, "mc_samples: expected 0 or more, got -2"),
+        (
+            {"label_threshold": 0.5, "size": 128},
+            "`size` is the same for all arms; set it in 03_",
+        ),
     ],
 )
 def test_arms_that_cannot_be_trained_stop_before_anything_runs(fields: dict, text: str):
@@ -72,6 +94,31 @@ def test_arms_that_cannot_be_trained_stop_before_anything_runs(fields: dict, tex
         arms.check("here", "x", fields)
 
 
+@pytest.mark.parametrize("name", ["../z", "a/b", "", ".hidden", "a b", "<b>"])
+def test_a_name_that_could_not_be_a_folder_s_is_refused(name):
+    with pytest.raises(params.ParameterError, match="expected a name of letters, digits and _ . -"):
+        arms.check("here", name, {"label_threshold": 0.5})
+
+
+def test_the_losses_that_an_arm_may_name_are_those_there_are():
+    assert tuple(losses.ON_LOGITS) == arms.ON_LOGITS
+    assert tuple(losses.ON_PROBABILITIES) == arms.ON_PROBABILITIES
+
+
 def test_the_baseline_s_name_is_taken():
     with pytest.raises(params.ParameterError, match="this name is the baseline's"):
         arms.check("here", arms.GRAYSCALE, {"label_threshold": 0.5})
+
+
+def test_a_new_way_of_showing_labels_is_one_function_and_one_line(data, params_of, monkeypatch):
+    """Half of the confidence as the target: checked, put into words, trained, chosen and measured."""
+    new = confidence.Supervision(lambda c, arm, draw: (c / 2, c * 0 + 1), "half of confidence", graded=True)
+    monkeypatch.setitem(confidence.SUPERVISIONS, "half", new)
+    fields = {"supervision": "half", "label_threshold": 0.5}
+    arms.check("here", "half", fields)
+    assert told(**fields)["shown"] == "half of confidence"
+    asked = params_of(**fields, epochs=2, batch=4, size=64, learning_rate=0.01)
+    network, _ = segmentation.train(data, ROLES, asked)
+    scores = measuring.measure(network, data, ROLES, FEATURES, asked).metrics
+    mean = scores.groupby("metric")["value"].mean()
+    assert np.isfinite(mean[["iou", "weighted_ce", "ce"]]).all() and mean["weighted_ce"] != mean["ce"]

@@ -273,3 +273,23 @@ def test_a_perfect_prediction_is_best_everywhere(part: Cohort, patients: list[st
     assert means[["iou", "level_dice", "surface_dice"]].to_list() == [1, 1, 1]
     assert means[["hausdorff95", "one_empty"]].to_list() == [0, 0]
     assert metrics.CUT == 128
+
+
+def test_pairs_that_a_profile_names_are_tested_and_others_are_not():
+    rng = np.random.default_rng(0)
+    rows = [(arm, "iou", f"P{k}", rng.random() + (arm == "c")) for arm in ("a", "b", "c") for k in range(8)]
+    by_patient = pd.DataFrame(rows, columns=["arm", "metric", "patient_id", "value"])
+    found = comparison.differences(by_patient, ["a", "b", "c"], np.random.default_rng(0), ["c - b", "a - b"])
+    assert found[["arm", "reference"]].to_numpy().tolist() == [["c", "b"], ["a", "b"]]
+    wide = by_patient.pivot(index="patient_id", columns="arm", values="value")
+    assert found["difference"].tolist() == pytest.approx(
+        [(wide["c"] - wide["b"]).mean(), (wide["a"] - wide["b"]).mean()]
+    )
+    assert found["p_holm"].iloc[0] == pytest.approx(min(1, 2 * found["p"].iloc[0]))
+    first = comparison.differences(by_patient, ["a", "b", "c"], np.random.default_rng(0))
+    assert first["reference"].unique().tolist() == ["a"] and first["arm"].tolist() == ["b", "c"]
+    none = comparison.differences(by_patient.assign(metric="other"), ["a", "b"], np.random.default_rng(0))
+    assert none.empty and list(none) == list(first)
+    for wrong in ("c-b", "c - d", "c"):
+        with pytest.raises(ValueError, match="pairs: expected 'arm - reference' with arms of a, b, c, got"):
+            comparison.named_pairs([wrong], ["a", "b", "c"])

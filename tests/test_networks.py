@@ -249,5 +249,9 @@ def test_any_decoder_of_smp_gives_logits_at_the_size_of_the_image(decoder):
 def test_decoders_and_encoders_that_smp_does_not_have_are_refused():
     with pytest.raises(ValueError, match=r"decoder: expected one of .*FPN.*, got 'Fpn'; correct"):
         networks.build_segmenter("resnet18", 5, 64, decoder="Fpn")
-    with pytest.raises(ValueError, match=r"encoder: Wrong encoder name `resnet19`.*; correct the parameter"):
+    with pytest.raises(
+        ValueError, match=r"encoder 'resnet19' with decoder FPN: Wrong encoder name `resnet19`.*; correct one"
+    ):
         networks.build_segmenter("resnet19", 5, 64)
+    with pytest.raises(ValueError, match=r"encoder 'tu-nothing' with decoder Unet: .*; correct one"):
+        networks.build_segmenter("tu-nothing", 5, 64, decoder="Unet")

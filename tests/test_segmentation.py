@@ -239,10 +239,20 @@ def test_only_training_patients_are_trained_on(data, p, trained):
     assert torch.equal(weights_of(network), weights_of(trained[0]))
 
 
-def test_a_last_batch_of_one_image_is_trained_on(data, p):
+@pytest.mark.parametrize("decoder", ["FPN", "DeepLabV3Plus"])
+def test_a_last_batch_of_one_image_is_trained_on(data, p, params_of, decoder):
+    """A decoder that pools to one pixel cannot normalise over one image: it joins the batch before."""
     part = replace(data, table=data.table.assign(patient_id=["P1"] * 5 + ["P2"] * 15))
-    _, history = segmentation.train(part, {**ROLES, "train": ["P1"], "validation": ["P2"]}, p)
+    roles = {**ROLES, "train": ["P1"], "validation": ["P2"]}
+    _, history = segmentation.train(part, roles, params_of(**{**p, "decoder": decoder}))
     assert len(history) == 2
+
+
+def test_every_image_is_in_one_batch_an_epoch():
+    for count, sizes in ((9, [4, 5]), (8, [4, 4]), (10, [4, 4, 2]), (1, [1]), (5, [5])):
+        batches = list(segmentation._Batches(range(count), 4, drop_last=False))
+        assert [len(batch) for batch in batches] == sizes
+        assert sum(batches, []) == list(range(count))
 
 
 def test_without_validation_the_last_epoch_is_returned(data, p):

@@ -351,7 +351,7 @@ def test_winners_by_hand():
     assert table["alike"].to_dict() == {"a": "60", "b": "60 80", "c": "20"}
     assert table["paper_alike"].to_dict() == {"a": True, "b": True, "c": False}
     assert table["departure"].to_dict() == {"a": 0.0, "b": 0.2, "c": -0.4}
-    assert table["finding"].to_dict() == {"a": False, "b": False, "c": True}
+    assert table["holds"].to_dict() == {"a": False, "b": False, "c": True}
     assert table.loc["a", ["cost", "cost_low", "cost_high", "cost_p"]].to_list() == [0, 0, 0, 1]
     assert table.loc["c", "cost"] == pytest.approx(0.1)
     assert table.loc["c", "cost_low"] < table.loc["c", "cost"] < table.loc["c", "cost_high"]
@@ -371,14 +371,14 @@ def test_what_another_seed_does_not_repeat_is_no_finding():
         measured = sensitivity.curves(values, rng())
         table = sensitivity.winners(values, measured, found["optima"], 0.6, rng()).set_index("cohort")
         assert table.loc["c", "winner"] == 0.2 and table.loc["c", "gain_p"] < 0.05
-        assert (table.loc["c", "finding"], table.loc["c", "gain_seeds"]) == (finding, seeds)
+        assert (table.loc["c", "holds"], table.loc["c", "gain_seeds"]) == (finding, seeds)
         assert (table.loc["c", "cost_seeds"], table.loc["c", "seeds"]) == (seeds, 2)
     assert table.loc["c", "seed_winners"] == "20 60"
 
 
 def test_few_patients_make_no_finding():
     found = sweep(patients=5)["winners"]
-    assert not found["finding"].any() and found["paper_alike"].all()
+    assert not found["holds"].any() and found["paper_alike"].all()
     assert found.loc[2, ["cost_low", "cost_p", "gain_p"]].isna().all()
 
 
@@ -421,10 +421,8 @@ def test_the_sentences_are_those_of_the_tables():
         "implied" not in text
         and "below the threshold that the labels imply by IoU in 1 of 3 cells, above it in 1." in text
     )
-    assert (
-        "Departures that hold, given these trainings, and so are findings: 1 (calibration 2 with noise 0.5)."
-        in lines
-    )
+    held = "Departures that hold, given these trainings: 1 (calibration 2 with noise 0.5)"
+    assert f"{held}; above what labels imply: 0." in lines
     assert "One seed: by how much another training would differ is not known." in lines
     assert "At its best the learner reaches 71 % of the IoU of the labels themselves." in lines
     assert "Learnt nowhere (IoU under 0.05 at every threshold): sub_a_line." in lines

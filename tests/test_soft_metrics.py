@@ -31,15 +31,17 @@ def fraction(levels: np.ndarray) -> Tensor:
 # Dice over levels
 
 
-def naive_level_dice(p: np.ndarray, c: np.ndarray) -> tuple[list[float], int]:
-    """Dice at each level, pixel by pixel in exact fractions, and how many levels are empty in both."""
-    scores, empty = [], 0
+def naive_level_dice(p: np.ndarray, c: np.ndarray) -> tuple[list[float], int, list[float]]:
+    """Dice at each level, pixel by pixel in exact fractions, how many levels are empty in both, and Dice at
+    the levels where the label is not empty."""
+    scores, empty, marked = [], 0, []
     for tenth in range(1, 10):
         cut = Fraction(tenth, 10) - Fraction(1, 510)
         a, b = ({k for k, v in enumerate(x.ravel().tolist()) if Fraction(v, 255) >= cut} for x in (p, c))
         empty += not a and not b
         scores.append(2 * len(a & b) / (len(a) + len(b)) if a or b else 1.0)
-    return scores, empty
+        marked += [scores[-1]] if b else []
+    return scores, empty, marked
 
 
 def test_level_dice_is_set_arithmetic_and_monais():
@@ -49,11 +51,11 @@ def test_level_dice_is_set_arithmetic_and_monais():
     found = soft_metrics.level_dice(fraction(p), fraction(c))
     assert {tuple(value.shape) for value in found.values()} == {(4, 3)}
     for n, k in np.ndindex(4, 3):
-        scores, empty = naive_level_dice(p[n, k], c[n, k])
+        scores, empty, marked = naive_level_dice(p[n, k], c[n, k])
         assert found["level_dice"][n, k].item() == pytest.approx(np.mean(scores), abs=1e-6)
         assert found["level_dice_empty"][n, k] == empty
-        marked = (sum(scores) - empty) / (9 - empty) if empty < 9 else nan
-        assert found["level_dice_marked"][n, k].item() == pytest.approx(marked, abs=1e-6, nan_ok=True)
+        mean = np.mean(marked) if marked else nan
+        assert found["level_dice_marked"][n, k].item() == pytest.approx(mean, abs=1e-6, nan_ok=True)
     assert found["level_dice_empty"][2].tolist() == [5, 5, 5]
     monai = [
         compute_dice(*(confidence.targets(fraction(x), t).float() for x in (p, c)), ignore_empty=False)
@@ -66,13 +68,13 @@ def test_level_dice_by_hand():
     # one pixel at 55 % against 35 %: both in at 10, 20, 30 %, one of them at 40 and 50 %, neither beyond
     found = soft_metrics.level_dice(torch.full((1, 1, 1, 1), 0.55), torch.full((1, 1, 1, 1), 0.35))
     assert {name: value.item() for name, value in found.items()} == pytest.approx(
-        {"level_dice": 7 / 9, "level_dice_empty": 4, "level_dice_marked": 3 / 5}
+        {"level_dice": 7 / 9, "level_dice_empty": 4, "level_dice_marked": 1}
     )
 
 
 @pytest.mark.parametrize(
     ("p", "c", "expected"),
-    [(0.0, 0.0, (1, 9, nan)), (1.0, 1.0, (1, 0, 1)), (1.0, 0.0, (0, 0, 0)), (0.0, 1.0, (0, 0, 0))],
+    [(0.0, 0.0, (1, 9, nan)), (1.0, 1.0, (1, 0, 1)), (1.0, 0.0, (0, 0, nan)), (0.0, 1.0, (0, 0, 0))],
 )
 @pytest.mark.parametrize("size", [1, 4])
 def test_level_dice_of_empty_and_full(p, c, expected, size):

@@ -51,9 +51,14 @@ def test_validation_patients_come_from_the_next_fold_and_differ_between_folds():
     [
         (0, "cross_fitted", r"fold: expected one of \[1, 2, 3\], got 0; nobody is in it"),
         (4, "paper", r"fold: expected one of \[1, 2, 3\], or 0 for the published split, got 4"),
-        (1, "crossed", "protocol: expected one of .*cross_fitted.*, got 'crossed'"),
+        (1, "crossed", "protocol: expected paper or cross_fitted, got 'crossed'"),
     ],
 )
 def test_folds_and_protocols_that_are_not_there_are_refused(fold: int, protocol: str, text: str):
     with pytest.raises(ValueError, match=text):
         splits.roles(people(9, 3), fold, protocol)
+
+
+def test_too_few_patients_to_train_on_are_told():
+    with pytest.raises(ValueError, match="fold 1: expected patients to train on beside 1 who choose .* none"):
+        splits.roles(people(2, 2), 1, "cross_fitted")

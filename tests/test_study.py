@@ -122,6 +122,8 @@ def test_a_wrong_key_stops_before_anything_runs(project, file, change, message):
         ({"tasks": ["sf_chnge"]}, "did you mean `sf_change`"),
         ({"folds": "two"}, "`folds` must be a int, got 'two'"),
         ({"protocol": "papers"}, "protocol must be one of"),
+        ({"seeds": [0, 0]}, "seeds that differ"),
+        ({"arms": {}}, "at least one arm"),
     ],
 )
 def test_a_wrong_study_is_refused(project, change, message):
@@ -316,7 +318,10 @@ def test_a_notebook_across_cohorts_needs_every_comparison_and_has_no_cohort(proj
     used = {n.notebook for n in study.nodes(made)}
     assert used == {"00_cohort", "03_train_segmentation", "04_compare_segmentation", "12_sensitivity"}
     assert [n.folder for n in last.needs] == [f"smoke/{c}/04_compare_segmentation" for c in ("one", "two")]
-    edit(path, across="13_anything")
+    edit(path, protocol="cross_fitted")
+    with pytest.raises(params.ParameterError, match="beside across, protocol must be paper"):
+        study.load("smoke", project)
+    edit(path, across="13_anything", protocol="paper")
     with pytest.raises(params.ParameterError, match="across must be one of .*12_sens.*, got '13_any"):
         study.load("smoke", project)
 

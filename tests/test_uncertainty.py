@@ -81,6 +81,7 @@ def test_rank_correlation_is_scipys():
     one, other = rng.integers(0, 256, 300).astype(np.uint8), rng.integers(0, 11, 300).astype(np.uint8)
     assert uncertainty.spearman(one, other) == pytest.approx(spearmanr(one, other).statistic)
     assert np.isnan(uncertainty.spearman(one, np.zeros(300, np.uint8)))
+    assert uncertainty.spearman(np.zeros(300, np.uint8), other) == 0  # silent: it counts, and tells nothing
     assert np.isnan(uncertainty.spearman(one[:0], other[:0]))
 
 
