@@ -1,7 +1,7 @@
 """Common ground: what every arm is measured on alike, whatever labels it was shown.
 
-Held-out frames come in portions, so that memory does not grow with their number. `opened` maps (arm, seed) to
-predictions.Held everywhere: uint8 probabilities of all labelled frames, 255 = 1.
+Held-out frames come in portions: only the arms' predictions, a byte a pixel, grow with their number. `opened`
+maps (arm, seed) to held.Held everywhere: uint8 probabilities of all labelled frames, 255 = 1.
 """
 
 from collections.abc import Callable, Iterator
@@ -49,7 +49,10 @@ def size_of(opened: dict) -> int:
     sizes = {key: held.labelled.shape[-1] for key, held in opened.items()}
     if len(set(sizes.values())) > 1:
         told = ", ".join(f"{arm} {size} px" for (arm, _), size in sizes.items())
-        raise ValueError(f"size: expected one size for all arms, so that they share labels, got {told}.")
+        raise ValueError(
+            f"size: expected one size for all arms, so that they share labels, got {told}; "
+            "set size in 03_train_segmentation.yaml alone."
+        )
     return next(iter(sizes.values()))
 
 

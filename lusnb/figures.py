@@ -138,13 +138,13 @@ def iou_by_feature(table: pd.DataFrame, features: tuple[str, ...], ax: Axes | No
     if len(arms) > MANY:
         grid = table.pivot(index="arm", columns="feature", values="value")
         grid = grid.reindex(index=arms, columns=list(features))
-        ax = _grid(grid, "IoU at 0.5, own labels", ax)
+        ax = _grid(grid, "IoU at 0.5, labels at own threshold", ax)
         ax.set_xticks(ax.get_xticks(), ["\n".join(words(f).rsplit(" ", 1)) for f in features], rotation=0)
         return ax
     sns.barplot(
         table, x="feature", y="value", hue="arm", order=features, hue_order=arms, palette="viridis", ax=ax
     )
-    ax.set(xlabel="", ylabel="IoU at 0.5, own labels")
+    ax.set(xlabel="", ylabel="IoU at 0.5, labels at own threshold")
     ax.set_xticks(range(len(features)), ["\n".join(words(f).rsplit(" ", 1)) for f in features])
     beside = {"bbox_to_anchor": (1.01, 1), "loc": "upper left", "alignment": "left"}
     ax.legend(frameon=False, fontsize=7, title="arm", title_fontsize=7, **beside)
@@ -190,9 +190,11 @@ def task_scores(scores: pd.DataFrame, metric: str, ax: Axes | None = None) -> Ax
         ax.text(0.5, 0.5, "not possible with this cohort", ha="center", transform=ax.transAxes)
         return ax
     tsm = scores[scores["model"] == "tsm"]
-    sns.stripplot(tsm, x="arm", y="value", order=order, color="0.45", size=4, jitter=False, alpha=0.7, ax=ax)
+    width = min(16, 180 / len(order))  # points: bars of neighbouring arms do not touch
+    dots = {"color": "0.45", "size": max(2.5, width / 4), "jitter": False, "alpha": 0.7}
+    sns.stripplot(tsm, x="arm", y="value", order=order, **dots, ax=ax)
     sns.pointplot(
-        tsm, x="arm", y="value", order=order, errorbar=None, linestyle="none", marker="_", markersize=16,
+        tsm, x="arm", y="value", order=order, errorbar=None, linestyle="none", marker="_", markersize=width,
         color="#0072b2", ax=ax,
     )  # fmt: skip
     trivial = scores[scores["model"].isin(["majority", "mean"])]
@@ -202,7 +204,14 @@ def task_scores(scores: pd.DataFrame, metric: str, ax: Axes | None = None) -> Ax
     ridge = scores[scores["model"] == "ridge"]
     if len(ridge):
         means = ridge.groupby("arm")["value"].mean().reindex(order)
-        ax.plot(range(len(order)), means, "x", color="#009e73", label="ridge on B-line burden")
+        ax.plot(
+            range(len(order)),
+            means,
+            "x",
+            markersize=width / 2.7,
+            color="#009e73",
+            label="ridge on B-line burden",
+        )
     ax.set(xlabel="", ylabel=words(metric))
     ax.set_ylim((-0.05, 1.05) if metric in PROPORTIONS or metric.startswith("accuracy") else (0, None))
     ax.tick_params(axis="x", **({"labelrotation": 45, "labelsize": 8} if len(order) <= 12 else CROWDED))

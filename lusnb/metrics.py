@@ -106,12 +106,12 @@ def surface_dice(predicted: Tensor, target: Tensor, spacing: list[tuple[float, f
 def evaluate(
     logits: Tensor, c: Tensor, arm: dict, spacing: list[tuple[float, float]], cut: float
 ) -> dict[str, Tensor]:
-    """All metrics of one arm against its own labels and against the labels that all arms share.
+    """All metrics of one arm against the labels at its own threshold and at one that all arms share.
 
-    arm: supervision, label_threshold, confidence_weight, background_weight. Labels are cut at
-    label_threshold; weighted cross-entropy takes target and weight as the arm is trained, what is drawn at
-    its mean. spacing: mm (height, width) a pixel of each image. cut: the arm's cut tuned on validation
-    images, a probability.
+    arm: supervision, label_threshold, confidence_weight, background_weight. c: the map that all arms are
+    measured on, cut at label_threshold; weighted cross-entropy takes target and weight of it as the
+    supervision does, what is drawn at its mean. spacing: mm (height, width) a pixel of each image. cut: the
+    arm's cut tuned on validation images, a probability.
     """
     y = confidence.targets(c, arm["label_threshold"])
     shown, w = confidence.shown(c, arm)

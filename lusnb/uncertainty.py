@@ -1,6 +1,6 @@
 """Is a model unsure where the expert was? One network, Monte-Carlo dropout and deep ensembles side by side.
 
-Memory does not grow with the number of images: members of an ensemble are averaged frame by frame.
+Members of an ensemble are averaged frame by frame: nothing but their predictions grows with their number.
 """
 
 from dataclasses import dataclass
