@@ -13,6 +13,7 @@ from lusnb.cohort import Cohort
 from lusnb.labelled import Labelled
 from lusnb.phantom.build import make_cohort
 from tests.frames import ROLES, synthetic
+from tests.predicted import held, partly_labelled
 
 PROJECT = Path(__file__).resolve().parents[1]
 
@@ -87,3 +88,21 @@ def p(params_of: Callable) -> params.Params:
 def trained(data: Labelled, p: params.Params) -> tuple:
     """Network and history of these two epochs."""
     return segmentation.train(data, ROLES, p)
+
+
+@pytest.fixture(scope="session")
+def part(cohort: Cohort) -> Cohort:
+    """The phantom cohort, partly labelled: tests/predicted.py."""
+    return partly_labelled(cohort)
+
+
+@pytest.fixture(scope="session")
+def patients(part: Cohort) -> list[str]:
+    """Its test patients."""
+    return part.patients_in("test")
+
+
+@pytest.fixture(scope="session")
+def opened(part: Cohort) -> dict:
+    """Predictions of two arms and two seeds, (arm, seed) -> Held, of networks that were never trained."""
+    return {(arm, seed): held(part, 10 * k + seed) for k, arm in enumerate("ab") for seed in (0, 1)}

@@ -13,24 +13,9 @@ from lusnb import cohort as cohorts
 from lusnb import common, comparison, metrics, stats, tables
 from lusnb.cohort import Cohort
 from lusnb.held import Held
-from tests.predicted import SIZE, arms, held, partly_labelled
+from tests.predicted import SIZE, arms, held
 
 THRESHOLDS = [0.0, 0.5, 1.0]
-
-
-@pytest.fixture(scope="module")
-def part(cohort: Cohort) -> Cohort:
-    return partly_labelled(cohort)
-
-
-@pytest.fixture(scope="module")
-def patients(part: Cohort) -> list[str]:
-    return part.patients_in("test")
-
-
-@pytest.fixture(scope="module")
-def opened(part: Cohort) -> dict:
-    return {(arm, seed): held(part, 10 * k + seed) for k, arm in enumerate("ab") for seed in (0, 1)}
 
 
 @pytest.fixture(scope="module")
