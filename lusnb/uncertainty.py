@@ -150,10 +150,8 @@ def _calibrated(sums: dict[tuple, np.ndarray]) -> pd.DataFrame:
     """Calibration errors per model (arm, kind): arm, metric, value; seeds averaged."""
     rows = []
     for (key, name), pixels_at in sums.items():
-        curve = common.curve(pixels_at)
-        arrays = {column: curve[column].to_numpy() for column in ("count", "predicted", "observed")}
-        metric = ECE[name == "truth"]
-        rows.append({"arm": key[:2], "metric": metric, "value": metrics.calibration_error(arrays)["ece"]})
+        error = metrics.calibration_error(metrics.reliability(pixels_at))
+        rows.append({"arm": key[:2], "metric": ECE[name == "truth"], "value": error["ece"]})
     table = pd.DataFrame(rows)
     return table.groupby(["arm", "metric"], sort=False)["value"].mean().reset_index()
 
