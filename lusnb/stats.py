@@ -6,6 +6,7 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 FEW = 6  # with fewer patients only their values and the smallest attainable p are reported
+RESAMPLES = 9999  # of sign_flip where there are too many patients to try every flip
 UNRELIABLE = 10  # below this BCa intervals cover too little (about 78 % at 4 patients)
 
 
@@ -14,7 +15,7 @@ def attainable_p(patients: int) -> float:
     return min(1.0, 2.0 ** (1 - patients))
 
 
-def sign_flip(differences: np.ndarray, rng: np.random.Generator, resamples: int = 9999) -> float:
+def sign_flip(differences: np.ndarray, rng: np.random.Generator, resamples: int = RESAMPLES) -> float:
     """Two-sided p of a paired sign-flip test on the patients' mean difference.
 
     differences: one a patient. Exact where 2^patients does not exceed `resamples`. 1.0 for one

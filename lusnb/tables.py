@@ -10,7 +10,6 @@ from lusnb import files, outcomes, stats
 
 IOU = "iou"  # the primary IoU: label-non-empty images
 PER_IMAGE = ("iou_plain",)
-RESAMPLES = 9999  # of stats.sign_flip where there are too many patients to try every flip
 TABLE1 = {
     "iou": "IoU",
     "iou_plain": "IoU, plain macro",
@@ -250,7 +249,7 @@ def can_show(patients: int, images: int, arms: int) -> str:
     who = f"{counted(patients, 'held-out patient')}, {counted(images, 'labelled image')}"
     if patients < 2:
         return f"{who}: an example, not a result; nothing here tells how an arm does on another patient."
-    least = max(stats.attainable_p(patients), 2 / (RESAMPLES + 1))
+    least = max(stats.attainable_p(patients), 2 / (stats.RESAMPLES + 1))
     if patients < stats.FEW:
         return (
             f"{who}: an example, not a result. No p can fall below {least:.3g}, so neither can a difference "

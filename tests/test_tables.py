@@ -281,7 +281,7 @@ def test_what_so_many_patients_can_show(patients: int, images: int, arms: int, s
 
 def test_the_smallest_p_of_many_patients_is_the_one_that_the_test_reaches():
     least = stats.sign_flip(np.ones(20), np.random.default_rng(0))
-    assert least == pytest.approx(2 / (tables.RESAMPLES + 1))
+    assert least == pytest.approx(2 / (stats.RESAMPLES + 1))
 
 
 def test_a_patient_s_score_is_the_mean_over_features_of_the_mean_over_images():
