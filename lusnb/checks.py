@@ -83,6 +83,7 @@ TABLES = {
     ),
     "labels": Table(_LABEL, ["clip_id", "frame", "rater", "feature"]),
     "truth": Table(_LABEL, ["clip_id", "frame", "rater", "feature"], needed=False),
+    "masks": Table({"clip_id": name_column(), "path": name_column()}, ["clip_id"], needed=False),
 }
 
 

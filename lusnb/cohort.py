@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from lusnb import checks, confidence, contents, splits
+from lusnb import bitmasks, checks, confidence, contents, files, splits
 
 META = {"name": str, "features": list, "views": (dict, list), "sf_max": (int, float)}
 FOLDS = 5  # to make where nobody asks for another number
@@ -20,7 +20,7 @@ class Cohort:
 
     `views` maps each view to its zone. `exams.sf_ratio` is filled in; `clips` carries `sf_ratio` of its day,
     divided by `sf_max`. `patients` has a split and an outer_fold for everyone, and a fold for all but the
-    test patients.
+    test patients. `masks` names the file of each clip's true masks (`true_masks`); empty unless a phantom.
     `warnings` is what looks odd but stops nothing: file, row, expected, arrived, remedy.
     """
 
@@ -34,6 +34,7 @@ class Cohort:
     clips: pd.DataFrame
     labels: pd.DataFrame
     truth: pd.DataFrame
+    masks: pd.DataFrame
     meta: dict
     warnings: pd.DataFrame
 
@@ -138,7 +139,7 @@ def read(folder: str | Path, folds: int | None = None, look: bool = True) -> Coh
     found += contents.check_names(folder, tables)
     found += contents.check_patients(folder, patients, folds or max(FOLDS, len(patients)))
     found += contents.check_exams(folder, tables["exams"], meta.get("sf_max", np.inf))
-    found += contents.check_files(folder, tables) if look else []
+    found += contents.check_files(folder, tables, len(meta.get("features", []))) if look else []
     wrong, odd = checks.sorted_out(found)
     if wrong:
         raise checks.CohortError(wrong)
@@ -209,7 +210,8 @@ def labelled_frames(cohort: Cohort) -> pd.DataFrame:
 
 def frames_of(cohort: Cohort, table: pd.DataFrame, size: int | None) -> np.ndarray:
     """The frames that a table names (clip_id, frame): uint8 (N, H, W), resized bilinearly."""
-    return np.stack([resize(clip(cohort, r.clip_id)[r.frame], size) for r in table.itertuples()])
+    images = (resize(clip(cohort, r.clip_id)[r.frame], size) for r in table.itertuples())
+    return files.stack(images, len(table))
 
 
 def confidence_of(
@@ -228,18 +230,19 @@ def confidence_of(
     what each level becomes before anything else (`agreement.mappings`); None changes nothing.
     """
     rows = {key: group for key, group in getattr(cohort, source).groupby(["clip_id", "frame", "feature"])}
-    maps, known = [], np.zeros((len(table), len(cohort.features)), bool)
-    for n, frame in enumerate(table.itertuples()):
-        height, width = (size, size) if size else clip(cohort, frame.clip_id).shape[1:]
-        maps.append(np.zeros((len(cohort.features), height, width), np.uint8))
-        for c, feature in enumerate(cohort.features):
-            group = rows.get((frame.clip_id, frame.frame, feature))
-            if group is not None:
-                raters = np.stack([_changed(cohort, row, change or {}) for row in group.itertuples()])
-                merged = confidence.merge(raters, merge)
-                maps[n][c] = resize(merged, size, Image.Resampling.NEAREST)
-                known[n, c] = True
-    return np.stack(maps), known
+    keys = [[(r.clip_id, r.frame, feature) for feature in cohort.features] for r in table.itertuples()]
+    known = np.array([[key in rows for key in frame] for frame in keys], bool)
+
+    def maps(frame: list[tuple]) -> np.ndarray:
+        height, width = (size, size) if size else clip(cohort, frame[0][0]).shape[1:]
+        out = np.zeros((len(frame), height, width), np.uint8)
+        for c, key in enumerate(frame):
+            if key in rows:
+                raters = np.stack([_changed(cohort, row, change or {}) for row in rows[key].itertuples()])
+                out[c] = resize(confidence.merge(raters, merge), size, Image.Resampling.NEAREST)
+        return out
+
+    return files.stack((maps(frame) for frame in keys), len(keys)), known
 
 
 def _changed(cohort: Cohort, row: tuple, change: dict) -> np.ndarray:
@@ -259,7 +262,8 @@ def raters_of(
         for _, own in cohort.labels.groupby("rater", sort=True)
     ]
     maps, known = zip(*parts, strict=True)
-    return np.stack(maps, axis=1), np.stack(known, axis=1)
+    whole = files.room((len(table), len(maps), *maps[0].shape[1:]))
+    return np.stack(maps, axis=1, out=whole), np.stack(known, axis=1)
 
 
 def segment_centres(length: int, count: int) -> np.ndarray:
@@ -269,9 +273,32 @@ def segment_centres(length: int, count: int) -> np.ndarray:
 
 def task_frames(cohort: Cohort, size: int, count: int) -> np.ndarray:
     """The tasks' frames of every clip, in table order: uint8 (clips, count, size, size)."""
-    out = np.empty((len(cohort.clips), count, size, size), np.uint8)
+    out = files.room((len(cohort.clips), count, size, size))
     for n, clip_id in enumerate(cohort.clips["clip_id"]):
         frames = clip(cohort, clip_id)
         for k, t in enumerate(segment_centres(len(frames), count)):
             out[n, k] = resize(frames[t], size)
+    return out
+
+
+def true_masks(cohort: Cohort, size: int, count: int) -> np.ndarray:
+    """The true masks of the tasks' frames of every clip, in table order: 0/1 (clips, count, C, size, size).
+
+    uint8, features in the cohort's order. Averaged over areas down to size, then cut at one half, as a
+    segmenter's are (`segmentation.segment_clips`). Raises ValueError where a clip's are not there.
+    """
+    paths = dict(zip(cohort.masks["clip_id"], cohort.masks["path"], strict=True))
+    without = [clip_id for clip_id in cohort.clips["clip_id"] if clip_id not in paths]
+    if without:
+        told = f"none of {len(without)} clips, {without[0]} the first" if paths else "none"
+        raise ValueError(
+            f"{cohort.folder / 'masks.csv'}: expected the true masks of every clip, got {told}; "
+            "only a phantom has them: make one, or go without them."
+        )
+    bitmasks.check_count(len(cohort.features))
+    out = np.empty((len(cohort.clips), count, len(cohort.features), size, size), np.uint8)
+    for n, clip_id in enumerate(cohort.clips["clip_id"]):
+        frames = segment_centres(len(clip(cohort, clip_id)), count)
+        pages = bitmasks.read(cohort.folder / paths[clip_id], frames)
+        out[n] = bitmasks.shrink(bitmasks.unpack(pages, len(cohort.features)), size)
     return out

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from PIL import Image
+from PIL import Image, ImageSequence
 
-from lusnb.checks import Unfit, problem, short, unread
+from lusnb import bitmasks
+from lusnb.checks import Unfit, decoding, problem, short, unread
 
 PNG_END = b"IEND\xaeB`\x82"  # the last chunk of every whole PNG
 SF_AGREEMENT = 1.0  # S/F given and S/F computed may differ by this much, from rounding
@@ -25,7 +26,7 @@ def check_links(folder: Path, meta: dict, tables: dict[str, pd.DataFrame], found
     the name of a row whose own is not legible.
     """
     links = [("exams", "patient_id", "patients"), ("clips", "patient_id", "patients")]
-    links += [("labels", "clip_id", "clips"), ("truth", "clip_id", "clips")]
+    links += [(name, "clip_id", "clips") for name in ("labels", "truth", "masks")]
     links = [link for link in links if link[0] in tables and link[2] not in unread(found)]
     known = [(t, c, tables[target][c], f"{target}.csv") for t, c, target in links]
     about = "cohort.yaml's features"
@@ -221,11 +222,11 @@ def check_size(shape: tuple, clip: tuple[int, int, int], name: str, frame: int) 
         raise Unfit(f"a frame from 0 to {clip[0] - 1}", f"frame {frame}", "correct the frame number.")
 
 
-def check_files(folder: Path, tables: dict[str, pd.DataFrame]) -> list[dict]:
-    """Open every clip and every confidence image of a cohort; returns problems and warnings.
+def check_files(folder: Path, tables: dict[str, pd.DataFrame], features: int) -> list[dict]:
+    """Open every clip, confidence image and file of masks of a cohort; returns problems and warnings.
 
     Rows whose path is blank are passed over, and of a label whose clip or frame is not known, the image alone
-    is looked at.
+    is looked at. `features`: how many the cohort has, 0 where that is not known.
     """
     found, shapes, seen = [], {}, set()
     for clip in tables["clips"].dropna(subset="path").itertuples():
@@ -249,6 +250,7 @@ def check_files(folder: Path, tables: dict[str, pd.DataFrame]) -> list[dict]:
                     _check_place(folder, image, label, *shapes[label.clip_id], seen)
             except Unfit as error:
                 found.append(as_problem(*here, error))
+    found += _check_masks(folder, tables["masks"], {name: one for name, (one, _) in shapes.items()}, features)
     doubts = [(here, check_scale(counts)) for here, counts in scales.values()]
     return found + [as_problem(*here, doubt, warning=True) for here, doubt in doubts if doubt]
 
@@ -260,6 +262,40 @@ def _check_place(folder: Path, image: np.ndarray, label, shape: tuple, path: str
     if pd.notna(label.frame) and (label.clip_id, frame) not in seen:
         seen.add((label.clip_id, frame))
         check_frame(open_npy(folder / path, path)[frame], frame)
+
+
+def _check_masks(folder: Path, rows: pd.DataFrame, shapes: dict[str, tuple], features: int) -> list[dict]:
+    """Open every file of true masks; `shapes` (T, H, W) of the clips that are known."""
+    table, found = folder / "masks.csv", []
+    if len(rows) and features > bitmasks.MOST:
+        expected = f"at most {bitmasks.MOST} features, of which each has a bit"
+        return [problem(table, None, expected, f"{features}", "remove masks.csv, or leave features out.")]
+    for row in rows.dropna(subset="path").itertuples():
+        try:
+            _check_pages(folder, row.path, shapes.get(row.clip_id), features)
+        except Unfit as error:
+            found.append(as_problem(table, row.Index, error))
+    return found
+
+
+def _check_pages(folder: Path, path: str, clip: tuple[int, int, int] | None, features: int) -> None:
+    """Refuse true masks that do not fit a clip (T, H, W; None: not known) or the features. Raises Unfit."""
+    file = find(folder, path, "a file of true masks", "the cohort's folder", "copy the masks into truth/.")
+    expected = "an 8-bit grayscale TIFF, a page a frame"
+    remedy = "make the phantom again, or remove masks.csv."
+    with decoding(expected, path, remedy), Image.open(file, formats=["TIFF"]) as image:
+        count, most = image.n_frames, 2 ** (features or bitmasks.MOST) - 1
+        if clip and count != clip[0]:
+            raise Unfit(f"a page for each of the clip's {clip[0]} frames", f"{path} with {count}", remedy)
+        for number, page in enumerate(ImageSequence.Iterator(image)):
+            shape, name = page.size[::-1], f"page {number} of {path}"
+            if page.mode != "L":
+                raise Unfit(expected, f"{name} of mode {page.mode}", remedy)
+            if clip and shape != clip[1:]:
+                size = f"the clip's size, {clip[1]} x {clip[2]} (height x width)"
+                raise Unfit(size, f"{name} of {shape[0]} x {shape[1]}", remedy)
+            if (value := page.getextrema()[1]) > most:
+                raise Unfit(f"a bit for each of {features} features", f"{name} with {value}", remedy)
 
 
 def as_problem(file: Path, row: int | None, error: Unfit, warning: bool = False) -> dict:

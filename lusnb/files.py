@@ -1,7 +1,9 @@
 """Files that appear whole or not at all: each is written beside its place, then renamed."""
 
 import json
+import math
 import os
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +11,28 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from PIL import Image
+
+LARGE = 4  # an array that takes more than this part of the memory lies in a file
+
+
+def room(shape: tuple[int, ...]) -> np.ndarray:
+    """A uint8 array of zeros to fill: in memory, or, where it would take more than a quarter of it, mapped to
+    a temporary file that goes when the array goes."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if LARGE * math.prod(shape) <= memory:
+        return np.zeros(shape, np.uint8)
+    with tempfile.TemporaryFile() as file:
+        return np.memmap(file, np.uint8, "w+", shape=shape)
+
+
+def stack(arrays: Iterator[np.ndarray], count: int) -> np.ndarray:
+    """`count` uint8 arrays of one shape, one after the other into one: (count, ...), see `room`."""
+    first = next(arrays)
+    out = room((count, *first.shape))
+    out[0] = first
+    for n, array in enumerate(arrays, 1):
+        out[n] = array
+    return out
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from PIL import Image
+from PIL import Image, ImageSequence
 
 from lusnb import cohort as cohorts
 from lusnb.checks import CohortError
@@ -67,6 +67,18 @@ def outside(path: Path, _: np.ndarray) -> None:
 def archive(path: Path, clip: np.ndarray) -> None:
     with path.open("wb") as file:
         np.savez(file, clip)
+
+
+def of_masks(change: Callable[[np.ndarray], np.ndarray], how: str = "TIFF") -> Break:
+    """Write the first clip's true masks anew, (T, H, W)."""
+
+    def break_it(folder: Path) -> None:
+        with Image.open(first(folder, "masks")) as image:
+            pages = np.stack([np.array(page) for page in ImageSequence.Iterator(image)])
+        one, *others = [Image.fromarray(page) for page in change(pages)]
+        one.save(first(folder, "masks"), format=how, save_all=True, append_images=others)
+
+    return break_it
 
 
 def trailing_commas(text: str) -> str:
@@ -183,6 +195,52 @@ CASES: dict[str, tuple[Break, str, str, str, str]] = {
     ),
     "a label of a negative frame": (
         put("labels", 1, frame="-1"), r"labels\.csv, row 1", "frame to be .*0", "-1", "correct",
+    ),
+    "true masks of an unknown clip": (
+        put("masks", 4, clip_id="nowhere"),
+        r"masks\.csv, row 4", r"a clip_id listed in clips\.csv", "'nowhere'", "correct it or add it there",
+    ),
+    "true masks of a clip twice": (
+        repeat("masks", 3),
+        r"masks\.csv, row 27", "each row once", r"clip_id \S+ a second time", "remove or rename one",
+    ),
+    "a missing file of true masks": (
+        lambda d: first(d, "masks").unlink(),
+        r"masks\.csv, row 1", "a file of true masks", r"no file truth/\S+\.tif", "put it there or correct",
+    ),
+    "a path of true masks that leaves the folder": (
+        put("masks", 1, path="truth/../../x.tif"),
+        r"masks\.csv, row 1", "a path inside the cohort's folder", r"x\.tif'", "copy the masks into truth/",
+    ),
+    "true masks of another size": (
+        of_masks(lambda pages: pages[:, :48, :32]),
+        r"masks\.csv, row 1", r"the clip's size, 64 x 64 \(height x width\)", r"page 0 of \S+ of 48 x 32",
+        "make the phantom again",
+    ),
+    "true masks that lack a frame": (
+        of_masks(lambda pages: pages[:5]),
+        r"masks\.csv, row 1", "a page for each of the clip's 6 frames", r"truth/\S+ with 5",
+        "make the phantom again",
+    ),
+    "true masks of more features than there are": (
+        of_masks(lambda pages: np.where(np.arange(6)[:, None, None] == 3, np.uint8(64), pages)),
+        r"masks\.csv, row 1", "a bit for each of 6 features", r"page 3 of \S+ with 64", "make the phantom",
+    ),
+    "true masks in colour": (
+        of_masks(lambda pages: np.stack([pages] * 3, -1)),
+        r"masks\.csv, row 1", "an 8-bit grayscale TIFF", r"page 0 of \S+ of mode RGB", "make the phantom",
+    ),
+    "true masks as another kind of image": (
+        of_masks(lambda pages: pages[:1], how="PNG"),
+        r"masks\.csv, row 1", "an 8-bit grayscale TIFF", r"truth/\S+: cannot identify", "make the phantom",
+    ),
+    "true masks cut short": (
+        lambda d: first(d, "masks").write_bytes(first(d, "masks").read_bytes()[:900]),
+        r"masks\.csv, row 1", "an 8-bit grayscale TIFF, a page a frame", r"truth/\S+: ", "make the phantom",
+    ),
+    "true masks of nine features": (
+        text("cohort.yaml", lambda s: s.replace("features:\n", "features:\n- one\n- two\n- three\n")),
+        r"masks\.csv", "at most 8 features, of which each has a bit", "9", "leave features out",
     ),
     "S/F that contradicts SpO2 / FiO2": (
         put("exams", 1, spo2="95", fio2="0.5", sf_ratio="191.5"),
@@ -304,6 +362,7 @@ CASES: dict[str, tuple[Break, str, str, str, str]] = {
 }  # fmt: skip
 
 
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")  # what Pillow says of a TIFF that is cut short
 @pytest.mark.parametrize("claim", CASES)
 def test_refused_in_a_sentence_and_left_as_it_was(folder: Path, claim: str):
     break_it, where, expected, arrived, remedy = CASES[claim]

@@ -1,16 +1,18 @@
 """A cohort opened: S/F, splits, folds, and its images as arrays."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 import yaml
-from PIL import Image
+from PIL import Image, ImageSequence
 
 from lusnb import cohort as cohorts
-from lusnb import splits
+from lusnb import predictions, splits
 from lusnb.cohort import Cohort
 
 
@@ -94,7 +96,7 @@ def test_a_listed_view_without_a_number_is_its_own_zone(tmp_path: Path):
 def test_a_cohort_of_one_feature_without_views_and_exams_opens_and_says_what_it_lacks(tmp_path: Path):
     cohort = cohorts.read(plain_cohort(tmp_path / "plain"))
     assert (cohort.features, cohort.views, cohort.origin) == (("nerve",), {}, "imported")
-    assert len(cohort.exams) == len(cohort.truth) == 0
+    assert len(cohort.exams) == len(cohort.truth) == len(cohort.masks) == 0
     no_sf = "no clip has an S/F ratio (exams.csv is absent or empty)"
     assert cohort.lacks("sf_change") == cohort.lacks("sf_ratio") == ["the cohort names no views", no_sf]
     assert cohort.lacks("readmission") == [
@@ -244,7 +246,7 @@ def test_pixel_size_by_hand(folder: Path):
     clips.to_csv(folder / "clips.csv", index=False)
     wide = np.zeros((6, 64, 128), np.uint8)
     np.save(folder / clips["path"][1], wide)
-    for name in ("labels", "truth"):  # the labels of the clip that was widened
+    for name in ("labels", "truth", "masks"):  # the labels of the clip that was widened
         rows = pd.read_csv(folder / f"{name}.csv")
         rows[rows["clip_id"] != clips["clip_id"][1]].to_csv(folder / f"{name}.csv", index=False)
     cohort = cohorts.read(folder, 2)
@@ -316,3 +318,74 @@ def test_frames_and_task_frames_are_the_clips_own(cohort: Cohort):
         where = np.flatnonzero(table["clip_id"] == row.clip_id).item()
         np.testing.assert_array_equal(frames[where], clip[table["frame"][where]])
         np.testing.assert_array_equal(tasks[n], clip[[1, 3, 5]])
+
+
+# -- true masks
+
+
+def with_masks(folder: Path, masks: dict[str, np.ndarray], features: list[str]) -> Cohort:
+    """A plain cohort with true masks, clip_id -> uint8 (2, 4, 6), and its clip b before its clip a."""
+    plain_cohort(folder)
+    rows = (folder / "clips.csv").read_text().splitlines()
+    (folder / "clips.csv").write_text("\n".join([rows[0], rows[2], rows[1]]) + "\n")
+    (folder / "cohort.yaml").write_text(yaml.safe_dump({"name": "plain", "features": features}))
+    for name, (one, two) in masks.items():  # not by the package's own writer
+        Image.fromarray(one).save(folder / f"{name}.tif", save_all=True, append_images=[Image.fromarray(two)])
+    table = pd.DataFrame({"clip_id": list(masks), "path": [f"{name}.tif" for name in masks]})
+    table.to_csv(folder / "masks.csv", index=False)
+    return cohorts.read(folder)
+
+
+def test_true_masks_by_hand(tmp_path: Path):
+    nothing = np.zeros((4, 6), np.uint8)
+    nerve = np.array(  # areas of 2 x 3 pixels with 6, 3 | 2, 1 of them set
+        [[1, 1, 1, 1, 1, 1], [1, 1, 1, 0, 0, 0], [1, 1, 0, 0, 0, 0], [0, 0, 0, 0, 0, 1]], np.uint8
+    )
+    both = nerve + 2 * np.uint8(1)  # the second feature is everywhere
+    cohort = with_masks(
+        tmp_path / "plain",
+        {"a": np.stack([nothing, nerve]), "b": np.stack([both, nothing])},
+        ["nerve", "muscle"],
+    )
+    true = cohorts.true_masks(cohort, 2, 2)
+    assert (true.shape, true.dtype) == ((2, 2, 2, 2, 2), np.uint8)
+    half, none, full = [[1, 1], [0, 0]], [[0, 0], [0, 0]], [[1, 1], [1, 1]]
+    assert list(cohort.clips["clip_id"]) == ["b", "a"]
+    assert true.tolist() == [[[half, full], [none, none]], [[none, none], [half, none]]]
+    assert cohorts.true_masks(cohort, 2, 1).tolist() == [[[none, none]], [[half, none]]]  # frame 1 alone
+
+
+@pytest.mark.parametrize(("size", "count"), [(64, 3), (37, 8), (16, 1), (96, 2)])
+def test_true_masks_are_cut_as_a_segmenters_are(cohort: Cohort, size: int, count: int):
+    true = cohorts.true_masks(cohort, size, count)
+    assert true.shape == (26, count, 6, size, size)
+    for masks, row in zip(true, cohort.clips.merge(cohort.masks, on="clip_id").itertuples(), strict=True):
+        centres = cohorts.segment_centres(6, count)
+        with Image.open(cohort.folder / row.path_y) as file:
+            pages = [np.array(page) for page in ImageSequence.Iterator(file)]
+        bits = np.stack([[(pages[t] >> k) & 1 for k in range(6)] for t in centres])
+        areas = torch.nn.functional.interpolate(torch.from_numpy(bits).double(), (size, size), mode="area")
+        np.testing.assert_array_equal(masks, (areas * 255).round().numpy() >= predictions.CUT)
+
+
+def test_true_masks_of_the_labelled_frame_are_its_truth(cohort: Cohort):
+    first = replace(cohort, clips=cohort.clips.iloc[[7]].reset_index(drop=True))
+    table = pd.DataFrame({"clip_id": first.clips["clip_id"], "frame": 0})
+    truth, _ = cohorts.confidence_of(cohort, table, None, source="truth")
+    np.testing.assert_array_equal(cohorts.true_masks(first, 64, 6)[:, 0] * 255, truth)
+
+
+def test_without_true_masks_there_is_a_sentence(tmp_path: Path, cohort: Cohort):
+    with pytest.raises(
+        ValueError, match=r"masks\.csv: expected the true masks of every clip, got none; only a"
+    ):
+        cohorts.true_masks(cohorts.read(plain_cohort(tmp_path / "plain")), 4, 2)
+    gone = cohort.clips["clip_id"][3]
+    few = replace(
+        cohort, masks=cohort.masks[~cohort.masks["clip_id"].isin([gone, cohort.clips["clip_id"][9]])]
+    )
+    with pytest.raises(ValueError, match=f"got none of 2 clips, {gone} the first; only a phantom has them"):
+        cohorts.true_masks(few, 4, 2)
+    many = replace(cohort, features=tuple("abcdefghi"))
+    with pytest.raises(ValueError, match="at most 8 features, a bit of a pixel each, got 9; leave some out"):
+        cohorts.true_masks(many, 4, 2)

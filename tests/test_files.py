@@ -75,3 +75,12 @@ def test_what_is_written_is_read_back_to_the_last_digit(tmp_path):
     np.testing.assert_array_equal(np.load(tmp_path / "a.npy"), image)
     files.write_json(tmp_path / "j.json", {"b": 1, "a": [2.5]})
     assert (tmp_path / "j.json").read_text() == '{\n "a": [\n  2.5\n ],\n "b": 1\n}\n'
+
+
+def test_an_array_too_large_for_memory_lies_in_a_file(monkeypatch):
+    small = files.room((3, 4))
+    assert type(small) is np.ndarray and not small.any()
+    monkeypatch.setattr(files, "LARGE", 10**15)
+    mapped = files.stack((np.full((2, 2), k, np.uint8) for k in range(3)), 3)
+    assert isinstance(mapped, np.memmap) and mapped.dtype == np.uint8
+    assert mapped[:, 0, 0].tolist() == [0, 1, 2] and mapped.flags.writeable

@@ -1,6 +1,7 @@
 """The phantom cohort: same bytes, true geometry, moving lungs, tables that add up."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 import yaml
 from PIL import Image
 
+from lusnb import bitmasks
 from lusnb.phantom import build
 from lusnb.phantom.anatomy import FEATURES, Pose, Scene, draw_scene
 from lusnb.phantom.build import make_cohort
@@ -71,6 +73,7 @@ def test_files_are_what_the_tables_say(tiny):
         assert all(image.shape == (64, 64) and image.dtype == np.uint8 for image in images)
     truth = pd.read_csv(tiny / "truth.csv")
     assert {int(v) for p in truth["path"] for v in np.unique(Image.open(tiny / p))} == {0, 255}
+    assert sorted(pd.read_csv(tiny / "masks.csv")["clip_id"]) == sorted(clips["clip_id"])
     described = yaml.safe_load((tiny / "cohort.yaml").read_text())
     assert described["features"] == list(FEATURES) and described["views"] == VIEWS
     assert described["provenance"]["made_by"] == "lusnb.phantom" and described["provenance"]["seed"] == 7
@@ -107,6 +110,33 @@ def test_the_picture_is_bright_where_the_truth_says():
         if true[channel].any():
             below = np.roll(true[channel], 8, axis=0) & ~true.any(axis=0)
             assert frame[true[channel]].mean() > frame[below].mean() + 25
+
+
+def test_the_masks_of_all_frames_begin_with_the_truth_of_the_first(tiny):
+    truth = pd.read_csv(tiny / "truth.csv").set_index(["clip_id", "feature"])["path"]
+    for row in pd.read_csv(tiny / "masks.csv").itertuples():
+        with Image.open(tiny / row.path) as file:  # not by the package's own reader
+            assert (file.n_frames, file.mode, file.size) == (3, "L", (64, 64))
+            page = np.asarray(file)
+        for k, feature in enumerate(FEATURES):
+            first = np.asarray(Image.open(tiny / truth[row.clip_id, feature]))
+            np.testing.assert_array_equal((page >> k & 1) * 255, first)
+
+
+def test_the_masks_move_with_the_picture():
+    drawn = draw_scene(np.random.default_rng(5), 2, 0.9, 0.0)
+    line = replace(drawn.b_lines[0], x_mm=0.0, width_mm=3.0, level_db=-16.0)
+    breathing = replace(drawn.breathing, rate_hz=0.25, slide_mm=4.0, lift_mm=0.4, phase=-np.pi / 2)
+    scene = scene_with(1, b_lines=(line,), breathing=breathing, haze_db=-60.0, a_level_db=-90.0)
+    plan = Plan(**{**WISH, "size": 128, "n_frames": 5, "fps": 1.0})  # out, middle, in, middle, out
+    pages = build.true_pages(plan, scene)
+    clip = render(np.random.default_rng(0), scene, 128, 5, 1.0)
+    assert pages.shape == clip.shape and pages.dtype == np.uint8
+    line_masks = bitmasks.unpack(pages, len(FEATURES))[:, FEATURES.index("b_line")].astype(bool)
+    for k, (page, frame) in enumerate(zip(line_masks, clip.astype(float), strict=True)):
+        other = line_masks[2 if k in (0, 4) else 0]
+        assert frame[page].mean() > frame[other & ~page].mean() + 40
+    np.testing.assert_array_equal(pages[0], pages[4])  # a breath takes four seconds
 
 
 def test_masks_do_not_overlap_and_lines_are_thick_enough():
@@ -263,6 +293,37 @@ def test_painting_is_resumed_too(tiny, tmp_path, monkeypatch):
     assert bytes_of(folder) == bytes_of(tiny)
 
 
+def test_a_clip_that_lacks_its_masks_is_made_again(tiny, tmp_path, monkeypatch):
+    def stop(*args):
+        raise KeyboardInterrupt
+
+    folder, made, whole = tmp_path / "cohort", [], build.make_clip
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(build, "label_clip", stop)
+        make_cohort(folder, **TINY, workers=1)
+    (folder / pd.read_csv(folder / "masks.csv")["path"][4]).unlink()
+    monkeypatch.setattr(build, "make_clip", lambda *args: made.append(whole(*args)))
+    make_cohort(folder, **TINY, workers=1)
+    assert len(made) == 1 and bytes_of(folder) == bytes_of(tiny)
+
+
+def test_a_cohort_from_before_there_were_masks_is_made_again(tiny, tmp_path):
+    folder = shutil.copytree(tiny, tmp_path / "cohort")
+    for path in [folder / "masks.csv", *folder.glob("truth/*.tif")]:
+        path.unlink()
+    described = yaml.safe_load((folder / "cohort.yaml").read_text())
+    described["provenance"]["phantom_version"] = "3"
+    (folder / "cohort.yaml").write_text(yaml.safe_dump(described))
+    assert bytes_of(make_cohort(folder, **TINY, workers=1)) == bytes_of(tiny)
+
+
+def test_starting_over_leaves_nothing_of_a_phantom_and_all_else(tiny, tmp_path):
+    folder = shutil.copytree(tiny, tmp_path / "cohort")
+    (folder / "truth" / "notes.txt").write_text("mine")
+    build.start_over(folder)
+    assert list(bytes_of(folder)) == ["truth/notes.txt"]
+
+
 def test_every_clip_lends_to_as_many_as_it_borrows_from_and_never_to_itself():
     for n_clips, count in ((9, 4), (40, 4), (3, 2), (2, 1)):
         lenders = lenders_of(7, ["train"] * n_clips)
@@ -314,7 +375,7 @@ def test_fading_and_erasing_are_asked_for_and_remembered(tmp_path):
         check(replace(plain, b_fade=-1.0), 1)
     folder = make_cohort(tmp_path / "cohort", **{**TINY, "b_fade": 0.8, "b_erases": False}, workers=1)
     made_by = yaml.safe_load((folder / "cohort.yaml").read_text())["provenance"]
-    assert (made_by["b_fade"], made_by["b_erases"], made_by["phantom_version"]) == (0.8, False, "3")
+    assert (made_by["b_fade"], made_by["b_erases"], made_by["phantom_version"]) == (0.8, False, "4")
 
 
 def test_a_b_line_ends_where_it_fades_into_the_noise():

@@ -17,8 +17,9 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from lusnb import files
+from lusnb import bitmasks, files
 from lusnb.phantom import plan as plans
+from lusnb.phantom.anatomy import FEATURES, Scene
 from lusnb.phantom.mistakes import paint
 from lusnb.phantom.patients import draw_tables
 from lusnb.phantom.plan import Plan, generator
@@ -34,13 +35,20 @@ def make_clip(folder: Path, plan: Plan, clip: Numbered) -> str:
     index, row = clip
     scene = plans.scene_of(plan, index, row)
     frames = render(generator(plan.seed, 1, index, 1), scene, plan.size, plan.n_frames, plan.fps)
-    grid = plans.grid_of(plan, scene)
-    true = masks(structures(scene, grid, scene.breathing.pose(0.0)), grid)
-    path, *truth_paths = plans.picture_paths(row["clip_id"])
-    for mask, truth_path in zip(true, truth_paths, strict=True):
-        files.write_png(folder / truth_path, mask.astype(np.uint8) * 255)
+    true = true_pages(plan, scene)
+    path, masks_path, *truth_paths = plans.picture_paths(row["clip_id"])
+    for mask, truth_path in zip(bitmasks.unpack(true[:1], len(FEATURES))[0], truth_paths, strict=True):
+        files.write_png(folder / truth_path, mask * 255)
+    bitmasks.write(folder / masks_path, true)
     files.write_npy(folder / path, frames)
     return row["clip_id"]
+
+
+def true_pages(plan: Plan, scene: Scene) -> np.ndarray:
+    """What is in each frame of a clip, uint8 (T, H, W) as bitmasks.pack has it."""
+    grid = plans.grid_of(plan, scene)
+    poses = [scene.breathing.pose(frame / plan.fps) for frame in range(plan.n_frames)]
+    return np.stack([bitmasks.pack(masks(structures(scene, grid, pose), grid)) for pose in poses])
 
 
 def sight_of(folder: Path, plan: Plan, clip: Numbered) -> Sight:
@@ -91,7 +99,7 @@ def start_over(folder: Path) -> None:
     """Remove a phantom cohort's own files, and nothing else; cohort.yaml first: it marks the end."""
     for name in ("cohort.yaml", "making.json", *(f"{table}.csv" for table in plans.TABLES)):
         (folder / name).unlink(missing_ok=True)
-    for pattern in ("clips/*.npy", "labels/*.png", "truth/*.png"):
+    for pattern in ("clips/*.npy", "labels/*.png", "truth/*.png", "truth/*.tif"):
         for path in folder.glob(pattern):
             path.unlink()
 

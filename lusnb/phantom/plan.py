@@ -12,9 +12,9 @@ from lusnb.phantom.patients import SF_MAX, VIEWS
 from lusnb.phantom.raters import NULLS, Habits, draw_habits
 from lusnb.phantom.structures import Grid, b_ribbons
 
-TABLES = ("patients", "exams", "clips", "labels", "truth", "scenes", "raters")
+TABLES = ("patients", "exams", "clips", "labels", "truth", "masks", "scenes", "raters")
 # Raised whenever the same parameters would give other bytes, so that an old cohort is made anew.
-VERSION = "3"
+VERSION = "4"
 LARGEST_SIZE = 1024  # pixels a side: beyond any linear probe's resolution
 # The false strokes of a frame are lent by this many others of the same split and fold.
 LENDERS = 4
@@ -129,8 +129,12 @@ def groups_of(views: pd.DataFrame, patients: pd.DataFrame) -> list[tuple[str, in
 
 
 def picture_paths(clip_id: str) -> list[str]:
-    """The files of a clip that no rater has touched, relative to the cohort: the clip, then its truth."""
-    return [f"clips/{clip_id}.npy", *(f"truth/{clip_id}_{feature}.png" for feature in FEATURES)]
+    """The files of a clip that no rater has touched, relative to the cohort.
+
+    The clip, the true masks of all its frames in one file, then those of its first frame in feature order.
+    """
+    truth = [f"truth/{clip_id}_{feature}.png" for feature in FEATURES]
+    return [f"clips/{clip_id}.npy", f"truth/{clip_id}_frames.tif", *truth]
 
 
 def label_paths(clip_id: str, rater: str) -> list[str]:
@@ -156,18 +160,19 @@ def simulated(scene: Scene, congestion: float) -> dict:
 
 
 def clip_tables(plan: Plan, views: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """The tables that follow from the plan and its clips: clips, labels, truth, raters, scenes.
+    """The tables that follow from the plan and its clips: clips, labels, truth, masks, raters, scenes.
 
     raters.csv holds each rater's habits; scenes.csv what was simulated.
     """
-    clips, scenes, labels, truth = [], [], [], []
+    clips, scenes, labels, truth, masks = [], [], [], [], []
     people = plan.people()
     for index, row in enumerate(views.to_dict("records")):
         scene, clip_id = scene_of(plan, index, row), row["clip_id"]
-        clip_path, *truth_paths = picture_paths(clip_id)
+        clip_path, masks_path, *truth_paths = picture_paths(clip_id)
         who = {key: row[key] for key in ("clip_id", "patient_id", "day", "view")}
         size = {"depth_cm": scene.depth_mm / 10, "fps": plan.fps, "width_cm": scene.width_mm / 10}
         clips.append({**who, "path": clip_path, **size})
+        masks.append({"clip_id": clip_id, "path": masks_path})
         scenes.append({"clip_id": clip_id, **simulated(scene, row["congestion"])})
         for rater, paths, rows in [
             *((person.rater, label_paths(clip_id, person.rater), labels) for person in people),
@@ -178,7 +183,8 @@ def clip_tables(plan: Plan, views: pd.DataFrame) -> dict[str, pd.DataFrame]:
                     {"clip_id": clip_id, "frame": 0, "rater": rater, "feature": feature, "path": path}
                 )
     habits = [asdict(person) for person in people]
-    tables = {"clips": clips, "labels": labels, "truth": truth, "raters": habits, "scenes": scenes}
+    tables = {"clips": clips, "labels": labels, "truth": truth, "masks": masks, "raters": habits}
+    tables["scenes"] = scenes
     return {name: pd.DataFrame(rows) for name, rows in tables.items()}
 
 
