@@ -8,39 +8,15 @@ import numpy as np
 import pandas as pd
 import torch
 import yaml
-from kornia.augmentation import (
-    AugmentationSequential,
-    RandomBrightness,
-    RandomContrast,
-    RandomGamma,
-    RandomHorizontalFlip,
-    RandomRotation,
-)
-from kornia.constants import DataKey, Resample
 from torch import Tensor, nn
-from torch.utils.data import BatchSampler, DataLoader, RandomSampler, SequentialSampler, TensorDataset
+from torch.utils.data import BatchSampler, DataLoader, SubsetRandomSampler, TensorDataset
 
 from lusnb import cohort as cohorts
 from lusnb import confidence, losses, metrics, networks, predictions, training
+from lusnb.augmentation import Augmentation
 from lusnb.cohort import Cohort
 from lusnb.labelled import Labelled
 from lusnb.params import Params
-
-
-def augmentation(rotation: float) -> AugmentationSequential:
-    """Random flip, rotation (degrees) and intensity of each image; confidence is warped by nearest neighbour.
-
-    Each transform applies to half of the images (the paper: 'probabilistically').
-    """
-    return AugmentationSequential(
-        RandomHorizontalFlip(p=0.5),
-        RandomRotation(rotation, p=0.5),
-        RandomBrightness((0.85, 1.15), p=0.5),
-        RandomContrast((0.8, 1.2), p=0.5),
-        RandomGamma((0.8, 1.25), p=0.5),
-        data_keys=["input", "mask"],
-        extra_args={DataKey.MASK: {"resample": Resample.NEAREST, "align_corners": False}},
-    )
 
 
 def as_input(images: Tensor) -> Tensor:
@@ -55,7 +31,7 @@ class Segmenter(lightning.LightningModule):
         super().__init__()
         self.network, self.p, self.way = network, p, confidence.supervision(p)
         self.criterion = losses.loss(p.loss, self.way.activation)
-        self.augment = augmentation(p.rotation)
+        self.augment = Augmentation(p.rotation)
 
     def _loss(self, outputs: Tensor, c: Tensor, known: Tensor, draw: Tensor | None = None) -> Tensor:
         y, w = confidence.shown(c, self.p, draw)
@@ -117,23 +93,27 @@ class _Batches(BatchSampler):
         yield from found
 
 
-def _loader(tensors: tuple[Tensor, ...], batch: int, generator: torch.Generator | None) -> DataLoader:
-    part = TensorDataset(*tensors)
-    order = RandomSampler(part, generator=generator) if generator else SequentialSampler(part)
-    return DataLoader(part, sampler=_Batches(order, batch, drop_last=False), batch_size=None)
+def _loader(
+    tensors: tuple[Tensor, ...], chosen: np.ndarray, batch: int, generator: torch.Generator | None
+) -> DataLoader:
+    """Batches of the chosen positions of some tensors, wherever these lie; shuffled by the generator."""
+    order = SubsetRandomSampler(chosen.tolist(), generator=generator) if generator else chosen.tolist()
+    return DataLoader(
+        TensorDataset(*tensors), sampler=_Batches(order, batch, drop_last=False), batch_size=None
+    )
 
 
 def _loaders(data: Labelled, roles: dict[str, list[str]], p: Params) -> tuple[DataLoader, DataLoader | None]:
     """Batches to train on, and to validate on: one map an image there, raters who are apart merged."""
     train, validation = data.of(roles["train"]), data.of(roles["validation"])
-    maps, known = data.taught
+    images, maps, known = (training.place(part) for part in (data.images, *data.taught))
     shuffle = torch.Generator().manual_seed(p.seed + p.seed_offset)
-    taught = _loader((data.images[train], maps[train], known[train]), p.batch, shuffle)
+    taught = _loader((images, maps, known), train, p.batch, shuffle)
     if not len(validation):
         return taught, None
     apart = confidence.supervision(p).raters_apart
     one = (data.confidence, data.known) if apart else (maps[:, 0], known[:, 0])
-    return taught, _loader((data.images[validation], *(part[validation] for part in one)), p.batch, None)
+    return taught, _loader((images, *one), validation, p.batch, None)
 
 
 def build(p: Params, features: int) -> nn.Module:
@@ -185,10 +165,11 @@ def predict(
     for layer in network.modules() if dropout else ():
         if isinstance(layer, DROPOUT):
             layer.train()
-    inputs = (as_input(chunk.to(where)) for chunk in images.split(batch))
+    some = images if len(images) else images.new_zeros((1, *images.shape[1:]))  # none: the shape of no logits
+    inputs = (as_input(chunk.to(where)) for chunk in some.split(batch))
     outputs = [network(x.contiguous(memory_format=torch.channels_last)).float().cpu() for x in inputs]
     network.eval()
-    return losses.as_logits(torch.cat(outputs), activation)
+    return losses.as_logits(torch.cat(outputs)[: len(images)], activation)
 
 
 DROPOUT = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout)
@@ -234,8 +215,10 @@ def restore(folder: Path, features: int) -> tuple[nn.Module, Params]:
     return training.restore(folder / "model.safetensors", build(p, features)), p
 
 
-def segment_clips(network: nn.Module, cohort: Cohort, p: Params) -> tuple[np.ndarray, pd.DataFrame]:
-    """Segment the tasks' frames of every clip once.
+def segment_clips(
+    network: nn.Module, cohort: Cohort, p: Params, patients: list[str] | None = None
+) -> tuple[np.ndarray, pd.DataFrame]:
+    """Segment the tasks' frames of every clip once, or of every clip of some patients.
 
     p: size, batch, task_size, task_frames, task_channels. Frames are read at the segmenter's size; their
     probabilities are averaged down to the tasks' size, then cut at 0.5. Returns (uint8 (clips, T, C, s, b)
@@ -244,7 +227,10 @@ def segment_clips(network: nn.Module, cohort: Cohort, p: Params) -> tuple[np.nda
     if p.task_channels not in predictions.CHANNELS:
         raise ValueError(f"task_channels: expected one of {predictions.CHANNELS}, got {p.task_channels!r}.")
     out, rows = [], []
-    for clip_id in cohort.clips["clip_id"]:
+    width = -(-p.task_size // 8) if p.task_channels == "binary" else p.task_size
+    out.append(np.zeros((0, p.task_frames, len(cohort.features), p.task_size, width), np.uint8))
+    chosen = cohort.clips if patients is None else cohort.clips[cohort.clips["patient_id"].isin(patients)]
+    for clip_id in chosen["clip_id"]:
         clip = cohorts.clip(cohort, clip_id)
         centres = cohorts.segment_centres(len(clip), p.task_frames)
         _, probability = segment_frames(network, clip[centres], p)
@@ -252,6 +238,6 @@ def segment_clips(network: nn.Module, cohort: Cohort, p: Params) -> tuple[np.nda
             torch.from_numpy(probability), (p.task_size, p.task_size), mode="area"
         )
         levels = (small * 255).round().to(torch.uint8).numpy()
-        out.append(predictions.pack(levels >= metrics.CUT) if p.task_channels == "binary" else levels)
+        out.append((predictions.pack(levels >= metrics.CUT) if p.task_channels == "binary" else levels)[None])
         rows += [{"clip_id": clip_id, "slot": k, "frame": int(t)} for k, t in enumerate(centres)]
-    return np.stack(out), pd.DataFrame(rows)
+    return np.concatenate(out), pd.DataFrame(rows, columns=["clip_id", "slot", "frame"])

@@ -1,4 +1,4 @@
-"""The segmenter: augmentation keeps target areas, the loss sees what it should, training and measuring."""
+"""The segmenter: the loss sees what it should, training and measuring."""
 
 from dataclasses import replace
 
@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 import torch
 import yaml
-from kornia.constants import DataKey, Resample
 from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 
@@ -15,88 +14,6 @@ from lusnb import cohort as cohorts
 from lusnb import confidence, losses, segmentation, training
 from lusnb.labelled import Labelled
 from tests.frames import ROLES
-
-LEVELS = (51, 102, 128, 153, 204, 255)  # 20, 40, 50, 60, 80, 100 %
-
-
-# augmentation
-
-
-def lines(seed: int, count: int = 64) -> Tensor:
-    """Confidence with one line a feature, inside the circle that no rotation moves out of the frame.
-
-    (count, 6, 64, 64), 3 to 5 pixels thick at the feature's level, between bands of 3 pixels at half of it.
-    """
-    rng = np.random.default_rng(seed)
-    c = torch.zeros(count, len(LEVELS), 64, 64)
-    for n, k in np.ndindex(c.shape[:2]):
-        thick, left = rng.integers(3, 6), rng.integers(12, 16)
-        top = rng.integers(20, 38 - thick)
-        c[n, k, top - 3 : top + thick + 3, left : left + 36] = LEVELS[k] // 2 / 255
-        c[n, k, top : top + thick, left : left + 36] = LEVELS[k] / 255
-    return c
-
-
-def areas_after(resample: Resample, c: Tensor) -> dict[float, float]:
-    """Mean target area after augmentation over that before it, at every threshold; 12 draws."""
-    augment = segmentation.augmentation(15.0)
-    augment.extra_args = {DataKey.MASK: {"resample": resample, "align_corners": False}}
-    torch.manual_seed(0)
-    drawn = torch.cat([augment(torch.zeros(len(c), 1, 64, 64), c)[1] for _ in range(12)])
-    area = {t: confidence.targets(drawn, t).double().mean() for t in confidence.THRESHOLDS}
-    return {t: (area[t] / confidence.targets(c, t).double().mean()).item() for t in confidence.THRESHOLDS}
-
-
-def test_nearest_neighbour_is_asked_for_under_a_key_that_kornia_knows():
-    """A key that is no DataKey is ignored in silence."""
-    assert segmentation.augmentation(15.0).extra_args[DataKey.MASK]["resample"] == Resample.NEAREST
-
-
-def test_augmentation_keeps_the_target_area_at_every_threshold():
-    for t, ratio in areas_after(Resample.NEAREST, lines(0)).items():
-        assert ratio == pytest.approx(1, abs=0.05), t
-
-
-def test_bilinear_warping_would_not_keep_the_target_area():
-    ratios = areas_after(Resample.BILINEAR, lines(0))
-    assert ratios[0.0] > 1.05
-    assert ratios[1.0] < 0.95
-
-
-def test_augmentation_keeps_the_set_of_levels():
-    c = lines(1, 16)
-    torch.manual_seed(1)
-    _, warped = segmentation.augmentation(15.0)(torch.zeros(16, 1, 64, 64), c)
-    assert (warped != c).any()
-    assert set(warped.unique().tolist()) == set(c.unique().tolist())
-
-
-def test_image_and_confidence_are_warped_alike():
-    c = torch.zeros(64, 2, 64, 64)
-    c[:, 0, 16:26, 14:44], c[:, 0, 26:50, 14:24] = 1.0, 1.0  # an L: no flip or rotation leaves it as it was
-    c[:, 1] = 1 - c[:, 0]
-    torch.manual_seed(2)
-    images, warped = segmentation.augmentation(15.0)(0.2 + 0.5 * c[:, :1], c)
-    moved = 0
-    rows, columns = torch.meshgrid(torch.arange(64.0), torch.arange(64.0), indexing="ij")
-    inside = (rows - 31.5) ** 2 + (columns - 31.5) ** 2 < 31**2  # away from the corners that become black
-    for image, mask in zip(images[:, 0], warped[:, 0] > 0.5, strict=True):
-        seen = (image > (image[inside].min() + image[inside].max()) / 2) & inside
-        assert (seen & mask).sum() / (seen | mask).sum() > 0.92
-        for axis in (rows, columns):
-            assert axis[seen].mean().item() == pytest.approx(axis[mask].mean().item(), abs=0.3)
-        moved += bool((mask != (c[0, 0] > 0.5)).any())
-    assert 30 < moved < 64  # flipped or rotated: three of four
-
-
-def test_images_of_a_batch_are_drawn_apart_and_stay_in_range():
-    images = torch.rand(1, 1, 64, 64, generator=torch.Generator().manual_seed(0)).repeat(16, 1, 1, 1)
-    torch.manual_seed(3)
-    drawn, _ = segmentation.augmentation(15.0)(images, images)
-    assert len({tuple(image.flatten().tolist()) for image in drawn}) > 10
-    assert drawn.min() >= 0
-    assert drawn.max() <= 1
-
 
 # the loss
 
