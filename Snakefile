@@ -33,8 +33,8 @@ for node in NODES:
         log:
             notebook=f"runs/{node.folder}/notebook.ipynb",
         params:
-            arguments=study.papermill_arguments(node, BASE),
-            asked=json.dumps(study.fingerprint(node, BASE), sort_keys=True),
+            arguments=graph.papermill_arguments(node, BASE),
+            asked=json.dumps(graph.fingerprint(node, BASE), sort_keys=True),
             code=reruns.code_fingerprint(node.notebook, BASE),
             notebook=f"notebooks/{node.notebook}.ipynb",
         shell:

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from lusnb import figures
 from lusnb.figures import WIDTH, threshold_name, words
 from lusnb.rater_figures import looks
 
@@ -46,14 +47,6 @@ def _panels(arms: list[str], titles: list[str], foot: float = 0.75) -> tuple[Fig
     axes[0, 0].set_yticks(range(len(arms)), arms, fontsize=SMALL)
     axes[0, 0].set_ylim(len(arms) - 0.4, -0.6)
     return figure, list(axes[0])
-
-
-def _nothing(why: str) -> Figure:
-    """A figure that says why there is nothing to draw."""
-    figure, ax = plt.subplots(figsize=(WIDTH, 0.6))
-    ax.text(0.5, 0.5, why, ha="center", va="center", fontsize=SMALL)
-    ax.set_axis_off()
-    return figure
 
 
 def _legend(figure: Figure, handles: list, where: str = "lower", columns: int = 4) -> None:
@@ -116,7 +109,7 @@ def differences(table: pd.DataFrame) -> Figure:
     table: comparison.differences: metric, arm, reference, difference, low, high; a sentence if it is empty.
     """
     if table.empty:
-        return _nothing("one arm alone: nothing to compare it with")
+        return figures.nothing("one arm alone: nothing to compare it with")
     names = list(dict.fromkeys(table["metric"]))
     one = table["reference"].nunique() == 1
     table = table.assign(pair=table["arm"] if one else table["arm"] + " - " + table["reference"])
@@ -196,7 +189,7 @@ def against_raters(table: pd.DataFrame, columns: int = 3) -> Figure:
     and dotted the other raters one by one. A sentence where the table is empty.
     """
     if table.empty:
-        return _nothing("no two raters share a held-out image")
+        return figures.nothing("no two raters share a held-out image")
     arms, features = (list(dict.fromkeys(table[column])) for column in ("arm", "feature"))
     columns = min(columns, len(features))
     rows = -(-len(features) // columns)

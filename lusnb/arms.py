@@ -7,11 +7,12 @@ import pandas as pd
 
 from lusnb import confidence, params
 
-GRAYSCALE = "grayscale"  # the baseline arm: the tasks see no segmentation at all
+GRAYSCALE = "grayscale"  # a baseline arm of the tasks: they see no segmentation at all
+TRUE_MASKS = "true_masks"  # the other one: they see the phantom's true masks
 SEEDS = ("seed", "seed_offset")
 ASIDE = (*SEEDS, "arm", "fold", "mc_samples")  # what members of one ensemble may differ in
 SHARED = (  # what all arms of a profile share: said in <notebook>.yaml or by the matrix, not by an arm
-    *("profile", "cohort", "arm", "seed", "fold", "protocol", "measured_on"),
+    *("profile", "cohort", "arm", "seed", "fold", "inner", "protocol", "measured_on"),
     *("size", "task_size", "task_frames", "task_channels"),
 )
 ON_LOGITS = ("weighted_ce", "focal", "lovasz", "dice_ce")  # losses that want the sigmoid
@@ -47,8 +48,8 @@ def check(where: str, arm: str, fields: object) -> None:
     not exist or does not take the weights given.
     """
     where = f"{where}, arm {arm}"
-    if arm == GRAYSCALE:
-        raise params.ParameterError(f"{where}: this name is the baseline's; give the arm another one.")
+    if arm in (GRAYSCALE, TRUE_MASKS):
+        raise params.ParameterError(f"{where}: this name is a baseline's; give the arm another one.")
     if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", str(arm)):
         raise params.ParameterError(
             f"{where}: expected a name of letters, digits and _ . - that can be a folder's; rename the arm."

@@ -74,6 +74,16 @@ def change_batches(
         yield pair_batch(bank, ordered, examples.change_class(first, second, p.tolerance / cohort.sf_max))
 
 
+def change_targets(clips: pd.DataFrame, cohort: Cohort, p: Params) -> np.ndarray:
+    """The classes of every training pair of S/F change, in both orders, in which they are drawn alike."""
+    clips = examples.dated(clips, cohort.views)
+    sf, pairs = clips.set_index("clip_id")["sf_ratio"], examples.training_pairs(clips, cohort.views)
+    first, second = (sf.loc[pairs[:, k]].to_numpy() for k in (0, 1))
+    tolerance = p.tolerance / cohort.sf_max
+    both = ((first, second), (second, first))
+    return np.concatenate([examples.change_class(a, b, tolerance) for a, b in both])
+
+
 def _all_pairs(ids: np.ndarray) -> np.ndarray:
     return ids[np.stack(np.triu_indices(len(ids), 1), 1)]
 

@@ -1,35 +1,36 @@
-"""The clips of a cohort as the tasks see them: a few frames each, and one arm's segmentations of them."""
+"""Every clip of a cohort at the tasks' size, where the networks compute."""
 
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
 
-from lusnb import baselines
+from lusnb import baselines, training
 from lusnb import cohort as cohorts
 from lusnb.cohort import Cohort
-from lusnb.predictions import Predictions
+from lusnb.segmented import Segmented
 
-BURDEN_FEATURE = "b_line"
+BITS = torch.arange(7, -1, -1, dtype=torch.uint8)  # np.packbits: the first pixel is the highest bit
 
 
 @dataclass(frozen=True)
 class ClipBank:
     """Every clip of a cohort at the tasks' size: its frames, and one arm's segmentations of them.
 
-    clips: the cohort's clip table. frames: uint8 (clips, T, s, s). masks: False for grayscale alone.
+    clips: the cohort's clip table. frames: uint8 (clips, T, s, s). packed: the masks, uint8 (clips, T, C, s,
+    b) as predictions.py stores them, or None for grayscale alone. Both lie on the networks' device where they
+    fit there, else memory-mapped. full: what a pixel that is surely of a feature is stored as.
     """
 
     clips: pd.DataFrame
-    frames: np.ndarray
-    predictions: Predictions
+    frames: Tensor
     features: tuple[str, ...]
-    masks: bool
+    packed: Tensor | None = None
+    full: int = 1
 
-    @cached_property
+    @property
     def position(self) -> pd.Series:
         """Position of each clip_id in the bank."""
         return pd.Series(range(len(self.clips)), index=self.clips["clip_id"])
@@ -37,30 +38,42 @@ class ClipBank:
     @property
     def channels(self) -> int:
         """Input channels: gray, and one a feature unless the bank is of grayscale alone."""
-        return 1 + (len(self.features) if self.masks else 0)
+        return 1 + (0 if self.packed is None else len(self.features))
+
+    def masks(self, where: np.ndarray) -> Tensor:
+        """Segmentations of some clips, uint8 (n, T, C, s, s), 0 to `full`; on the device they lie on."""
+        found = self.packed[torch.tensor(where, device=self.packed.device)]
+        if self.full == 255:
+            return found
+        bits = (found[..., None] >> BITS.to(found.device)) & 1
+        return bits.flatten(-2)[..., : self.frames.shape[-1]]
 
     def inputs(self, where: np.ndarray) -> Tensor:
         """Network input of some clips, float (n, T, channels, s, s): gray from -1 to 1, masks from 0 to 1."""
-        gray = torch.from_numpy(self.frames[where])[:, :, None].float() / 127.5 - 1
-        if not self.masks:
+        frames = self.frames[torch.tensor(where, device=self.frames.device)]
+        gray = frames.to(training.device())[:, :, None].float() / 127.5 - 1
+        if self.packed is None:
             return gray
-        masks = torch.from_numpy(self.predictions.task_channels(where)).float()
-        return torch.cat([gray, masks / self.predictions.full], 2)
+        return torch.cat([gray, self.masks(where).to(gray.device).float() / self.full], 2)
 
-    def burdens(self) -> pd.Series | None:
-        """Share of each clip predicted as B line, by clip_id; None without that feature, or without masks."""
-        if not self.masks or BURDEN_FEATURE not in self.features:
+    def measures(self) -> pd.DataFrame | None:
+        """What the baselines are told of each clip's masks, by clip_id (baselines.measures), or None."""
+        if self.packed is None:
             return None
-        k = self.features.index(BURDEN_FEATURE)
-        one_by_one = (self.predictions.task_channels(np.array([n]))[0] for n in range(len(self.clips)))
-        return pd.Series(
-            [baselines.burden(m, k, self.predictions.full) for m in one_by_one], index=self.clips["clip_id"]
-        )
+        rows = [
+            baselines.measures(self.masks(np.array([n]))[0].cpu().numpy(), self.features, self.full)
+            for n in range(len(self.clips))
+        ]
+        return pd.DataFrame(rows, index=pd.Index(self.clips["clip_id"], name="clip_id"))
+
+    def of_fold(self, segmented: Segmented | None, fold: int) -> "ClipBank":
+        """The same frames with the masks that a fold of the task may read; None: without masks."""
+        if segmented is None:
+            return replace(self, packed=None)
+        return replace(self, packed=training.place(segmented.masks(fold)), full=segmented.full)
 
 
-def load(cohort: Cohort, predictions: Predictions, masks: bool) -> ClipBank:
-    """Read the frames that were segmented, of every clip; `masks=False` leaves the segmentations out."""
-    size, frames = predictions.made_from["task_size"], predictions.made_from["task_frames"]
-    return ClipBank(
-        cohort.clips, cohorts.task_frames(cohort, size, frames), predictions, cohort.features, masks
-    )
+def load(cohort: Cohort, size: int, count: int) -> ClipBank:
+    """Read `count` frames of every clip at `size` pixels a side; `of_fold` adds the masks."""
+    frames = training.place(cohorts.task_frames(cohort, size, count))
+    return ClipBank(cohort.clips, frames, cohort.features)

@@ -12,7 +12,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lusnb import files
-from lusnb.tables import SHOWN
 
 PALETTE = (
     "#0072b2",
@@ -23,9 +22,7 @@ PALETTE = (
     "#d55e00",
 )  # Okabe and Ito, by feature order
 FORMATS = ("pdf", "png", "svg")
-PROPORTIONS = ("recall", "precision")
 WIDTH = 7.2  # inches, a journal's double column
-CROWDED = {"labelrotation": 90, "labelsize": 6}  # ticks of a dozen arms and more
 MANY = 9  # more arms than these cannot be told apart by colour
 
 
@@ -176,64 +173,18 @@ def matrix(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
     return ax
 
 
-def task_scores(scores: pd.DataFrame, metric: str, ax: Axes | None = None) -> Axes:
-    """Each fold's test score per arm as dots with their mean, and the baselines as a line and crosses.
-
-    scores: a task's tidy scores (outcomes.py), arms in the order of the picture, grayscale among them.
-    """
-    ax = ax or plt.gca()
-    scores = scores.reindex(columns=["arm", "model", "split", "patient_id", "metric", "value"])
-    pooled = scores["patient_id"].fillna("") == ""
-    scores = scores[pooled & (scores["split"] == "test") & (scores["metric"] == metric)]
-    order = list(dict.fromkeys(scores["arm"]))
-    if not order:
-        ax.text(0.5, 0.5, "not possible with this cohort", ha="center", transform=ax.transAxes)
-        return ax
-    tsm = scores[scores["model"] == "tsm"]
-    width = min(16, 180 / len(order))  # points: bars of neighbouring arms do not touch
-    dots = {"color": "0.45", "size": max(2.5, width / 4), "jitter": False, "alpha": 0.7}
-    sns.stripplot(tsm, x="arm", y="value", order=order, **dots, ax=ax)
-    sns.pointplot(
-        tsm, x="arm", y="value", order=order, errorbar=None, linestyle="none", marker="_", markersize=width,
-        color="#0072b2", ax=ax,
-    )  # fmt: skip
-    trivial = scores[scores["model"].isin(["majority", "mean"])]
-    if len(trivial):
-        name = {"majority": "majority class", "mean": "training mean"}[trivial["model"].iloc[0]]
-        ax.axhline(trivial["value"].mean(), color="#d55e00", linestyle="--", linewidth=1, label=name)
-    ridge = scores[scores["model"] == "ridge"]
-    if len(ridge):
-        means = ridge.groupby("arm")["value"].mean().reindex(order)
-        ax.plot(
-            range(len(order)),
-            means,
-            "x",
-            markersize=width / 2.7,
-            color="#009e73",
-            label="ridge on B-line burden",
-        )
-    ax.set(xlabel="", ylabel=words(metric))
-    ax.set_ylim((-0.05, 1.05) if metric in PROPORTIONS or metric.startswith("accuracy") else (0, None))
-    ax.tick_params(axis="x", **({"labelrotation": 45, "labelsize": 8} if len(order) <= 12 else CROWDED))
-    ax.legend(frameon=False, fontsize=7)
-    sns.despine(ax=ax)
-    return ax
+def nothing(why: str) -> Figure:
+    """A figure that says why there is nothing to draw."""
+    figure, ax = plt.subplots(figsize=(WIDTH, 0.6))
+    ax.text(0.5, 0.5, why, ha="center", va="center", fontsize=8)
+    ax.set_axis_off()
+    return figure
 
 
 def one(draw: Callable, *arguments: object, rows: int = 0) -> Figure:
     """A figure of one Axes: `draw(*arguments, ax=...)`. rows: of the picture, which needs height for them."""
     figure, ax = plt.subplots(figsize=(WIDTH, max(0.55 * WIDTH, 0.8 + 0.24 * rows)))
     draw(*arguments, ax=ax)
-    return figure
-
-
-def three_tasks(scores: pd.DataFrame) -> Figure:
-    """One panel a task, from pooled test scores: task, arm, model, fold, metric, value."""
-    figure, axes = plt.subplots(1, 3, figsize=(1.5 * WIDTH, 0.5 * WIDTH))
-    for ax, (task, metric) in zip(axes, SHOWN.items(), strict=True):
-        task_scores(scores[scores["task"] == task], metric, ax=ax)
-        ax.set_title(words(task), fontsize=9)
-    figure.tight_layout()
     return figure
 
 

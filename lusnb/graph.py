@@ -7,6 +7,7 @@ import argparse
 import fcntl
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -17,7 +18,44 @@ import yaml
 
 from lusnb import reruns
 from lusnb.params import ParameterError
-from lusnb.study import NOTEBOOKS, Study, check, load, nodes, parameters, root, run_folder
+from lusnb.study import NOTEBOOKS, Node, Study, check, load, nodes, overrides, parameters, root, run_folder
+
+
+def papermill_arguments(node: Node, base: Path | None = None) -> str:
+    """The `-f` and `-p`/`-r` arguments of a node, quoted for the shell: scalars only."""
+    base = base or root()
+    profile = dict(node.identity)["profile"]
+    arguments = []
+    if overrides(profile, node.notebook, base):
+        arguments += ["-f", f"params/{profile}/{node.notebook}.yaml"]
+    for name, value in node.identity:
+        arguments += ["-r" if isinstance(value, str) else "-p", name, str(value)]
+    return shlex.join(arguments)
+
+
+def command(node: Node, base: Path | None = None) -> str:
+    """The shell command, run in the project's folder, that executes one node by papermill alone."""
+    output = f"runs/{node.folder}/notebook.ipynb"
+    return (
+        f"mkdir -p {shlex.quote(str(Path(output).parent))} && papermill notebooks/{node.notebook}.ipynb "
+        f"{shlex.quote(output)} {papermill_arguments(node, base)}"
+    )
+
+
+def fingerprint(node: Node, base: Path) -> dict:
+    """What a node depends on beside its needs and its code: parameters, and the files that it imports.
+
+    Where these are out of reach (a drive taken away) they count as they were when last seen.
+    """
+    asked = parameters(node, base)
+    if asked.get("source") == "import":
+        places = reruns.import_places(asked, base)
+        seen = base / ".snakemake" / "imported" / f"{node.folder.replace('/', '__')}.json"
+        if all(place.is_dir() for place in places) or not seen.is_file():
+            seen.parent.mkdir(parents=True, exist_ok=True)
+            seen.write_text(json.dumps([reruns.cohort_stamp(place) for place in places]), encoding="utf-8")
+        asked["imported"] = json.loads(seen.read_text(encoding="utf-8"))
+    return asked
 
 
 def clean(profile: str, base: Path | None = None) -> list[str]:

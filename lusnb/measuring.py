@@ -36,12 +36,15 @@ def measure(
 ) -> Measured:
     """Predict all labelled frames, and measure the validation and held-out ones.
 
+    An inner model, which is there for the tasks alone, is measured on validation and nowhere else.
+
     Metrics: see metrics.evaluate; `iou_untrained` is the same network before training; tuned on validation
     and of no image: `cut` (one row) and `temperature` (one a feature, soft_metrics.temperatures).
     """
-    validation, test = data.of(roles["validation"]), data.of(roles["test"])
+    validation = data.of(roles["validation"])
+    test = data.of([] if p.inner else roles["test"])
     measured = np.concatenate([validation, test])
-    rest = np.setdiff1d(np.arange(len(data.table)), measured)
+    rest = np.setdiff1d(np.arange(0 if p.inner else len(data.table)), measured)
     activation = confidence.supervision(p).activation
     logits = predict(network, data.images[measured], p.batch, activation)
     levels = torch.zeros_like(data.confidence)
@@ -114,9 +117,11 @@ def store(
     labelled: pd.DataFrame,
     segmented: tuple[np.ndarray, pd.DataFrame],
     cohort_fingerprint: str,
+    roles: dict[str, list[str]],
     p: Params,
 ) -> None:
-    """Write what a trained arm leaves: weights, history, metrics, and predictions with their fingerprint.
+    """Write what a trained arm leaves: weights, history, metrics, who was what (patients.csv), and
+    predictions with their fingerprint.
 
     labelled: table of the labelled frames (`Labelled.table`). segmented: the tasks' frames and their table
     (`segmentation.segment_clips`).
@@ -126,6 +131,8 @@ def store(
     training.save(weights, network)
     files.write_csv(folder / "history.csv", history)
     files.write_csv(folder / "metrics.csv", measured.metrics)
+    who = [(patient, role) for role, ids in roles.items() for patient in ids]
+    files.write_csv(folder / "patients.csv", pd.DataFrame(who, columns=["patient_id", "role"]))
     made_from = {
         "cohort": cohort_fingerprint,
         "model": predictions.model_fingerprint(weights),
@@ -135,6 +142,8 @@ def store(
         "channels": p.task_channels,
     }
     dropout = None if measured.dropout is None else measured.dropout.numpy()
-    table = predictions.index(labelled, task_table, measured.held_out)
     levels, tempered = measured.levels.numpy(), measured.tempered.numpy()
+    if p.inner:
+        labelled, levels = labelled[:0], levels[:0]
+    table = predictions.index(labelled, task_table, measured.held_out)
     predictions.write(folder, levels, frames, tempered, table, made_from, dropout)

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-TRAINED = ("params.yaml", "history.csv", "metrics.csv")
+TRAINED = ("params.yaml", "history.csv", "metrics.csv", "patients.csv")
 OUTPUTS = {  # what a finished node leaves, beside `finished`; ../ is the cohort's folder of runs
     "00_cohort": ("params.yaml", "fingerprint.json", "warnings.csv"),
     "01_explore_data": ("params.yaml",),
@@ -44,7 +44,12 @@ OUTPUTS = {  # what a finished node leaves, beside `finished`; ../ is the cohort
             "table2_sf_change",
             "table3_sf_ratio",
             "table4_readmission",
+            "table2b_sf_change",
+            "table3b_sf_ratio",
+            "table4b_readmission",
+            "task_baselines",
             "task_differences",
+            "task_patients",
             "task_scores",
         )
     ),
@@ -64,6 +69,10 @@ OUTPUTS = {  # what a finished node leaves, beside `finished`; ../ is the cohort
             "raters",
             "uncertainty",
             "tasks",
+            "task_baselines",
+            "change_confusion",
+            "ratio_agreement",
+            "readmission_scores",
         )
     ),
 }

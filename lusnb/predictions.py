@@ -1,6 +1,7 @@
 """What a segmenter leaves on disk for everyone behind it, and the proof that it is not stale.
 
-predictions/labelled.npy      uint8 (N, C, S, S)        probabilities of the labelled frames, 255 = 1
+predictions/labelled.npy      uint8 (N, C, S, S)        probabilities of the labelled frames, 255 = 1; of an
+                              inner model, which is there for the tasks alone, none
 predictions/frames.npy        uint8 (clips, T, C, s, b)  the tasks' frames: binary, packed 8 pixels a byte
                               along the width (b = ceil(s / 8)), or probabilities (b = s)
 predictions/tempered.npy      uint8 (n, C, S, S)        of held-out frames: the same, at their temperatures
@@ -49,12 +50,13 @@ class Predictions:
         """What a pixel that is surely of a feature is stored as: 1 where binary, 255 as a probability."""
         return 255 if self.made_from["channels"] == "probability" else 1
 
-    def task_channels(self, clips: np.ndarray) -> np.ndarray:
-        """Segmentations of some clips' frames, uint8 (n, T, C, s, s): 0/1 where binary, else 0 to 255."""
-        packed = self.frames[clips]
-        if self.full == 255:
-            return packed
-        return np.unpackbits(packed, axis=-1, count=self.made_from["task_size"])
+    def positions(self, clips: pd.Series) -> np.ndarray:
+        """Where the tasks' frames of some clip_ids lie in `frames`.
+
+        Raises KeyError for a clip that was not segmented.
+        """
+        first = self.index[(self.index["array"] == "frames") & (self.index["slot"] == 0)]
+        return first.set_index("clip_id")["position"].loc[list(clips)].to_numpy()
 
 
 def model_fingerprint(weights: Path) -> str:

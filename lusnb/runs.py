@@ -14,15 +14,16 @@ import yaml
 
 from lusnb import arms as describe
 from lusnb import cohort as cohorts
-from lusnb import files, held, outputs, params, predictions, reruns, splits, study
+from lusnb import files, graph, held, outputs, params, predictions, reruns, segmented, splits, study
+from lusnb.arms import GRAYSCALE, TRUE_MASKS
 from lusnb.cohort import Cohort
 from lusnb.held import Held
 from lusnb.params import ParameterError, Params
-from lusnb.predictions import Predictions
+from lusnb.segmented import Segmented
 
 COHORT_LEVELS = ("profile", "cohort")
 IDS = ("arm", "reference", "patient_id", "clip_id", "clip_1", "clip_2", "feature", "view", "rater", "other")
-ARM_LEVELS = (*COHORT_LEVELS, "arm", "seed", "fold")
+ARM_LEVELS = (*COHORT_LEVELS, "arm", "seed", "fold", "inner")
 PACKAGES = ("lusnb", "torch", "torchvision", "lightning", "segmentation-models-pytorch", "numpy", "pandas")
 
 
@@ -224,15 +225,27 @@ def gather(p: Params, notebook: str, name: str, arms: list[str], **identity: obj
     return pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
 
 
-def task_scores(p: Params) -> dict[str, pd.DataFrame]:
-    """Scores of every task of the profile, all arms and grayscale alone; empty for a task it leaves out."""
+def task_tables(p: Params, name: str) -> dict[str, pd.DataFrame]:
+    """A table of every task of the profile, all its arms and baselines; empty for a task it leaves out.
+
+    name: metrics.csv for the scores, predictions.csv for what they are of.
+    """
     asked = study.load(p.profile)
+    names = list(asked.task_arms(p.cohort))
     return {
-        task: gather(p, study.NOTEBOOKS[task], "metrics.csv", list(asked.task_arms))
-        if task in asked.tasks
-        else pd.DataFrame()
+        task: gather(p, study.NOTEBOOKS[task], name, names) if task in asked.tasks else pd.DataFrame()
         for task in study.TASKS
     }
+
+
+def task_scores(p: Params) -> dict[str, pd.DataFrame]:
+    """Scores of every task of the profile (outcomes.score)."""
+    return task_tables(p, "metrics.csv")
+
+
+def task_predictions(p: Params) -> dict[str, pd.DataFrame]:
+    """Predictions of every task of the profile (outcomes.py)."""
+    return task_tables(p, "predictions.csv")
 
 
 def open_held_out(p: Params, names: list[str], fingerprint: str) -> dict[tuple[str, int], Held]:
@@ -246,10 +259,31 @@ def open_held_out(p: Params, names: list[str], fingerprint: str) -> dict[tuple[s
     return found
 
 
-def open_segmenter(p: Params, fingerprint: str) -> Predictions:
-    """What a task run reads: the predictions of its arm; for grayscale alone, of the profile's first arm."""
-    arm = study.segmenter_of(study.load(p.profile), p.arm)
-    return predictions.read(find(p, study.NOTEBOOKS["train"], arm=arm, seed=p.seed, fold=0), fingerprint)
+def open_segmenter(p: Params, cohort: Cohort, fingerprint: str) -> Segmented:
+    """The masks that a task run reads, fold by fold: of its arm, or the true ones.
+
+    Where there are none, for grayscale alone, size and frames are those of the profile's first arm.
+    """
+    asked = study.load(p.profile)
+    if p.protocol != asked.protocol:
+        raise ParameterError(
+            f"{p.notebook}: protocol is {p.protocol!r}, but profile {p.profile} has {asked.protocol!r}; "
+            "give that."
+        )
+    arm = study.segmenter_of(asked, p.arm)
+    parts = {}
+    for fold, inner in [(fold, 0) for fold in asked.segmenter_folds] + list(asked.inner_pairs):
+        folder = find(p, study.NOTEBOOKS["train"], arm=arm, seed=p.seed, fold=fold, inner=inner)
+        name = folder.relative_to(study.root() / "runs" / p.profile / p.cohort).as_posix()
+        parts[fold, inner] = predictions.read(folder, fingerprint), name
+        if p.arm in (GRAYSCALE, TRUE_MASKS):
+            break  # a baseline takes nothing of it but the size and the frames
+    first = next(iter(parts.values()))
+    if p.arm == TRUE_MASKS:
+        return segmented.true(cohort, first[0])
+    if p.arm == GRAYSCALE or asked.protocol == "paper":
+        return segmented.whole(cohort, *first)
+    return segmented.cross_fitted(cohort, parts)
 
 
 def _make_cohort(p: Params, base: Path) -> None:
@@ -263,7 +297,7 @@ def _make_cohort(p: Params, base: Path) -> None:
     print(f"cohort {p.cohort} is not there yet: 00_cohort makes it")
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     done = subprocess.run(
-        study.command(node, base), shell=True, cwd=base, env=environment, capture_output=True, text=True
+        graph.command(node, base), shell=True, cwd=base, env=environment, capture_output=True, text=True
     )
     if done.returncode:
         raise RuntimeError(f"00_cohort failed; see runs/{node.folder}/notebook.ipynb:\n{done.stderr[-2000:]}")

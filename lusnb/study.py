@@ -4,38 +4,17 @@ Reads `params/<profile>/study.yaml` (the matrix) and `params/<profile>/<notebook
 notebook's defaults). Imports nothing heavy, so that a rerun with nothing to do is quick.
 """
 
-import json
-import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 
 import yaml
 
-from lusnb import arms, params, reruns
-from lusnb.arms import GRAYSCALE
-
-NOTEBOOKS = {
-    "cohort": "00_cohort",
-    "explore": "01_explore_data",
-    "confidence": "02_confidence_maps",
-    "train": "03_train_segmentation",
-    "segmentation": "04_compare_segmentation",
-    "sf_change": "05_sf_change",
-    "sf_ratio": "06_sf_ratio",
-    "readmission": "07_readmission",
-    "tasks": "08_compare_tasks",
-    "figures": "09_figures",
-    "sensitivity": "12_sensitivity",
-}
-ACROSS = ("12_sensitivity",)  # notebooks over all cohorts of a profile
-TASKS = ("sf_change", "sf_ratio", "readmission")
-PROTOCOLS = ("paper", "cross_fitted")
-OPTIONAL_KEYS = {
-    "null_arms": int,  # how many copies of the one arm, which differ by their seed alone
-    "across": str,  # a notebook that reads the finished comparisons of all the cohorts
-}
-STUDY_KEYS = {"cohorts": dict, "arms": dict, "tasks": list, "seeds": list, "folds": int, "protocol": str}
+from lusnb import arms, params
+from lusnb import matrix as matrices
+from lusnb.arms import GRAYSCALE, TRUE_MASKS
+from lusnb.matrix import ACROSS, NOTEBOOKS, TASKS
 
 
 def root(start: Path | None = None) -> Path:
@@ -65,6 +44,7 @@ class Study:
     folds: int
     protocol: str
     across: str = ""
+    phantoms: tuple = ()  # the cohorts that are simulated, whose true masks are known
 
     @property
     def segmenter_folds(self) -> tuple:
@@ -72,9 +52,17 @@ class Study:
         return (0,) if self.protocol == "paper" else tuple(range(1, self.folds + 1))
 
     @property
-    def task_arms(self) -> tuple:
-        """The arms whose tasks are trained: every segmentation arm, and grayscale alone as a baseline."""
-        return (*self.arms, GRAYSCALE)
+    def inner_pairs(self) -> tuple:
+        """Pairs of folds that inner segmenters leave out for the tasks: a clip of either fold may be learnt
+        from while the other is tested. None under `paper`, where one segmenter serves everything."""
+        if self.protocol == "paper" or not self.tasks:
+            return ()
+        return tuple(combinations(self.segmenter_folds, 2))
+
+    def task_arms(self, cohort: str) -> tuple:
+        """The arms whose tasks are trained: every segmentation arm, and as baselines grayscale alone and, for
+        a phantom, its true masks."""
+        return (*self.arms, GRAYSCALE, *([TRUE_MASKS] if cohort in self.phantoms else []))
 
 
 @dataclass(frozen=True)
@@ -92,10 +80,14 @@ class Node:
 
 
 def run_folder(notebook: str, identity: dict) -> str:
-    """`<profile>[/<cohort>]/<notebook>[/<arm>][/seed<k>][/fold<j>]`, from whatever of these is given."""
+    """`<profile>[/<cohort>]/<notebook>[/<arm>][/seed<k>][/fold<j>][/inner<i>]`, from whatever is given.
+
+    inner 0, no second fold left out, is no level.
+    """
     parts = [identity["profile"], *([identity["cohort"]] if "cohort" in identity else []), notebook]
     parts += [identity["arm"]] if "arm" in identity else []
     parts += [f"{level}{identity[level]}" for level in ("seed", "fold") if level in identity]
+    parts += [f"inner{identity['inner']}"] if identity.get("inner") else []
     return "/".join(parts)
 
 
@@ -116,22 +108,8 @@ def load(profile: str, base: Path | None = None) -> Study:
     """
     path = _profile_folder(profile, base or root()) / "study.yaml"
     matrix = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    for key in matrix:
-        if key not in STUDY_KEYS | OPTIONAL_KEYS:
-            raise params.ParameterError(params.unknown(str(path), key, STUDY_KEYS | OPTIONAL_KEYS))
-    for key, kind in (STUDY_KEYS | {k: v for k, v in OPTIONAL_KEYS.items() if k in matrix}).items():
-        if not isinstance(matrix.get(key), kind):
-            raise params.ParameterError(
-                f"{path}: `{key}` must be a {kind.__name__}, got {matrix.get(key)!r}; "
-                "see params/smoke/study.yaml."
-            )
-    for task in matrix["tasks"]:
-        if task not in TASKS:
-            raise params.ParameterError(params.unknown(str(path), task, dict.fromkeys(TASKS)))
-    if matrix["protocol"] not in PROTOCOLS:
-        told = f"{path}: protocol must be one of {PROTOCOLS}, got {matrix['protocol']!r}."
-        raise params.ParameterError(told)
-    _check_matrix(path, matrix)
+    matrices.check(path, matrix)
+    given = overrides(profile, NOTEBOOKS["cohort"], base)
     return Study(
         profile,
         {name: fields or {} for name, fields in matrix["cohorts"].items()},
@@ -141,91 +119,80 @@ def load(profile: str, base: Path | None = None) -> Study:
         matrix["folds"],
         matrix["protocol"],
         matrix.get("across", ""),
+        tuple(
+            name
+            for name, fields in matrix["cohorts"].items()
+            if {**given, **(fields or {})}.get("source", "phantom") == "phantom"
+        ),
     )
 
 
-def _check_matrix(path: Path, matrix: dict) -> None:
-    """What the types alone do not tell: arms with a threshold each, enough folds, tasks that can start."""
-    for arm, fields in matrix["arms"].items():
-        arms.check(str(path), arm, fields)
-    seeds = matrix["seeds"]
-    if not matrix["arms"] or not seeds or len(set(seeds)) < len(seeds):
-        raise params.ParameterError(
-            f"{path}: expected at least one arm, and seeds that differ; add or correct."
-        )
-    if "null_arms" in matrix and (matrix["null_arms"] < 2 or len(matrix["arms"]) != 1):
-        raise params.ParameterError(
-            f"{path}: null_arms copies one arm at least twice, got {matrix['null_arms']} copies of "
-            f"{len(matrix['arms'])} arms; name one arm, or leave null_arms out."
-        )
-    if matrix.get("across", ACROSS[0]) not in ACROSS:
-        raise params.ParameterError(f"{path}: across must be one of {ACROSS}, got {matrix['across']!r}.")
-    if "across" in matrix and matrix["protocol"] != "paper":
-        raise params.ParameterError(
-            f"{path}: beside across, protocol must be paper, whose training patients are tested nowhere."
-        )
-    alone = matrix["protocol"] == "cross_fitted" or "across" in matrix
-    if alone and matrix["tasks"]:
-        raise params.ParameterError(
-            f"{path}: tasks must be [] under cross_fitted and beside across, where segmenters alone are "
-            f"trained, got {matrix['tasks']}; set tasks to [], or protocol to paper without across."
-        )
-    if matrix["folds"] < 2:
-        raise params.ParameterError(f"{path}: folds must be at least 2, got {matrix['folds']}.")
-    if "readmission" in matrix["tasks"] and "sf_change" not in matrix["tasks"]:
-        raise params.ParameterError(
-            f"{path}: readmission starts from sf_change's networks; add sf_change to tasks."
-        )
-
-
 def segmenter_of(study: Study, arm: str) -> str:
-    """The arm whose stored frames a task arm reads: its own, the first one for grayscale alone."""
-    return next(iter(study.arms)) if arm == GRAYSCALE else arm
+    """The arm whose stored frames a task arm reads: its own; for a baseline the first one, of which it takes
+    the size and the frames."""
+    return arm if arm in study.arms else next(iter(study.arms))
 
 
 def nodes(study: Study) -> list[Node]:
     """Every node of a study, each after the nodes it needs."""
     found = [node for cohort in study.cohorts for node in _cohort_nodes(study, cohort)]
     if study.across:
-        compared = tuple(node for node in found if node.notebook == NOTEBOOKS["segmentation"])
+        compared = tuple(node for node in found if node.notebook == ACROSS[study.across])
         found.append(Node(study.across, (("profile", study.profile),), compared))
     return found
 
 
 def _cohort_nodes(study: Study, cohort: str) -> Iterator[Node]:
+    """The nodes of one cohort; one that is read across cohorts makes only what is read."""
     same = (("profile", study.profile), ("cohort", cohort))
     made = Node(NOTEBOOKS["cohort"], (*same, *study.cohorts[cohort].items(), ("folds", study.folds)))
     yield made
     maps = Node(NOTEBOOKS["confidence"], same, (made,))
-    if not study.across:  # a sweep over cohorts is read across them, not one by one
+    if not study.across:
         yield Node(NOTEBOOKS["explore"], same, (made,))
         yield maps
-    trained = {}
+    trained, inner = _segmenters(study, same, made)
+    yield from (*trained, *inner)
+    segmented = Node(NOTEBOOKS["segmentation"], same, (made, *trained))
+    if ACROSS.get(study.across, segmented.notebook) == segmented.notebook:
+        yield segmented
+    if study.across and not study.tasks:
+        return
+    tasks = _tasks(study, same, made, [*trained, *inner])
+    yield from tasks
+    compared = Node(NOTEBOOKS["tasks"], same, (made, *tasks))
+    yield compared
+    if not study.across:
+        yield Node(NOTEBOOKS["figures"], same, (made, maps, *trained, segmented, compared))
+
+
+def _segmenters(study: Study, same: tuple, made: Node) -> tuple[list[Node], list[Node]]:
+    """Every training of every arm: those whose held-out patients are compared, and the inner ones."""
+    trained, inner = [], []
     for seed in study.seeds:
         for arm, fields in study.arms.items():
+            own = (*same, ("arm", arm), *fields.items(), ("protocol", study.protocol), ("seed", seed))
             for fold in study.segmenter_folds:
-                own = (("protocol", study.protocol), ("seed", seed), ("fold", fold))
-                identity = (*same, ("arm", arm), *fields.items(), *own)
-                trained[arm, seed, fold] = Node(NOTEBOOKS["train"], identity, (made,))
-    yield from trained.values()
-    segmented = Node(NOTEBOOKS["segmentation"], same, (made, *trained.values()))
-    yield segmented
-    if study.across:
-        return
+                trained.append(Node(NOTEBOOKS["train"], (*own, ("fold", fold)), (made,)))
+            for fold, other in study.inner_pairs:
+                identity = (*own, ("fold", fold), ("inner", other))
+                inner.append(Node(NOTEBOOKS["train"], identity, (made,)))
+    return trained, inner
+
+
+def _tasks(study: Study, same: tuple, made: Node, segmenters: list[Node]) -> list[Node]:
+    """Every task of every arm and baseline."""
     tasks = {}
     for seed in study.seeds:
-        for arm in study.task_arms:
+        for arm in study.task_arms(dict(same)["cohort"]):
             for task in study.tasks:
-                # grayscale alone takes no masks, but the frames and the size that the segmenters used
-                needs = [made, trained[segmenter_of(study, arm), seed, 0]]
-                if task == "readmission":
-                    needs.append(tasks["sf_change", arm, seed])
-                identity = (*same, ("arm", arm), ("seed", seed))
+                # a baseline takes no masks of an arm, but the frames and the size that the segmenters used
+                own = {"arm": segmenter_of(study, arm), "seed": seed}.items()
+                needs = [made, *(node for node in segmenters if own <= dict(node.identity).items())]
+                needs += [tasks["sf_change", arm, seed]] if task == "readmission" else []
+                identity = (*same, ("arm", arm), ("protocol", study.protocol), ("seed", seed))
                 tasks[task, arm, seed] = Node(NOTEBOOKS[task], identity, tuple(needs))
-    yield from tasks.values()
-    compared = Node(NOTEBOOKS["tasks"], same, (made, *tasks.values()))
-    yield compared
-    yield Node(NOTEBOOKS["figures"], same, (made, maps, *trained.values(), segmented, compared))
+    return list(tasks.values())
 
 
 def overrides(profile: str, notebook: str, base: Path | None = None) -> dict:
@@ -271,40 +238,3 @@ def parameters(node: Node, base: Path | None = None) -> dict:
     known = params.of_notebook(base / "notebooks" / f"{node.notebook}.ipynb")
     defaults = {name: value for name, (_, value) in known.items()}
     return {**defaults, **overrides(profile, node.notebook, base), **dict(node.identity)}
-
-
-def papermill_arguments(node: Node, base: Path | None = None) -> str:
-    """The `-f` and `-p`/`-r` arguments of a node, quoted for the shell: scalars only."""
-    base = base or root()
-    profile = dict(node.identity)["profile"]
-    arguments = []
-    if overrides(profile, node.notebook, base):
-        arguments += ["-f", f"params/{profile}/{node.notebook}.yaml"]
-    for name, value in node.identity:
-        arguments += ["-r" if isinstance(value, str) else "-p", name, str(value)]
-    return shlex.join(arguments)
-
-
-def command(node: Node, base: Path | None = None) -> str:
-    """The shell command, run in the project's folder, that executes one node by papermill alone."""
-    output = f"runs/{node.folder}/notebook.ipynb"
-    return (
-        f"mkdir -p {shlex.quote(str(Path(output).parent))} && papermill notebooks/{node.notebook}.ipynb "
-        f"{shlex.quote(output)} {papermill_arguments(node, base)}"
-    )
-
-
-def fingerprint(node: Node, base: Path) -> dict:
-    """What a node depends on beside its needs and its code: parameters, and the files that it imports.
-
-    Where these are out of reach (a drive taken away) they count as they were when last seen.
-    """
-    asked = parameters(node, base)
-    if asked.get("source") == "import":
-        places = reruns.import_places(asked, base)
-        seen = base / ".snakemake" / "imported" / f"{node.folder.replace('/', '__')}.json"
-        if all(place.is_dir() for place in places) or not seen.is_file():
-            seen.parent.mkdir(parents=True, exist_ok=True)
-            seen.write_text(json.dumps([reruns.cohort_stamp(place) for place in places]), encoding="utf-8")
-        asked["imported"] = json.loads(seen.read_text(encoding="utf-8"))
-    return asked

@@ -1,4 +1,5 @@
-"""Tidy tables to the paper's Tables 1 to 4 in our own layout, each beside the published numbers."""
+"""Tidy tables to the paper's Table 1 in our own layout, and what Tables 1 to 4 share: the published numbers
+beside ours, headings, words. The tasks' own are in task_tables.py."""
 
 from importlib import resources
 from pathlib import Path
@@ -6,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from lusnb import files, outcomes, stats
+from lusnb import files, stats
 
 IOU = "iou"  # the primary IoU: label-non-empty images
 PER_IMAGE = ("iou_plain",)
@@ -24,21 +25,6 @@ TABLE1 = {
     "trimap_ce": "trimap CE",
     "trimap_ce_foreground": "trimap CE, foreground",
     "trimap_ce_background": "trimap CE, background",
-}
-TASK_METRICS = {
-    "sf_change": [
-        "accuracy_3class",
-        "accuracy_2class",
-        "accuracy_3class_cross_day",
-        "accuracy_2class_cross_day",
-    ],
-    "sf_ratio": ["rmse_max", "rmse_mean", "rmse_median"],
-    "readmission": ["accuracy", "recall", "precision"],
-}
-COUNTS = {  # shown beside them: what the scores rest on, mean over folds
-    "sf_change": ["pairs", "pairs_cross_day", "true_decrease", "true_same", "true_increase"],
-    "sf_ratio": ["patient_days"],
-    "readmission": ["patients", "predicted_positive"],
 }
 NUMBER = {"segmentation": 1, "sf_change": 2, "sf_ratio": 3, "readmission": 4}
 
@@ -138,81 +124,6 @@ def beside_published(table: pd.DataFrame, number: int, own: pd.Series) -> pd.Dat
     return table
 
 
-def task(name: str, scores: pd.DataFrame, arms: pd.DataFrame) -> pd.DataFrame:
-    """Tables 2 to 4: one row an arm or baseline, mean and SD (ddof = 1) over folds, beside the published.
-
-    arms: as in `segmentation`.
-
-    Rows: every arm's TSM; TSM on grayscale alone; the majority class or the training mean; ridge regression
-    on B-line burden from each arm's masks.
-    """
-    shown = [*TASK_METRICS[name], *COUNTS[name]]
-    if scores.empty:
-        return pd.DataFrame(columns=["model", "arm", "threshold", *shown])
-    folds = outcomes.over_folds(scores)
-    folds = folds[folds["metric"].isin(shown)]
-    wide = folds.pivot_table(index=["model", "arm"], columns="metric", values=["mean", "sd"], sort=False)
-    wide.columns = [metric if what == "mean" else f"{metric}_sd" for what, metric in wide.columns]
-    order = [c for m in TASK_METRICS[name] for c in (m, f"{m}_sd") if c in wide]
-    order += [c for c in COUNTS[name] if c in wide]
-    wide = wide[order].reset_index()
-    tsm = wide[wide["model"] == "tsm"].set_index("arm").reindex([*arms.index, "grayscale"]).reset_index()
-    trivial = wide[wide["model"].isin(["majority", "mean"])].head(1).assign(arm="")
-    ridge = wide[wide["model"] == "ridge"].set_index("arm").reindex(arms.index).reset_index()
-    table = pd.concat([tsm, trivial, ridge], ignore_index=True).dropna(subset=order, how="all")
-    own = table["model"] == "tsm"
-    table.insert(2, "threshold", table["arm"].map(arms["threshold"]).where(own))
-    published_arms = arms.index[arms["published"].astype(bool)]
-    return beside_published(table, NUMBER[name], own & table["arm"].isin(published_arms))
-
-
-def patient_values(scores: pd.DataFrame, metric: str, split: str = "test") -> pd.DataFrame:
-    """Each patient's score, averaged over folds and seeds: one row a patient, one column an arm (TSM)."""
-    if scores.empty:
-        return pd.DataFrame()
-    chosen = scores[(scores["metric"] == metric) & (scores["split"] == split) & (scores["model"] == "tsm")]
-    chosen = chosen[chosen["patient_id"].fillna("") != ""]
-    return chosen.pivot_table(index="patient_id", columns="arm", values="value", aggfunc="mean", sort=False)
-
-
-SHOWN = {"sf_change": "accuracy_2class_cross_day", "sf_ratio": "rmse_mean", "readmission": "accuracy"}
-
-
-def task_differences(
-    scores: dict[str, pd.DataFrame], arms: list[str], rng: np.random.Generator
-) -> pd.DataFrame:
-    """Each arm against the first in each task's leading metric, patient by patient (stats.compare)."""
-    parts = []
-    for name, metric in SHOWN.items():
-        values = patient_values(scores[name], metric)
-        if len(values):
-            compared = stats.compare(values.reindex(columns=arms), arms, arms[0], rng)
-            parts.append(compared.assign(task=name, metric=metric))
-    empty = pd.DataFrame(columns=["arm", "reference", "patients", "difference", "task", "metric", "reading"])
-    return pd.concat(parts, ignore_index=True) if parts else empty
-
-
-def task_patients(scores: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """Each test patient's leading score in each task: task, metric, patient_id, one column an arm."""
-    parts = []
-    for name, metric in SHOWN.items():
-        values = patient_values(scores[name], metric).reset_index()
-        if len(values):
-            values.insert(0, "task", name)
-            values.insert(1, "metric", metric)
-            parts.append(values)
-    return (
-        pd.concat(parts, ignore_index=True)
-        if parts
-        else pd.DataFrame(columns=["task", "metric", "patient_id"])
-    )
-
-
-def stacked(scores: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """The scores of all tasks in one table, with a column `task`."""
-    return pd.concat([table.assign(task=name) for name, table in scores.items()], ignore_index=True)
-
-
 def write_latex(path: Path, table: pd.DataFrame, heading: str) -> None:
     """Write a table as LaTeX (booktabs), with its heading as the caption; numbers to three digits."""
     text = rounded(table).to_latex(index=False, escape=True, caption=heading.replace("_", r"\_"))
@@ -226,13 +137,17 @@ def told_whose(table: pd.DataFrame, cohort: str, origin: str) -> pd.DataFrame:
     return table
 
 
-def heading(number: int | str, cohort: str, origin: str, patients: int) -> str:
-    """Heading of a table or figure: where its numbers come from, and where they do not."""
+def heading(number: int | str, cohort: str, origin: str, patients: int, protocol: str = "") -> str:
+    """Heading of a table or figure: where its numbers come from, and where they do not.
+
+    protocol: of a clinical task; said where every patient is held out once.
+    """
     own = f"our runs on the {origin} cohort {cohort}" if origin == "phantom" else f"our runs on {cohort}"
     note = " A phantom is not a patient." if origin == "phantom" else ""
     own = own[0].upper() + own[1:]
     who = counted(patients, "held-out patient")
-    return f"Table {number}. {own}, {who}.{note} Columns paper_*: as published."
+    once = ", each predicted once, by models that never saw them" if protocol == "cross_fitted" else ""
+    return f"Table {number}. {own}, {who}{once}.{note} Columns paper_*: as published."
 
 
 def counted(number: int, name: str) -> str:
@@ -240,44 +155,52 @@ def counted(number: int, name: str) -> str:
     return f"{number} {name}" + ("" if number == 1 else "s")
 
 
-def can_show(patients: int, images: int, arms: int) -> str:
-    """What this many held-out patients and labelled images can and cannot show about so many arms, in words.
+def can_show(patients: int, comparisons: int, images: int | None = None) -> str:
+    """What so many held-out patients can and cannot show about so many comparisons, in words.
 
-    Differences are tested patient by patient, each arm against the first, and corrected by Holm: the smallest
-    p that can come out is what the sign-flip test attains, times the number of comparisons.
+    Differences are tested patient by patient and corrected by Holm: the smallest p that can come out is what
+    the sign-flip test attains, times the number of comparisons. images: labelled ones, where these are what
+    is measured.
     """
-    who = f"{counted(patients, 'held-out patient')}, {counted(images, 'labelled image')}"
+    who = counted(patients, "held-out patient")
+    who += "" if images is None else f", {counted(images, 'labelled image')}"
     if patients < 2:
         return f"{who}: an example, not a result; nothing here tells how an arm does on another patient."
     least = max(stats.attainable_p(patients), 2 / (stats.RESAMPLES + 1))
     if patients < stats.FEW:
+        end = "" if images is None else "; images of one patient are not independent"
         return (
             f"{who}: an example, not a result. No p can fall below {least:.3g}, so neither can a difference "
-            "between arms be shown nor that there is none; images of one patient are not independent."
+            f"be shown nor that there is none{end}."
         )
-    comparisons = max(1, arms - 1)
-    holm = min(1.0, least * comparisons)
-    said = [f"{who}: an example, not a result" if images < stats.UNRELIABLE else who]
-    said.append(
-        f"The smallest p is {least:.2g}, corrected for {counted(comparisons, 'comparison')} {holm:.2g}: "
-        + (
-            "a large difference can be shown"
-            if holm < 0.05
-            else "no difference from the first arm can be shown"
-        )
-        + ". That arms are equal cannot be shown"
-    )
+    few = images is not None and images < stats.UNRELIABLE
+    said = [f"{who}: an example, not a result" if few else who, _shown(least, comparisons)]
     if patients < stats.UNRELIABLE:
         said.append(f"Intervals of {patients} patients are too narrow")
     return ". ".join(said) + "."
 
 
+def _shown(least: float, comparisons: int) -> str:
+    if not comparisons:
+        return "There is one arm, and nothing to compare it with"
+    holm = min(1.0, least * comparisons)
+    return (
+        f"The smallest p is {least:.2g}, corrected for {counted(comparisons, 'comparison')} {holm:.2g}: "
+        + ("a large difference can be shown" if holm < 0.05 else "no difference can be shown")
+        + ". That two are equal cannot be shown"
+    )
+
+
 def readable(table: pd.DataFrame, digits: int = 3) -> pd.DataFrame:
-    """A copy for reading: `metric` and `metric_sd` become one column, mean ± SD."""
+    """A copy for reading: `metric` becomes mean ± SD where there is `metric_sd`, and is followed by its
+    interval in brackets where there are `metric_low` and `metric_high`."""
     shown = rounded(table, digits)
     for column in [c for c in shown if f"{c}_sd" in shown]:
         spread = shown.pop(f"{column}_sd")
         shown[column] = [f"{m} ± {s}" if m and s else m for m, s in zip(shown[column], spread, strict=True)]
+    for column in [c for c in shown if f"{c}_low" in shown]:
+        limits = zip(shown[column], shown.pop(f"{column}_low"), shown.pop(f"{column}_high"), strict=True)
+        shown[column] = [f"{m} [{low}, {high}]" if m and low else m for m, low, high in limits]
     return shown
 
 

@@ -5,10 +5,11 @@ import warnings
 from pathlib import Path
 
 import lightning
+import numpy as np
 import pandas as pd
 import torch
 from safetensors.torch import load_file, save_file
-from torch import nn
+from torch import Tensor, nn
 
 from lusnb import files
 
@@ -91,6 +92,20 @@ def complete(history: pd.DataFrame, *columns: str) -> pd.DataFrame:
 def device() -> torch.device:
     """Where networks run: the GPU when there is one."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def place(array: np.ndarray | Tensor) -> Tensor:
+    """An array as a tensor where networks run, if it takes at most half of the memory left there.
+
+    Else it stays where it is: a memory-mapped file is read as it is used.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        tensor = torch.as_tensor(array)
+    where = device()
+    if where.type == "cuda" and 2 * tensor.nbytes <= torch.cuda.mem_get_info()[0]:
+        return tensor.to(where)
+    return tensor
 
 
 def save(path: Path, network: nn.Module) -> None:

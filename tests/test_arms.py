@@ -106,7 +106,7 @@ def test_the_losses_that_an_arm_may_name_are_those_there_are():
 
 
 def test_the_baseline_s_name_is_taken():
-    with pytest.raises(params.ParameterError, match="this name is the baseline's"):
+    with pytest.raises(params.ParameterError, match="this name is a baseline's"):
         arms.check("here", arms.GRAYSCALE, {"label_threshold": 0.5})
 
 

@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 import torch
 
-from lusnb import batches, clipbank, downstream, examples
+from lusnb import batches, clipbank, examples, tasknet
 from lusnb import cohort as cohorts
+from lusnb import segmented as masks_of
 from lusnb.clipbank import ClipBank
 from lusnb.cohort import Cohort
 from lusnb.predictions import Predictions, pack
@@ -26,9 +27,13 @@ def segmented(cohort: Cohort, channels: str = "binary", seed: int = 0) -> Predic
     return Predictions(np.zeros((0,), np.uint8), frames, pd.DataFrame(), made_from)
 
 
+def with_masks(cohort: Cohort, found: Predictions) -> ClipBank:
+    return clipbank.load(cohort, SIZE, FRAMES).of_fold(masks_of.whole(cohort, found), 1)
+
+
 @pytest.fixture(scope="module")
 def bank(cohort: Cohort) -> ClipBank:
-    return clipbank.load(cohort, segmented(cohort), masks=True)
+    return with_masks(cohort, segmented(cohort))
 
 
 # -- the bank
@@ -46,21 +51,21 @@ def test_inputs_are_gray_and_then_the_masks_of_the_same_clip(cohort: Cohort, ban
 
 def test_probabilities_become_fractions(cohort: Cohort):
     found = segmented(cohort, "probability")
-    inputs = clipbank.load(cohort, found, masks=True).inputs(np.array([3]))
+    inputs = with_masks(cohort, found).inputs(np.array([3]))
     np.testing.assert_allclose(inputs[0, :, 1:], found.frames[3] / 255, atol=1e-6)
 
 
-def test_grayscale_alone_has_one_channel_and_no_burden(cohort: Cohort, bank: ClipBank):
-    alone = clipbank.load(cohort, segmented(cohort), masks=False)
+def test_grayscale_alone_has_one_channel_and_no_measures(cohort: Cohort, bank: ClipBank):
+    alone = bank.of_fold(None, 1)
     assert alone.channels == 1
     torch.testing.assert_close(alone.inputs(np.array([4])), bank.inputs(np.array([4]))[:, :, :1])
-    assert alone.burdens() is None
-    assert replace(bank, features=("a", "b", "c", "d", "e", "f")).burdens() is None
+    assert alone.measures() is None
+    assert replace(bank, features=("a", "b", "c", "d", "e", "f")).measures().shape == (26, 0)
 
 
 def test_burden_is_the_share_of_b_line_pixels_of_each_clip(cohort: Cohort, bank: ClipBank):
     masks = np.random.default_rng(0).random((26, FRAMES, 6, SIZE, SIZE)) < 0.3
-    burdens = bank.burdens()
+    burdens = bank.measures()["b_line_area"]
     want = masks[:, :, cohort.features.index("b_line")].mean((1, 2, 3))
     np.testing.assert_allclose(burdens.loc[cohort.clips["clip_id"]], want)
 
@@ -69,8 +74,18 @@ def test_burden_of_faint_probabilities_is_faint(cohort: Cohort):
     found = segmented(cohort, "probability")
     found.frames[0] = 1  # 1/255 everywhere
     found.frames[1] = 2
-    burdens = clipbank.load(cohort, found, masks=True).burdens()
+    burdens = with_masks(cohort, found).measures()["b_line_area"]
     assert burdens.iloc[:2].to_list() == pytest.approx([1 / 255, 2 / 255])
+
+
+@pytest.mark.parametrize("width", [1, 7, 8, 13, 16])
+def test_masks_unpack_to_what_was_packed(width: int):
+    binary = np.random.default_rng(0).random((3, 2, 6, 5, width)) < 0.4
+    packed = torch.from_numpy(pack(binary))
+    frames = torch.zeros((3, 2, width, width), dtype=torch.uint8)
+    found = ClipBank(pd.DataFrame(), frames, tuple("abcdef"), packed).masks(np.array([2, 0, 2]))
+    assert found.dtype == torch.uint8
+    np.testing.assert_array_equal(found, binary[[2, 0, 2]])
 
 
 # -- batches
@@ -161,7 +176,7 @@ def test_unit_batches_hold_every_unit_once(cohort: Cohort, bank: ClipBank, param
 
 
 def loss_of(network: torch.nn.Module, bank: ClipBank, batch: batches.Batch) -> torch.Tensor:
-    return downstream.task_loss(network(bank.inputs(batch.clips).double(), batch.pairs), batch.target)
+    return tasknet.task_loss(network(bank.inputs(batch.clips).double(), batch.pairs), batch.target)
 
 
 def gradient_of(network: torch.nn.Module, loss: torch.Tensor) -> torch.Tensor:
@@ -173,7 +188,7 @@ def test_batch_of_clips_has_the_loss_and_gradient_of_pair_by_pair(
     cohort: Cohort, bank: ClipBank, params_of: Callable
 ):
     torch.manual_seed(0)
-    network = downstream.TaskNetwork("sf_change", bank.channels, FRAMES).double().eval()
+    network = tasknet.TaskNetwork("sf_change", bank.channels, FRAMES).double().eval()
     torch.nn.init.normal_(network.head.weight, std=0.2)  # so that the classes' losses differ
     few = bank.clips[bank.clips["view"].map(cohort.views) == 1].iloc[:5]
     p = params_of("05_sf_change", batch=64)
@@ -196,7 +211,7 @@ def test_batch_of_clips_has_the_loss_and_gradient_of_pair_by_pair(
 
 
 def test_the_head_sees_the_second_clip_less_the_first(bank: ClipBank):
-    network = downstream.TaskNetwork("sf_change", bank.channels, FRAMES).eval()
+    network = tasknet.TaskNetwork("sf_change", bank.channels, FRAMES).eval()
     features = torch.randn(2, 1280, generator=torch.Generator().manual_seed(0))
     forward = network.logits(features, torch.tensor([[0, 1]]))
     torch.testing.assert_close(forward, network.head(features[1:] - features[:1]))

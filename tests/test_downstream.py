@@ -10,12 +10,14 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from lusnb import batches, clipbank, downstream, outcomes, training
+from lusnb import batches, clipbank, downstream, outcomes, tasknet, training
 from lusnb import cohort as cohorts
+from lusnb import segmented as masks_of
 from lusnb.clipbank import ClipBank
 from lusnb.cohort import Cohort
 from lusnb.params import Params
 from lusnb.predictions import Predictions, pack
+from lusnb.segmented import Segmented
 
 SIZE, FRAMES = 32, 2
 NOTEBOOKS = {"sf_change": "05_sf_change", "sf_ratio": "06_sf_ratio", "readmission": "07_readmission"}
@@ -40,16 +42,16 @@ def outcome_cohort(cohort: Cohort) -> Cohort:
 
 
 @pytest.fixture(scope="module")
-def segmented(cohort: Cohort) -> Predictions:
+def segmented(cohort: Cohort) -> Segmented:
     shape = (len(cohort.clips), FRAMES, len(cohort.features), SIZE, SIZE)
     frames = pack(np.random.default_rng(0).random(shape) < 0.3)
     made_from = {"channels": "binary", "task_size": SIZE, "task_frames": FRAMES}
-    return Predictions(np.zeros((0,), np.uint8), frames, pd.DataFrame(), made_from)
+    return masks_of.whole(cohort, Predictions(np.zeros((0,), np.uint8), frames, pd.DataFrame(), made_from))
 
 
 @pytest.fixture(scope="module")
-def bank(outcome_cohort: Cohort, segmented: Predictions) -> ClipBank:
-    return clipbank.load(outcome_cohort, segmented, masks=True)
+def bank(outcome_cohort: Cohort, segmented: Segmented) -> ClipBank:
+    return downstream.open_bank(outcome_cohort, segmented).of_fold(segmented, 1)
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +60,7 @@ def p_of(params_of: Callable) -> Callable[..., Params]:
 
 
 @pytest.fixture(scope="module")
-def results(outcome_cohort: Cohort, segmented: Predictions, p_of: Callable) -> dict[str, downstream.Result]:
+def results(outcome_cohort: Cohort, segmented: Segmented, p_of: Callable) -> dict[str, downstream.Result]:
     """Every task, trained for one epoch on both folds."""
     return {task: downstream.run(task, outcome_cohort, segmented, p_of(task)) for task in NOTEBOOKS}
 
@@ -70,7 +72,7 @@ def untrained(monkeypatch: pytest.MonkeyPatch) -> list[tuple]:
 
     def fit(module: torch.nn.Module, train: object, validation: object, **_: object) -> pd.DataFrame:
         seen.append((module, list(train), list(validation) if validation else []))
-        return pd.DataFrame({"epoch": [0]})
+        return pd.DataFrame({"epoch": [0], "best": [True]})
 
     monkeypatch.setattr(training, "fit", fit)
     return seen
@@ -135,7 +137,8 @@ def test_predictions_have_the_documented_columns_and_one_row_a_unit_and_model(
 ):
     table = results[task].predictions
     assert set(table) >= {"arm", "model", "seed", "fold", "split", "patient_id"} | OWN_COLUMNS[task]
-    assert set(table["model"]) == {"tsm", TRIVIAL[task], "ridge"}
+    more = set() if task == "sf_ratio" else {"logistic"}
+    assert set(table["model"]) == {"tsm", TRIVIAL[task], "ridge"} | more
     assert (set(table["arm"]), set(table["seed"])) == ({"t060"}, {0})
     assert table[list(OWN_COLUMNS[task])].notna().all(axis=None)
     test = batches.units(task, outcome_cohort, outcome_cohort.patients_in("test"), p_of(task))
@@ -183,7 +186,7 @@ def test_a_task_that_nobody_of_a_fold_and_the_test_split_can_be_asked_gives_no_r
     alone = outcome_cohort.patients.assign(
         readmitted_30d=outcome_cohort.patients["readmitted_30d"].where(known)
     )
-    network = downstream.TaskNetwork("readmission", bank.channels, FRAMES)
+    network = tasknet.TaskNetwork("readmission", bank.channels, FRAMES)
     table = downstream.predict_fold(
         "readmission", replace(outcome_cohort, patients=alone), bank, 1, p_of("readmission"), network
     )
@@ -207,16 +210,16 @@ def test_a_fold_that_leaves_nobody_to_learn_from_says_so(
 
 
 def test_batch_norm_is_refreshed_from_the_training_clips(bank: ClipBank, p_of: Callable):
-    network, learnt = downstream.TaskNetwork("sf_ratio", 7, FRAMES), np.array([1, 4, 9, 11])
+    network, learnt = tasknet.TaskNetwork("sf_ratio", 7, FRAMES), np.array([1, 4, 9, 11])
     norm = network.encoder.body[0][1]
     inputs = bank.inputs(learnt).flatten(0, 1)
     stem = network.encoder.body[0][0](inputs).detach()
-    downstream.ClipTask(
-        network, bank, learnt, p_of("sf_ratio", refresh_norm=False)
+    tasknet.ClipTask(
+        network, bank, learnt, p_of("sf_ratio", refresh_norm=False), 1e-3
     ).on_validation_epoch_start()
     assert not norm.running_mean.any()
-    downstream.ClipTask(
-        network, bank, learnt, p_of("sf_ratio", refresh_norm=True)
+    tasknet.ClipTask(
+        network, bank, learnt, p_of("sf_ratio", refresh_norm=True), 1e-3
     ).on_validation_epoch_start()
     torch.testing.assert_close(norm.running_mean, stem.mean((0, 2, 3)), rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(norm.running_var, stem.var((0, 2, 3)), rtol=1e-4, atol=1e-5)
@@ -225,9 +228,7 @@ def test_batch_norm_is_refreshed_from_the_training_clips(bank: ClipBank, p_of: C
 def test_heads_are_as_deep_as_the_task_asks():
     def linear(task: str) -> list[tuple[int, int]]:
         layers = [
-            m
-            for m in downstream.TaskNetwork(task, 1, FRAMES).head.modules()
-            if isinstance(m, torch.nn.Linear)
+            m for m in tasknet.TaskNetwork(task, 1, FRAMES).head.modules() if isinstance(m, torch.nn.Linear)
         ]
         return [(m.in_features, m.out_features) for m in layers]
 
@@ -239,14 +240,14 @@ def test_heads_are_as_deep_as_the_task_asks():
 def test_losses_by_hand():
     logits = torch.tensor([[0.0, np.log(3.0), 0.0], [0.0, 0.0, 0.0]])
     want = (np.log(5 / 3) + np.log(3)) / 2
-    assert downstream.task_loss(logits, torch.tensor([1, 0])).item() == pytest.approx(want, rel=1e-6)
+    assert tasknet.task_loss(logits, torch.tensor([1, 0])).item() == pytest.approx(want, rel=1e-6)
     values = torch.tensor([[0.5], [1.0]])
-    assert downstream.task_loss(values, torch.tensor([0.2, 1.0])).item() == pytest.approx(0.045, rel=1e-6)
+    assert tasknet.task_loss(values, torch.tensor([0.2, 1.0])).item() == pytest.approx(0.045, rel=1e-6)
 
 
 def test_readmission_starts_from_the_change_task_s_encoder_of_its_own_fold(
     outcome_cohort: Cohort,
-    segmented: Predictions,
+    segmented: Segmented,
     p_of: Callable,
     results: dict,
     untrained: list,
@@ -267,7 +268,7 @@ def test_without_a_start_the_encoder_is_its_own(
     outcome_cohort: Cohort, bank: ClipBank, p_of: Callable, untrained: list
 ):
     p = p_of("readmission")
-    given = {k: v + 1 for k, v in downstream.TaskNetwork("sf_change", 7, FRAMES).state_dict().items()}
+    given = {k: v + 1 for k, v in tasknet.TaskNetwork("sf_change", 7, FRAMES).state_dict().items()}
     plain, _ = downstream.train_fold("readmission", outcome_cohort, bank, 1, p)
     started, _ = downstream.train_fold("readmission", outcome_cohort, bank, 1, p, given)
     weights = [n.encoder.state_dict()["body.0.0.weight"] for n in (plain, started)]
@@ -289,7 +290,7 @@ def test_the_value_head_may_start_at_the_training_mean(
 
 
 def test_grayscale_has_one_channel_and_no_ridge(
-    outcome_cohort: Cohort, segmented: Predictions, p_of: Callable, untrained: list
+    outcome_cohort: Cohort, segmented: Segmented, p_of: Callable, untrained: list
 ):
     found = downstream.run("sf_ratio", outcome_cohort, segmented, p_of("sf_ratio", arm="grayscale"))
     assert found.networks[1].encoder.body[0][0].in_channels == 1
@@ -317,7 +318,7 @@ def test_the_same_seed_gives_the_same_predictions(
 
 
 def test_a_cohort_without_exams_gives_empty_tables_with_headers(
-    cohort: Cohort, segmented: Predictions, p_of: Callable, tmp_path: Path
+    cohort: Cohort, segmented: Segmented, p_of: Callable, tmp_path: Path
 ):
     blank = replace(cohort, clips=cohort.clips.assign(sf_ratio=np.nan), exams=cohort.exams[:0])
     for task in ("sf_change", "sf_ratio"):
@@ -325,7 +326,7 @@ def test_a_cohort_without_exams_gives_empty_tables_with_headers(
         assert result.networks == {}
         downstream.store(tmp_path / task, result)
         names = sorted(path.name for path in (tmp_path / task).iterdir())
-        assert names == ["history.csv", "metrics.csv", "predictions.csv"]
+        assert names == ["history.csv", "metrics.csv", "patients.csv", "predictions.csv"]
         tables = {n: pd.read_csv(tmp_path / task / n) for n in names}
         assert all(len(t) == 0 for t in tables.values())
         assert list(tables["metrics.csv"]) == [*outcomes.RUN, "patient_id", "metric", "value"]
@@ -333,9 +334,7 @@ def test_a_cohort_without_exams_gives_empty_tables_with_headers(
         assert {"epoch", "fold"} <= set(tables["history.csv"])
 
 
-def test_a_cohort_without_outcomes_gives_no_readmission(
-    cohort: Cohort, segmented: Predictions, p_of: Callable
-):
+def test_a_cohort_without_outcomes_gives_no_readmission(cohort: Cohort, segmented: Segmented, p_of: Callable):
     patients = cohort.patients.assign(readmitted_30d=pd.array([pd.NA] * 6, "Int64"))
     found = downstream.run("readmission", replace(cohort, patients=patients), segmented, p_of("readmission"))
     assert (len(found.predictions), len(found.scores), found.networks) == (0, 0, {})
@@ -354,6 +353,93 @@ def test_every_stored_number_can_be_had_again(results: dict, task: str, tmp_path
     assert all(torch.equal(kept[k], v.cpu()) for k, v in network.state_dict().items())
 
 
-def test_stored_frames_are_those_that_were_segmented(cohort: Cohort, segmented: Predictions):
-    bank = clipbank.load(cohort, segmented, masks=True)
+def test_stored_frames_are_those_that_were_segmented(cohort: Cohort, segmented: Segmented):
+    bank = clipbank.load(cohort, SIZE, FRAMES)
     np.testing.assert_array_equal(bank.frames, cohorts.task_frames(cohort, SIZE, FRAMES))
+
+
+# -- learning rates, class weights, temperatures
+
+
+def test_the_learning_rate_that_validates_best_is_kept_and_recorded(
+    outcome_cohort: Cohort, bank: ClipBank, p_of: Callable
+):
+    p = p_of("sf_ratio", learning_rates=[1e-9, 0.001, 1.0])
+    network, history = downstream.train_fold("sf_ratio", outcome_cohort, bank, 1, p)
+    kept = history[history["best"]].set_index("learning_rate")
+    assert list(kept.index) == [1e-9, 0.001, 1.0] and len(history) == 3 * p.epochs
+    best = kept["validation_loss"].idxmin()
+    assert list(kept.index[kept["chosen"]]) == [best]
+    alone, _ = downstream.train_fold(
+        "sf_ratio", outcome_cohort, bank, 1, p_of("sf_ratio", learning_rates=[best])
+    )
+    for mine, theirs in zip(network.parameters(), alone.parameters(), strict=True):
+        assert torch.equal(mine, theirs)
+
+
+@pytest.mark.parametrize("rates", [[], [0.0], ["fast"], [0.1, -1]])
+def test_learning_rates_that_are_none_are_refused(
+    outcome_cohort: Cohort, bank: ClipBank, p_of: Callable, rates: list
+):
+    with pytest.raises(ValueError, match="learning_rates: expected numbers above 0, as .*, got"):
+        downstream.train_fold("sf_ratio", outcome_cohort, bank, 1, p_of("sf_ratio", learning_rates=rates))
+
+
+def test_balanced_class_weights_by_hand():
+    truth = np.array([0, 0, 0, 2])  # 3 and 1 of two classes that are there
+    assert tasknet.class_weights("balanced", truth, 3).tolist() == pytest.approx([2 / 3, 1.0, 2.0])
+    assert tasknet.class_weights("none", truth, 3) is None
+    with pytest.raises(ValueError, match=r"class_weights: expected one of .*balanced.*, got 'even'"):
+        tasknet.class_weights("even", truth, 3)
+
+
+def test_a_weighted_loss_by_hand():
+    logits, weights = torch.tensor([[0.0, 0.0], [np.log(3.0), 0.0]]).float(), torch.tensor([1.0, 3.0])
+    want = (3 * np.log(2) + np.log(4 / 3)) / 4  # torch divides by the sum of the weights
+    assert tasknet.task_loss(logits, torch.tensor([1, 0]), weights).item() == pytest.approx(want, rel=1e-6)
+
+
+def test_class_weights_of_the_change_task_count_every_training_pair_both_ways(
+    outcome_cohort: Cohort, bank: ClipBank, p_of: Callable, untrained: list
+):
+    p = p_of("sf_change", class_weights="balanced", pairing="pair")
+    downstream.train_fold("sf_change", outcome_cohort, bank, 1, p)
+    ((module, train, _),) = untrained
+    drawn = np.concatenate([b.target.numpy() for b in train])
+    both = np.concatenate([drawn, 2 - drawn])  # the other order: decrease for increase
+    torch.testing.assert_close(module.weights, tasknet.class_weights("balanced", both, 3))
+
+
+@pytest.mark.parametrize("task", ["sf_change", "readmission"])
+def test_temperatures_are_fitted_on_the_validation_units_of_their_fold(results: dict, task: str):
+    table = results[task].predictions
+    for (_, model), part in table.groupby(["fold", "model"]):
+        (temperature,) = part["temperature"].unique()
+        own = part[part["split"] == "validation"]
+        logits = own[[c for c in own if c.startswith("logit_")]].to_numpy()
+        want = outcomes.fit_temperature(logits, own["truth"].to_numpy()) if model == "tsm" else 1.0
+        assert temperature == pytest.approx(want)
+
+
+# -- who was what
+
+
+def test_who_was_what_is_left_beside_the_predictions(outcome_cohort: Cohort, results: dict):
+    table = results["sf_ratio"].patients
+    assert set(table["segmented_by"]) == {""}  # predictions without a run
+    for fold, part in table.groupby("fold"):
+        for role, ids in by_role(outcome_cohort, fold).items():
+            assert set(part.loc[part["role"] == role, "patient_id"]) == ids
+
+
+def test_cross_fitted_everybody_is_tested_once(outcome_cohort: Cohort, segmented: Segmented, p_of: Callable):
+    """And scored once over all folds: fold 0."""
+    found = downstream.run("sf_ratio", outcome_cohort, segmented, p_of("sf_ratio", protocol="cross_fitted"))
+    tested = found.predictions[(found.predictions["split"] == "test") & (found.predictions["model"] == "tsm")]
+    assert sorted(tested["clip_id"]) == sorted(outcome_cohort.clips["clip_id"])
+    outer = outcome_cohort.patients.set_index("patient_id")["outer_fold"]
+    assert (tested["fold"].to_numpy() == tested["patient_id"].map(outer).to_numpy()).all()
+    scores = found.scores
+    pooled = scores[(scores["fold"] == 0) & (scores["model"] == "tsm") & (scores["metric"] == "patient_days")]
+    days = outcome_cohort.clips[["patient_id", "day"]].drop_duplicates()
+    assert pooled.loc[pooled["patient_id"] == "", "value"].tolist() == [len(days)]

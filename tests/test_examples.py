@@ -168,3 +168,195 @@ def test_readmission_units_of_the_phantom_match_a_plain_search(cohort: Cohort):
             want.setdefault((a.patient_id, a.view), (first.clip_id, second.clip_id))
     got = {(r.patient_id, r.view): (r.clip_1, r.clip_2) for r in units.itertuples()}
     assert got == want and len(want) > 3
+
+
+# -- what is used and what is left out, counted
+
+
+@pytest.fixture
+def patchy() -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Clips and patients with one case of everything a task can leave out."""
+    rows = [
+        ("a1", "P1", 0, "R1", 0.5),
+        ("a2", "P1", 0, "R1", 0.5),  # a second clip of one view and day
+        ("a3", "P1", 1, "R1", 0.7),
+        ("a4", "P1", 0, "R2", 0.5),  # alone in its zone; its view is missing on day 1
+        ("a5", "P1", 2, "L1", 0.9),  # neither day 0 nor day 1
+        ("a6", "P1", 0, None, 0.5),  # no view
+        ("b1", "P2", 0, "R9", 0.5),  # a view that nobody names
+        ("b2", "P2", None, "R1", np.nan),  # no day
+        ("b3", "P2", 1, "R1", np.nan),  # no S/F
+        ("c1", "P3", 0, "L1", 0.4),  # no outcome
+        ("c2", "P3", 1, "L1", 0.4),
+    ]
+    clips = pd.DataFrame(rows, columns=["clip_id", "patient_id", "day", "view", "sf_ratio"])
+    outcome = pd.array([1, 0, pd.NA, 0], "Int64")  # P4 has no clips
+    split = ["train", "test", "train", "validation"]
+    ids = ["P1", "P2", "P3", "P4"]
+    patients = pd.DataFrame({"patient_id": ids, "readmitted_30d": outcome, "split": split})
+    return clips.astype({"day": "Int64"}), patients
+
+
+def counted(table: pd.DataFrame, split: str = "all") -> dict[tuple[str, str], tuple[int, int, int]]:
+    """Rows of `coverage` that count anything: (kind, what) -> patients, clips, units."""
+    rows = table[table["split"] == split].itertuples()
+    found = {(r.kind, r.what): (r.patients, r.clips, r.units) for r in rows}
+    return {key: counts for key, counts in found.items() if any(counts)}
+
+
+WHY = examples.REASONS
+BY_HAND = {
+    "sf_change": {
+        ("all", "all"): (4, 11, 7),
+        ("left out", WHY["view"]): (0, 1, 0),
+        ("left out", WHY["unknown"]): (0, 1, 0),
+        ("left out", WHY["day"]): (0, 1, 0),
+        ("left out", WHY["sf"]): (1, 1, 0),  # P2's clip that came furthest
+        ("left out", WHY["alone"]): (0, 1, 0),
+        ("left out", WHY["none"]): (1, 0, 0),
+        ("used", "used"): (2, 6, 7),  # a1, a2, a3, a5 in 6 pairs, c1 and c2 in one
+        ("views", "0"): (2, 3, 0),
+        ("views", "1"): (1, 2, 1),
+        ("views", "2"): (1, 6, 6),
+        ("days", "0"): (2, 3, 0),
+        ("days", "2"): (1, 2, 1),
+        ("days", "3"): (1, 6, 6),
+    },
+    "sf_ratio": {
+        ("all", "all"): (4, 11, 7),
+        ("left out", WHY["view"]): (0, 1, 0),
+        ("left out", WHY["unknown"]): (0, 1, 0),
+        ("left out", WHY["day"]): (0, 1, 0),
+        ("left out", WHY["sf"]): (1, 1, 0),
+        ("left out", WHY["none"]): (1, 0, 0),
+        ("used", "used"): (2, 7, 7),
+        ("views", "0"): (2, 3, 0),
+        ("views", "1"): (1, 2, 2),
+        ("views", "3"): (1, 6, 5),
+        ("days", "0"): (2, 3, 0),
+        ("days", "2"): (1, 2, 2),
+        ("days", "3"): (1, 6, 5),
+    },
+    "readmission": {
+        ("all", "all"): (4, 11, 1),
+        ("left out", WHY["outcome"]): (1, 2, 0),
+        ("left out", WHY["view"]): (0, 1, 0),
+        ("left out", WHY["unknown"]): (0, 1, 0),
+        ("left out", WHY["day"]): (0, 1, 0),
+        ("left out", WHY["elsewhen"]): (0, 1, 0),
+        ("left out", WHY["once"]): (1, 2, 0),  # a4; b3, without which P2 has nothing
+        ("left out", WHY["again"]): (0, 1, 0),
+        ("left out", WHY["none"]): (1, 0, 0),
+        ("used", "used"): (1, 2, 1),
+        ("views", "0"): (3, 5, 0),
+        ("views", "1"): (1, 6, 1),
+        ("days", "0"): (3, 5, 0),
+        ("days", "2"): (1, 6, 1),
+    },
+}
+
+
+@pytest.mark.parametrize("task", BY_HAND)
+def test_coverage_by_hand(patchy: tuple, task: str):
+    assert counted(examples.coverage(task, *patchy, VIEWS, (0, 1))) == BY_HAND[task]
+
+
+def test_coverage_of_each_split_is_that_of_its_patients_alone(patchy: tuple):
+    table = examples.coverage("sf_change", *patchy, VIEWS)
+    assert list(dict.fromkeys(table["split"])) == ["all", "train", "validation", "test"]
+    assert counted(table, "test") == {
+        ("all", "all"): (1, 3, 0),
+        ("left out", WHY["unknown"]): (0, 1, 0),
+        ("left out", WHY["day"]): (0, 1, 0),
+        ("left out", WHY["sf"]): (1, 1, 0),
+        ("views", "0"): (1, 3, 0),
+        ("days", "0"): (1, 3, 0),
+    }
+    assert counted(table, "validation")[("left out", WHY["none"])] == (1, 0, 0)
+    whole = table[table["split"] == "all"].set_index(["kind", "what"])[["patients", "clips", "units"]]
+    parts = table[table["split"] != "all"].groupby(["kind", "what"])[["patients", "clips", "units"]].sum()
+    pd.testing.assert_frame_equal(parts.loc[whole.index], whole)
+
+
+@pytest.mark.parametrize("task", BY_HAND)
+@pytest.mark.parametrize("seed", range(5))
+def test_nothing_is_dropped_in_silence(task: str, seed: int):
+    rng = np.random.default_rng(seed)
+    n, people = 60, [f"P{k}" for k in range(12)]
+    clips = pd.DataFrame(
+        {
+            "clip_id": [f"c{k:02d}" for k in rng.permutation(n)],
+            "patient_id": rng.choice(people[:-1], n),
+            "day": pd.array(rng.choice([0, 1, 2, None], n, p=[0.4, 0.4, 0.1, 0.1]), "Int64"),
+            "view": rng.choice(np.array([*VIEWS, "R9", None], object), n),
+        }
+    )
+    measured = {(who, day): rng.choice([np.nan, rng.random()]) for who in people for day in range(3)}
+    keys = zip(clips["patient_id"], clips["day"], strict=True)
+    clips["sf_ratio"] = [measured.get(key, np.nan) if pd.notna(key[1]) else np.nan for key in keys]
+    patients = pd.DataFrame(
+        {
+            "patient_id": people,
+            "readmitted_30d": pd.array(rng.choice([0, 1, None], 12), "Int64"),
+            "split": rng.choice(["train", "test"], 12),
+        }
+    )
+    table = examples.coverage(task, clips, patients, VIEWS, (0, 1))
+    assert WHY["other"] not in set(table["what"])  # every reason has a name
+    numbers = ["patients", "clips", "units"]
+    for split, part in table.groupby("split"):
+        sums = part.groupby("kind")[numbers].sum()
+        own = patients["split"].isin([split]) | (split == "all")
+        ids = set(patients.loc[own, "patient_id"])
+        assert sums.loc["all", ["patients", "clips"]].to_list() == [
+            len(ids),
+            clips["patient_id"].isin(ids).sum(),
+        ]
+        assert (sums.loc["left out"] + sums.loc["used"]).to_list() == sums.loc["all"].to_list()
+        assert sums.loc["views"].to_list() == sums.loc["days"].to_list() == sums.loc["all"].to_list()
+    units = {
+        "sf_change": examples.within_patient_pairs(clips, VIEWS, 0.0),
+        "sf_ratio": examples.dated(clips, VIEWS),
+        "readmission": examples.readmission_units(clips, patients, VIEWS, (0, 1)),
+    }[task]
+    used = table[(table["split"] == "all") & (table["kind"] == "used")].iloc[0]
+    names = [c for c in ("clip_id", "clip_1", "clip_2") if c in units]
+    asked = (units["patient_id"].nunique(), len({*units[names].to_numpy().ravel()}), len(units))
+    assert asked == (used["patients"], used["clips"], used["units"])
+    assert min(asked) > 0
+
+
+def test_coverage_without_any_clip_still_counts_the_patients(patchy: tuple):
+    clips, patients = patchy
+    for task in BY_HAND:
+        table = examples.coverage(task, clips[:0], patients, VIEWS, (0, 1))
+        assert counted(table) == {
+            ("all", "all"): (4, 0, 0),
+            ("left out", WHY["none"]): (4, 0, 0),
+            ("views", "0"): (4, 0, 0),
+            ("days", "0"): (4, 0, 0),
+        }
+
+
+def test_coverage_names_a_clip_that_no_reason_explains(patchy: tuple, monkeypatch: pytest.MonkeyPatch):
+    found = examples.dated
+    monkeypatch.setattr(examples, "dated", lambda *a: found(*a).query("clip_id != 'a1'"))
+    table = examples.coverage("sf_ratio", *patchy, VIEWS)
+    assert counted(table)[("left out", WHY["other"])] == (0, 1, 0)
+
+
+def test_coverage_in_words(patchy: tuple):
+    told = examples.coverage_told(examples.coverage("sf_ratio", *patchy, VIEWS))
+    assert told == (
+        "Used: clips 7 of 11, patients 2 of 4, units 7. Left out: no view (clips 1, whole patients 0); "
+        "a view that the cohort does not name (clips 1, whole patients 0); "
+        "no day (clips 1, whole patients 0); "
+        "no S/F on its day (clips 1, whole patients 1); a patient without clips (clips 0, whole patients 1). "
+        "Views in use, a patient: 0 to 3, median 0.5."
+    )
+    clips, patients = (table[table["patient_id"] == "P3"] for table in patchy)
+    told = examples.coverage_told(examples.coverage("sf_change", clips, patients, VIEWS))
+    assert told == (
+        "Used: clips 2 of 2, patients 1 of 1, units 1. Left out: nothing. "
+        "Views in use, a patient: 1 to 1, median 1."
+    )

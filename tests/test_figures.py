@@ -18,7 +18,6 @@ from lusnb.predictions import Predictions
 
 mpl.use("Agg")
 FEATURES = ("sharp_pleura", "fuzzy_pleura", "fascia_band", "a_line", "sub_a_line", "b_line")
-RUN = {"model": "tsm", "seed": 0, "fold": 1, "split": "test", "patient_id": ""}
 
 
 @pytest.fixture(autouse=True)
@@ -43,23 +42,6 @@ def heat() -> pd.DataFrame:
     return pd.DataFrame([[0.5, 0.2], [0.4, 0.3]], index=["t000", "t060"], columns=[0.0, 0.6])
 
 
-def scores() -> pd.DataFrame:
-    """Two arms over two folds, their baselines, and two scores that do not count here."""
-    rows = []
-    for arm, model, values in (
-        ("t000", "tsm", (0.2, 0.4)),
-        ("t060", "tsm", (0.6, 0.8)),
-        ("t000", "majority", (0.5, 0.5)),
-        ("t060", "ridge", (0.1, 0.3)),
-    ):
-        for fold, value in enumerate(values, 1):
-            rows.append(
-                {**RUN, "arm": arm, "model": model, "fold": fold, "metric": "accuracy", "value": value}
-            )
-    rows += [{**rows[0], "patient_id": "P1", "value": 0.9}, {**rows[0], "split": "validation", "value": 0.95}]
-    return pd.DataFrame(rows)
-
-
 def exams() -> pd.DataFrame:
     return pd.DataFrame({"patient_id": ["A", "A", "B"], "day": [0, 1, 0], "sf_ratio": [200.0, 300.0, 250.0]})
 
@@ -73,7 +55,6 @@ DRAW: dict[str, Callable[..., Axes]] = {
     "confidence_histogram": lambda ax: figures.confidence_histogram(shares(), FEATURES, ax=ax),
     "iou_by_feature": lambda ax: figures.iou_by_feature(arms(), ("a_line", "b_line"), ax=ax),
     "matrix": lambda ax: figures.matrix(heat(), ax=ax),
-    "task_scores": lambda ax: figures.task_scores(scores(), "accuracy", ax=ax),
     "sf_by_day": lambda ax: figures.sf_by_day(exams(), 477, ax=ax),
     "burden_against_sf": lambda ax: figures.burden_against_sf(burdens(), ax=ax),
 }
@@ -193,22 +174,6 @@ def test_a_strip_of_many_images_has_more_columns_and_titles_of_two_lines():
     assert [ax.get_title() for ax in few] == ["arm 0: ≥ 50 %", "arm 1: ≥ 50 %"]
 
 
-def test_task_scores_are_the_pooled_test_scores_and_their_baselines():
-    ax = figures.task_scores(scores(), "accuracy")
-    dots = sorted(tuple(p) for c in ax.collections for p in np.asarray(c.get_offsets()).round(6))
-    assert dots == [(0, 0.2), (0, 0.4), (1, 0.6), (1, 0.8)]
-    assert [t.get_text() for t in ax.get_xticklabels()] == ["t000", "t060"]
-    lines = {line.get_label(): np.asarray(line.get_ydata(), float) for line in ax.get_lines()}
-    np.testing.assert_allclose(lines["majority class"], 0.5)
-    np.testing.assert_allclose(lines["ridge on B-line burden"], [np.nan, 0.2])
-    assert ax.get_ylim() == (-0.05, 1.05)
-
-
-def test_an_impossible_task_says_so():
-    ax = figures.task_scores(scores()[:0], "accuracy")
-    assert [t.get_text() for t in ax.texts] == ["not possible with this cohort"]
-
-
 def test_the_correlation_stands_above_the_dots():
     assert figures.burden_against_sf(burdens()).get_title() == "3 clips, rho -1.00"
 
@@ -228,12 +193,9 @@ def test_a_strip_holds_every_image_under_its_title_and_one_legend():
     assert [t.get_text() for t in legend.get_texts()] == [f.replace("_", " ") for f in FEATURES]
 
 
-def test_three_tasks_have_a_panel_each():
-    parts = {"sf_change": "accuracy_2class_cross_day", "sf_ratio": "rmse_mean", "readmission": "accuracy"}
-    table = pd.concat([scores().assign(task=task, metric=metric) for task, metric in parts.items()])
-    figure = figures.three_tasks(table)
-    assert [ax.get_title() for ax in figure.axes] == ["sf change", "sf ratio", "readmission"]
-    assert [ax.get_ylabel() for ax in figure.axes] == [figures.words(m) for m in parts.values()]
+def test_a_figure_of_nothing_says_why():
+    (ax,) = figures.nothing("no two raters").axes
+    assert [text.get_text() for text in ax.texts] == ["no two raters"] and not ax.axison
 
 
 def test_a_figure_is_saved_as_pdf_png_and_svg(tmp_path: Path):

@@ -23,18 +23,50 @@ FLOORS = [
         "outcomes",
         "checks",
         "outputs",
+        "augmentation",
     ],
+    ["bitmasks"],
     ["arms", "reruns", "splits"],
+    ["matrix"],
     ["study", "contents", "phantom", "predictions", "training", "tables", "losses"],
     ["cohort", "held"],
-    ["readers", "metrics", "clipbank", "labels", "agreement", "figures", "implied"],
-    ["soft_metrics", "labelled", "sensitivity", "sensitivity_words", "sensitivity_figures"],
-    ["segmentation", "batches", "common", "panels", "sources", "rater_figures", "phantom_figures"],
-    ["downstream", "graph", "measuring", "comparison", "uncertainty", "arm_figures"],
+    ["readers", "metrics", "segmented", "labels", "agreement", "figures", "implied", "task_tables"],
+    [
+        "soft_metrics",
+        "clipbank",
+        "task_figures",
+        "linked",
+        "labelled",
+        "sensitivity",
+        "sensitivity_words",
+        "sensitivity_figures",
+    ],
+    [
+        "segmentation",
+        "batches",
+        "task_panels",
+        "linked_figures",
+        "explain_figures",
+        "common",
+        "panels",
+        "sources",
+        "rater_figures",
+        "phantom_figures",
+    ],
+    ["tasknet"],
+    ["downstream", "explain", "graph", "measuring", "comparison", "uncertainty", "arm_figures"],
+    ["explain_task"],
     ["runs"],
 ]
 FLOOR = {name: k for k, names in enumerate(FLOORS) for name in names}
-LIGHT = ["01_explore_data", "02_confidence_maps", "08_compare_tasks", "09_figures", "12_sensitivity"]
+LIGHT = [
+    "01_explore_data",
+    "02_confidence_maps",
+    "08_compare_tasks",
+    "09_figures",
+    "12_sensitivity",
+    "13_outcome",
+]
 
 
 def modules():

@@ -101,7 +101,7 @@ def test_what_is_stored_is_read_back_and_the_network_predicts_the_same(tmp_path,
     levels = measured.levels
     task = pd.DataFrame({"clip_id": ["C00"], "slot": [0], "frame": [0]})
     frames = np.zeros((1, 1, 3, 32, 4), np.uint8)
-    measuring.store(tmp_path, network, history, measured, data.table, (frames, task), "c0ffee", p)
+    measuring.store(tmp_path, network, history, measured, data.table, (frames, task), "c0ffee", ROLES, p)
     found = predictions.read(tmp_path, "c0ffee")
     np.testing.assert_array_equal(found.labelled, levels)
     assert {k: found.made_from[k] for k in ("size", "task_size", "task_frames", "channels")} == {
@@ -111,7 +111,7 @@ def test_what_is_stored_is_read_back_and_the_network_predicts_the_same(tmp_path,
     one, other = (segmentation.predict(n, data.images[:4], 4) for n in (fresh, network))
     torch.testing.assert_close(one, other, rtol=0, atol=0)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "history.csv", "metrics.csv", "model.safetensors", "predictions",
+        "history.csv", "metrics.csv", "model.safetensors", "patients.csv", "predictions",
     ]  # fmt: skip
 
 

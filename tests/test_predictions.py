@@ -34,9 +34,7 @@ def test_packed_masks_unpack_to_what_they_were(width):
     packed = predictions.pack(binary)
     assert packed.dtype == np.uint8
     assert packed.shape == (2, 3, 6, 5, -(-width // 8))
-    channels = opened(packed, channels="binary", task_size=width).task_channels(np.array([1, 0, 1]))
-    assert channels.dtype == np.uint8
-    np.testing.assert_array_equal(channels, binary[[1, 0, 1]])
+    np.testing.assert_array_equal(np.unpackbits(packed, axis=-1, count=width), binary)
 
 
 def test_eight_pixels_a_byte_by_hand():
@@ -44,10 +42,15 @@ def test_eight_pixels_a_byte_by_hand():
     assert predictions.pack(row).tolist() == [[0b10000001, 0b01000000]]
 
 
-def test_probabilities_are_handed_out_as_they_are():
-    levels = np.random.default_rng(1).integers(0, 256, (2, 3, 6, 5, 5), np.uint8)
-    channels = opened(levels, channels="probability", task_size=5).task_channels(np.array([1]))
-    np.testing.assert_array_equal(channels, levels[[1]])
+def test_clips_are_found_by_name(folder):
+    found = predictions.read(folder, "c0ffee")
+    assert found.positions(pd.Series(["007", "021", "007"])).tolist() == [1, 0, 1]
+    with pytest.raises(KeyError, match="042"):
+        found.positions(pd.Series(["042"]))
+
+
+def test_a_sure_pixel_is_stored_as_one_or_255():
+    assert [opened(np.zeros(0), channels=c).full for c in predictions.CHANNELS] == [1, 255]
 
 
 def test_the_index_says_what_each_entry_is_of():
@@ -89,7 +92,7 @@ def test_what_is_written_is_read_back(folder):
     assert found.held_out.tolist() == [1] and found.dropout is None
     np.testing.assert_array_equal(found.tempered, labelled[[1]])
     assert isinstance(found.frames, np.memmap)
-    np.testing.assert_array_equal(found.task_channels(np.array([0, 1])), masks(13))
+    np.testing.assert_array_equal(found.frames, predictions.pack(masks(13)))
     pd.testing.assert_frame_equal(found.index, predictions.index(LABELLED, TASK, HELD))  # "007" stays a text
     assert found.made_from["task_size"] == 13
 

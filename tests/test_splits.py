@@ -1,5 +1,7 @@
 """Outer folds: every patient is held out once, and never seen by the model that is asked about them."""
 
+from itertools import combinations
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -62,3 +64,55 @@ def test_folds_and_protocols_that_are_not_there_are_refused(fold: int, protocol:
 def test_too_few_patients_to_train_on_are_told():
     with pytest.raises(ValueError, match="fold 1: expected patients to train on beside 1 who choose .* none"):
         splits.roles(people(2, 2), 1, "cross_fitted")
+
+
+# -- tasks
+
+
+@pytest.mark.parametrize(("patients", "folds"), [(12, 3), (42, 5), (13, 4)])
+def test_an_inner_model_sees_neither_of_its_two_folds(patients, folds):
+    table = people(patients, folds)
+    outer = table.set_index("patient_id")["outer_fold"]
+    for fold, inner in combinations(range(1, folds + 1), 2):
+        found = splits.roles(table, fold, "cross_fitted", inner)
+        assert set(found["test"]) == set(outer.index[outer.isin([fold, inner])])
+        seen = set(found["train"]) | set(found["validation"])
+        assert seen == set(outer.index) - set(found["test"]) and found["train"] and found["validation"]
+        assert not set(found["train"]) & set(found["validation"])
+
+
+def test_a_cross_fitted_task_tests_everybody_once():
+    table = people(42, 5)
+    found = [splits.task_roles(table, k, "cross_fitted") for k in splits.task_folds(table, "cross_fitted")]
+    tested = [patient for roles in found for patient in roles["test"]]
+    assert sorted(tested) == sorted(table["patient_id"])
+    for roles in found:
+        assert sorted(sum(roles.values(), [])) == sorted(table["patient_id"])
+        assert len(roles["validation"]) == 8  # a quarter of 33 or 34: as many as a fold of the paper's 38
+
+
+def test_a_task_of_the_paper_has_the_published_test_patients_in_every_fold():
+    table = people(42, 5)
+    published = set(table.loc[table["split"] == "test", "patient_id"])
+    validated = []
+    for fold in splits.task_folds(table):
+        roles = splits.task_roles(table, fold)
+        assert set(roles["test"]) == published
+        assert set(roles["train"]) | set(roles["validation"]) == set(table["patient_id"]) - published
+        assert not set(roles["train"]) & set(roles["validation"])
+        validated += roles["validation"]
+    assert len(validated) == len(set(validated)) == 38
+
+
+def test_a_second_fold_is_left_out_under_cross_fitting_alone():
+    table = people(12, 3)
+    with pytest.raises(
+        ValueError, match="inner: expected 0, or under cross_fitted another fold than 1, got 2"
+    ):
+        splits.roles(table, 1, "paper", 2)
+    with pytest.raises(ValueError, match="inner: expected 0, .* another fold than 1, got 1"):
+        splits.roles(table, 1, "cross_fitted", 1)
+    with pytest.raises(ValueError, match="got 7; nobody is in it"):
+        splits.roles(table, 1, "cross_fitted", 7)
+    with pytest.raises(ValueError, match="protocol: expected paper or cross_fitted, got 'papper'"):
+        splits.task_roles(table, 1, "papper")

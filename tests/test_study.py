@@ -65,8 +65,8 @@ def test_the_paper_profile_has_the_papers_numbers():
 
 def test_the_nodes_of_quick_are_counted_by_hand():
     nodes = study.nodes(study.load("quick", ROOT))
-    # 00 01 02 04 08 09, seven segmenters, three tasks of seven arms and of grayscale alone
-    assert len(nodes) == 6 + 7 + 3 * 8
+    # 00 01 02 04 08 09, seven segmenters, three tasks of seven arms, of grayscale alone and of the true masks
+    assert len(nodes) == 6 + 7 + 3 * 9
     assert len({n.folder for n in nodes}) == len(nodes)
 
 
@@ -147,7 +147,7 @@ def test_yaml_is_never_executed(project):
 
 def test_papermill_gets_scalars_only():
     for node in study.nodes(study.load("bubil", ROOT)):
-        assert "{" not in study.papermill_arguments(node, ROOT)
+        assert "{" not in graph.papermill_arguments(node, ROOT)
 
 
 def prints(project):
@@ -273,19 +273,19 @@ def test_an_import_runs_again_when_its_files_or_spreadsheets_change(project, mon
     clip.parent.mkdir(parents=True)
     clip.write_bytes(b"1")
     node = next(n for n in study.nodes(study.load("bubil", project)) if n.notebook == "00_cohort")
-    first = study.fingerprint(node, project)
-    assert study.fingerprint(node, project) == first
+    first = graph.fingerprint(node, project)
+    assert graph.fingerprint(node, project) == first
     clip.write_bytes(b"22")
-    second = study.fingerprint(node, project)
+    second = graph.fingerprint(node, project)
     (project / "notebooks" / "samples" / "bubil" / "clips.csv").write_text("clip_id")
-    third = study.fingerprint(node, project)
+    third = graph.fingerprint(node, project)
     assert first != second != third != first
     shutil.move(project / "samples", project / "away")  # a drive that is taken away changes nothing
-    assert study.fingerprint(node, project) == third
+    assert graph.fingerprint(node, project) == third
     shutil.move(project / "away", project / "samples")
-    assert study.fingerprint(node, project) == third
+    assert graph.fingerprint(node, project) == third
     other = next(n for n in study.nodes(study.load("smoke", project)) if n.notebook == "00_cohort")
-    assert study.fingerprint(other, project) == study.parameters(other, project)
+    assert graph.fingerprint(other, project) == study.parameters(other, project)
 
 
 def test_an_import_without_a_folder_of_files_is_refused(project):
@@ -304,9 +304,37 @@ def test_cross_fitting_trains_every_arm_once_an_outer_fold(project):
     ]
     (compared,) = [n for n in study.nodes(made) if n.notebook == "04_compare_segmentation"]
     assert set(trained) <= set(compared.needs)
-    edit(path, tasks=["sf_ratio"])
-    with pytest.raises(params.ParameterError, match="tasks must be .* under cross_fitted .*; set tasks to"):
+
+
+def test_cross_fitted_tasks_need_an_inner_segmenter_of_every_pair_of_folds(project):
+    path = project / "params" / "smoke" / "study.yaml"
+    edit(path, protocol="cross_fitted", folds=4, arms={"t060": {"label_threshold": 0.6}})
+    made = study.load("smoke", project)
+    trained = [n for n in study.nodes(made) if n.notebook == "03_train_segmentation"]
+    at = "smoke/phantom_smoke/03_train_segmentation/t060/seed0"
+    outer = [f"{at}/fold{k}" for k in (1, 2, 3, 4)]
+    pairs = [(1, 2), (1, 3), (1, 4), (2, 3), (2, 4), (3, 4)]
+    assert [n.folder for n in trained] == outer + [f"{at}/fold{a}/inner{b}" for a, b in pairs]
+    (compared,) = [n for n in study.nodes(made) if n.notebook == "04_compare_segmentation"]
+    assert {n.folder for n in compared.needs if n in trained} == set(outer)
+    change = next(n for n in study.nodes(made) if n.folder.endswith("05_sf_change/t060/seed0"))
+    assert set(trained) <= set(change.needs)
+    assert study.parameters(change, project)["protocol"] == "cross_fitted"
+    edit(path, folds=2)
+    with pytest.raises(
+        params.ParameterError, match="tasks under cross_fitted need at least 3 folds .* got 2"
+    ):
         study.load("smoke", project)
+
+
+def test_true_masks_are_a_baseline_of_phantoms_alone(project):
+    path = project / "params" / "smoke" / "study.yaml"
+    edit(path, cohorts={"made": {}, "mine": {"source": "folder"}})
+    made = study.load("smoke", project)
+    assert made.task_arms("made") == ("t000", "t060", "grayscale", "true_masks")
+    assert made.task_arms("mine") == ("t000", "t060", "grayscale")
+    edit(project / "params" / "smoke" / "00_cohort.yaml", source="import", files="x")
+    assert "true_masks" not in study.load("smoke", project).task_arms("made")
 
 
 def test_a_notebook_across_cohorts_needs_every_comparison_and_has_no_cohort(project):
@@ -323,6 +351,29 @@ def test_a_notebook_across_cohorts_needs_every_comparison_and_has_no_cohort(proj
         study.load("smoke", project)
     edit(path, across="13_anything", protocol="paper")
     with pytest.raises(params.ParameterError, match="across must be one of .*12_sens.*, got '13_any"):
+        study.load("smoke", project)
+
+
+def test_a_notebook_across_cohorts_may_read_their_tasks(project):
+    path = project / "params" / "smoke" / "study.yaml"
+    edit(path, cohorts={"one": {"seed": 0}, "two": {"seed": 1}}, tasks=["sf_ratio"], across="13_outcome")
+    made = study.nodes(study.load("smoke", project))
+    used = {n.notebook for n in made}
+    assert used == {
+        "00_cohort",
+        "03_train_segmentation",
+        "06_sf_ratio",
+        "08_compare_tasks",
+        "13_outcome",
+    }
+    assert [n.folder for n in made[-1].needs] == [f"smoke/{c}/08_compare_tasks" for c in ("one", "two")]
+    edit(path, tasks=[])
+    with pytest.raises(params.ParameterError, match="13_outcome reads 08_compare_tasks: expected tasks, got"):
+        study.load("smoke", project)
+    edit(path, tasks=["sf_ratio"], across="12_sensitivity")
+    with pytest.raises(
+        params.ParameterError, match="12_sensitivity reads 04_.*: expected tasks: \\[\\], got"
+    ):
         study.load("smoke", project)
 
 

@@ -1,4 +1,4 @@
-"""Tables 1 to 4: recomputed plainly, in order, beside what was published."""
+"""Table 1: recomputed plainly, in order, beside what was published; and the words that all tables share."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lusnb import outcomes, stats, tables
+from lusnb import stats, tables
 
 FEATURES = ("pleura", "b_line", "a_line")
 ARMS = pd.DataFrame(
@@ -121,10 +121,6 @@ def test_another_arm_of_a_published_threshold_has_no_published_number_beside_it(
     table = tables.segmentation(metrics(), ["P2", "P3"], arms.assign(published=[False, True, False]))
     assert table["paper_iou"].isna().to_list() == [True, False, True]
     assert table["threshold"].to_list() == [0.6] * 3
-    rows = scores("accuracy", "majority")
-    table = tables.task("readmission", rows, arms.assign(published=[False, False, True]))
-    printed = table[table["paper_accuracy"].notna()]
-    assert list(zip(printed["model"], printed["arm"], strict=True)) == [("tsm", "t030")]
 
 
 def test_the_impossible_sd_is_blank_and_its_mean_stays():
@@ -133,96 +129,6 @@ def test_the_impossible_sd_is_blank_and_its_mean_stays():
     assert table["paper_accuracy_2class"].to_list() == [0.501, 0.515, 0.504]
     assert table["paper_accuracy_2class_sd"].isna().to_list() == [False, True, False]
     assert table["paper_accuracy_3class_sd"].to_list() == [0.022, 0.033, 0.049]
-
-
-# -- tables 2 to 4
-
-
-def scores(metric: str, trivial: str, folds: int = 3) -> pd.DataFrame:
-    """Pooled test scores: TSM of three arms and of grayscale, a trivial model and ridge beside each."""
-    rng = np.random.default_rng(1)
-    rows = []
-    for arm in ("grayscale", "t060", "t000", "t030"):
-        for model in ("tsm", trivial, *([] if arm == "grayscale" else ["ridge"])):
-            for fold in range(1, folds + 1):
-                value = 0.1 * fold if model == trivial else rng.random()
-                rows.append((arm, model, 0, fold, "test", "", metric, value))
-    return pd.DataFrame(rows, columns=[*outcomes.RUN, "patient_id", "metric", "value"])
-
-
-@pytest.mark.parametrize(
-    ("task", "metric", "trivial"),
-    [
-        ("sf_change", "accuracy_3class", "majority"),
-        ("sf_ratio", "rmse_mean", "mean"),
-        ("readmission", "recall", "majority"),
-    ],
-)
-def test_rows_of_a_task_are_arms_grayscale_the_trivial_model_and_ridge(task: str, metric: str, trivial: str):
-    rows = scores(metric, trivial)
-    table = tables.task(task, rows, ARMS)
-    arms = list(ARMS.index)
-    assert list(zip(table["model"], table["arm"], strict=True)) == [
-        *(("tsm", arm) for arm in [*arms, "grayscale"]),
-        (trivial, ""),
-        *(("ridge", arm) for arm in arms),
-    ]
-    for row in table[table["arm"] != ""].itertuples():
-        values = rows.loc[(rows["arm"] == row.arm) & (rows["model"] == row.model), "value"].to_numpy()
-        assert getattr(row, metric) == pytest.approx(values.mean())
-        assert getattr(row, f"{metric}_sd") == pytest.approx(
-            np.sqrt(((values - values.mean()) ** 2).sum() / 2)
-        )
-    assert table.loc[4, metric] == pytest.approx(0.2)
-    published = tables.published()
-    printed = published[(published["metric"] == metric) & (published["threshold"] == 0.6)]["mean"].item()
-    assert table[f"paper_{metric}"][1] == printed
-    assert table[f"paper_{metric}"].notna().to_list() == [True, True] + [False] * 6
-    assert table["threshold"].notna().to_list() == [True] * 3 + [False] * 5
-
-
-def test_a_task_of_one_fold_has_no_spread():
-    table = tables.task("sf_ratio", scores("rmse_mean", "mean", folds=1), ARMS)
-    assert len(table) == 8 and table["rmse_mean"].notna().all()
-    assert "rmse_mean_sd" not in table or table["rmse_mean_sd"].isna().all()
-
-
-def test_a_task_that_was_not_possible_gives_a_table_with_headers_alone():
-    for task, names in tables.TASK_METRICS.items():
-        table = tables.task(task, scores("accuracy", "majority")[:0], ARMS)
-        assert len(table) == 0 and list(table) == ["model", "arm", "threshold", *names, *tables.COUNTS[task]]
-
-
-def patient_scores() -> pd.DataFrame:
-    """Two arms, two folds, two seeds, three patients: the score is fold + 10 x patient, + 100 in arm t060."""
-    rows = [
-        (arm, "tsm", seed, fold, "test", f"P{k}", "accuracy", fold + 10 * k + 100 * (arm == "t060"))
-        for arm in ("t000", "t060")
-        for seed in (0, 1)
-        for fold in (1, 2)
-        for k in (1, 2, 3)
-    ]
-    table = pd.DataFrame(rows, columns=[*outcomes.RUN, "patient_id", "metric", "value"])
-    others = [table.assign(model="ridge"), table.assign(split="validation"), table.assign(patient_id="")]
-    return pd.concat([table, *(other.assign(value=-9.0) for other in others)])
-
-
-def test_patient_values_average_folds_and_seeds_of_the_network_s_test_scores():
-    values = tables.patient_values(patient_scores(), "accuracy")
-    assert values.to_dict() == {
-        "t000": {"P1": 11.5, "P2": 21.5, "P3": 31.5},
-        "t060": {"P1": 111.5, "P2": 121.5, "P3": 131.5},
-    }
-
-
-def test_differences_of_tasks_are_to_the_first_arm_with_the_patient_as_the_unit():
-    empty = patient_scores()[:0]
-    every = {"sf_change": empty, "sf_ratio": empty, "readmission": patient_scores()}
-    (row,) = tables.task_differences(every, ["t000", "t060"], np.random.default_rng(0)).itertuples()
-    assert (row.task, row.metric, row.arm, row.reference) == ("readmission", "accuracy", "t060", "t000")
-    assert (row.patients, row.difference, row.attainable_p) == (3, 100, stats.attainable_p(3))
-    none = tables.task_differences(dict.fromkeys(every, empty), ["t000"], np.random.default_rng(0))
-    assert len(none) == 0 and {"arm", "reference", "patients", "reading"} <= set(none)
 
 
 # -- words
@@ -240,43 +146,64 @@ def test_headings_say_whose_numbers_these_are():
     assert "phantom" not in tables.heading(1, "bubil", "imported", 4).lower()
 
 
-EQUAL = "That arms are equal cannot be shown."
+def test_a_heading_says_who_predicted_whom_where_everybody_is_held_out_once():
+    who = "12 held-out patients, each predicted once, by models that never saw them."
+    said = tables.heading(3, "here", "imported", 12, "cross_fitted")
+    assert said == f"Table 3. Our runs on here, {who} Columns paper_*: as published."
+    assert tables.heading(3, "here", "imported", 4, "paper") == tables.heading(3, "here", "imported", 4)
+
+
+EQUAL = "That two are equal cannot be shown."
 NARROW = "Intervals of {} patients are too narrow."
 
 
 @pytest.mark.parametrize(
-    ("patients", "images", "arms", "said"),
+    ("patients", "comparisons", "images", "said"),
     [
         (
-            1, 6, 2,
+            1, 1, 6,
             "1 held-out patient, 6 labelled images: an example, not a result; nothing here tells how an arm "
             "does on another patient.",
         ),
         (
-            4, 28, 7,
+            4, 6, 28,
             "4 held-out patients, 28 labelled images: an example, not a result. No p can fall below 0.125, "
-            "so neither can a difference between arms be shown nor that there is none; images of one patient "
-            "are not independent.",
+            "so neither can a difference be shown nor that there is none; images of one patient are not "
+            "independent.",
         ),
         (
-            6, 6, 2,
+            4, 14, None,
+            "4 held-out patients: an example, not a result. No p can fall below 0.125, so neither can a "
+            "difference be shown nor that there is none.",
+        ),
+        (
+            6, 1, 6,
             "6 held-out patients, 6 labelled images: an example, not a result. The smallest p is 0.031, "
             f"corrected for 1 comparison 0.031: a large difference can be shown. {EQUAL} {NARROW.format(6)}",
         ),
         (
-            8, 40, 26,
+            8, 25, 40,
             "8 held-out patients, 40 labelled images. The smallest p is 0.0078, corrected for 25 comparisons "
-            f"0.2: no difference from the first arm can be shown. {EQUAL} {NARROW.format(8)}",
+            f"0.2: no difference can be shown. {EQUAL} {NARROW.format(8)}",
         ),
         (
-            42, 466, 7,
-            "42 held-out patients, 466 labelled images. The smallest p is 0.0002, corrected for 6 "
-            f"comparisons 0.0012: a large difference can be shown. {EQUAL}",
+            8, 4, 40,  # four named pairs of many arms
+            "8 held-out patients, 40 labelled images. The smallest p is 0.0078, corrected for 4 comparisons "
+            f"0.031: a large difference can be shown. {EQUAL} {NARROW.format(8)}",
+        ),
+        (
+            42, 6, None,
+            "42 held-out patients. The smallest p is 0.0002, corrected for 6 comparisons 0.0012: "
+            f"a large difference can be shown. {EQUAL}",
+        ),
+        (
+            12, 0, 90,
+            "12 held-out patients, 90 labelled images. There is one arm, and nothing to compare it with.",
         ),
     ],
 )  # fmt: skip
-def test_what_so_many_patients_can_show(patients: int, images: int, arms: int, said: str):
-    assert tables.can_show(patients, images, arms) == said
+def test_what_so_many_patients_can_show(patients: int, comparisons: int, images: int | None, said: str):
+    assert tables.can_show(patients, comparisons, images) == said
 
 
 def test_the_smallest_p_of_many_patients_is_the_one_that_the_test_reaches():
@@ -308,15 +235,21 @@ def test_readable_numbers_by_hand():
     assert table["iou"][0] == 0.12345
 
 
+def test_a_number_is_followed_by_its_interval():
+    numbers = {
+        "rmse": [0.25, 0.5],
+        "rmse_sd": [0.1, np.nan],
+        "rmse_low": [0.2, np.nan],
+        "rmse_high": [0.3, np.nan],
+    }
+    shown = tables.readable(pd.DataFrame(numbers))
+    assert list(shown) == ["rmse"] and shown["rmse"].to_list() == ["0.25 ± 0.1 [0.2, 0.3]", "0.5"]
+    assert tables.readable(pd.DataFrame(numbers).drop(columns="rmse_sd"))["rmse"][0] == "0.25 [0.2, 0.3]"
+
+
 def test_latex_escapes_names_and_holds_every_row(tmp_path: Path):
     table = pd.DataFrame({"arm": ["t_000", "t_060"], "iou_plain": [0.25, 0.125]})
     tables.write_latex(tmp_path / "table.tex", table, "Runs on phantom_quick")
     text = (tmp_path / "table.tex").read_text()
     assert r"\caption{Runs on phantom\_quick}" in text
     assert r"t\_000 & 0.25 \\" in text and r"iou\_plain" in text and r"\toprule" in text
-
-
-def test_stacked_scores_name_their_task():
-    one = scores("rmse_mean", "mean")
-    table = tables.stacked({"sf_ratio": one, "readmission": one[:2]})
-    assert table["task"].value_counts().to_dict() == {"sf_ratio": len(one), "readmission": 2}

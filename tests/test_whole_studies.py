@@ -166,7 +166,7 @@ def test_a_private_cohort_without_views_or_exams_trains_a_segmenter(tmp_path, ph
     """One feature, no views, no exams, blank splits: a new profile of two small files is all it takes."""
     project = copy_project(tmp_path)
     mine = shutil.copytree(phantom, project / "data" / "mine")
-    for name in ("exams.csv", "truth.csv"):
+    for name in ("exams.csv", "truth.csv", "masks.csv"):
         (mine / name).unlink()
     labels = pd.read_csv(mine / "labels.csv")
     labels[labels["feature"] == "sharp_pleura"].to_csv(mine / "labels.csv", index=False)
@@ -188,3 +188,43 @@ def test_a_private_cohort_without_views_or_exams_trains_a_segmenter(tmp_path, ph
     asked = study.load("mine", project)
     assert all((project / "runs" / node.folder / "finished").is_file() for node in study.nodes(asked))
     assert json.loads((project / "runs/mine/mine/00_cohort/fingerprint.json").read_text())["cohort"]
+
+
+def test_a_cross_fitted_study_says_who_saw_whom_and_nobody_is_judged_by_who_knew_them(tmp_path):
+    """From the files that it leaves: whom a model saw at every stage, and whom it is asked about."""
+    project = copy_project(tmp_path)
+    path = project / "params" / "smoke" / "study.yaml"
+    content = yaml.safe_load(path.read_text()) | {"protocol": "cross_fitted", "folds": 3}
+    content |= {"arms": {"t060": {"label_threshold": 0.6}}, "tasks": ["sf_change", "readmission"]}
+    path.write_text(yaml.safe_dump(content))
+    done = call(project, "lusnb.graph", "run", "smoke", "--jobs", "2")
+    assert done.returncode == 0, done.stderr[-3000:]
+    at = project / "runs/smoke/phantom_smoke"
+    everybody = set(pd.read_csv(project / "data/phantom_smoke/patients.csv")["patient_id"])
+
+    def knows(folder):
+        """The patients whom a segmenter saw, in training or to choose its epoch, temperature and cut."""
+        who = pd.read_csv(at / folder / "patients.csv")
+        assert set(who["patient_id"]) == everybody
+        return set(who.loc[who["role"] != "test", "patient_id"])
+
+    for notebook in ("05_sf_change", "07_readmission"):
+        for arm in ("t060", "grayscale", "true_masks"):
+            run = at / notebook / arm / "seed0"
+            said, who = (pd.read_csv(run / f"{name}.csv") for name in ("predictions", "patients"))
+            started = pd.read_csv(at / "05_sf_change" / arm / "seed0" / "patients.csv")
+            said = said[said["split"] == "test"]
+            assert said.groupby("patient_id")["fold"].nunique().eq(1).all()
+            tested = who[who["role"] == "test"]
+            assert sorted(tested["patient_id"]) == sorted(everybody)
+            for fold, asked in tested.groupby("fold"):
+                asked = set(asked["patient_id"])
+                assert set(said.loc[said["fold"] == fold, "patient_id"]) <= asked
+                for table in (who, started):  # the task's own network, and the one that it starts from
+                    seen = table[(table["fold"] == fold) & (table["role"] != "test")]
+                    assert not asked & set(seen["patient_id"])
+                for row in who[who["fold"] == fold].itertuples():  # whoever made the masks that are read
+                    if arm == "t060":
+                        assert not (asked | {row.patient_id}) & knows(row.segmented_by)
+                    else:
+                        assert pd.isna(row.segmented_by)

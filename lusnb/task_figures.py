@@ -1,0 +1,139 @@
+"""The clinical tasks in one picture each: every arm's scores, and whether they beat the baselines.
+
+Tidy tables of outcomes.py and task_tables.py to Axes and figures. Nothing here computes a result.
+"""
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from lusnb import figures, outcomes, task_tables
+from lusnb.arms import GRAYSCALE, TRUE_MASKS
+from lusnb.figures import PALETTE, WIDTH, words
+from lusnb.task_tables import LEADING, TRIVIAL
+
+BLUE, ORANGE, GREEN, GREY = "#0072b2", "#d55e00", "#009e73", "0.55"
+SMALL = 8
+PROPORTIONS = ("recall", "precision")
+CROWDED = {"labelrotation": 90, "labelsize": 6}  # ticks of a dozen arms and more
+IMPOSSIBLE = "not possible with this cohort"
+
+
+def _said(name: str) -> str:
+    return task_tables.WORDS.get(name, words(name))
+
+
+# -- scores
+
+
+def task_scores(scores: pd.DataFrame, metric: str, ax: Axes | None = None) -> Axes:
+    """Each fold's test score per arm as dots, the table's number as a bar, baselines as a line and crosses.
+
+    scores: a task's tidy scores (outcomes.py), arms in the order of the picture, baseline arms among them.
+    """
+    ax = ax or plt.gca()
+    if scores.empty or metric not in set(scores["metric"]):
+        ax.text(0.5, 0.5, IMPOSSIBLE, ha="center", transform=ax.transAxes)
+        ax.set(xticks=[], yticks=[])
+        return ax
+    scores = scores[(scores["metric"] == metric) & (scores["split"] == "test")]
+    scores = scores[scores["patient_id"].fillna("") == ""]
+    order = list(dict.fromkeys(scores["arm"]))
+    means = outcomes.over_folds(scores).set_index(["model", "arm"])["mean"]
+    width = min(16, 180 / len(order))  # points: bars of neighbouring arms do not touch
+    dots = scores[(scores["model"] == "tsm") & (scores["fold"] != outcomes.POOLED)]
+    style = {"color": "0.45", "size": max(2.5, width / 4), "jitter": False, "alpha": 0.7}
+    sns.stripplot(dots, x="arm", y="value", order=order, **style, ax=ax)
+    places = np.arange(len(order))
+    beside = {  # so that no mark hides another one
+        "tsm": (0, {"marker": "_", "markersize": width, "markeredgewidth": 2, "color": BLUE, "label": "TSM"}),
+        "ridge": (-0.15, {"marker": "x", "color": GREEN, "label": "ridge on measures of the masks"}),
+        "logistic": (0.15, {"marker": "+", "color": PALETTE[4], "label": "logistic, the same"}),
+    }
+    for model, (aside, look) in beside.items():
+        if model in means.index.get_level_values(0):
+            found = means[model].reindex(order)
+            ax.plot(places + aside, found, linestyle="none", **{"markersize": width / 2.4, **look})
+    for model in TRIVIAL:
+        if model in means.index.get_level_values(0):
+            line = {"color": ORANGE, "linestyle": "--", "linewidth": 1}
+            ax.axhline(means[model].iloc[0], label=task_tables.title(model), **line)
+    ax.set(xlabel="", ylabel=_said(metric))
+    ax.set_ylim((-0.05, 1.05) if metric in PROPORTIONS or metric.startswith("accuracy") else (0, None))
+    ax.tick_params(axis="x", **({"labelrotation": 45, "labelsize": 8} if len(order) <= 12 else CROWDED))
+    ax.legend(frameon=False, fontsize=7)
+    sns.despine(ax=ax)
+    return ax
+
+
+def three_tasks(scores: pd.DataFrame) -> Figure:
+    """One panel a task, from pooled test scores: task, arm, model, fold, metric, value."""
+    figure, axes = plt.subplots(1, 3, figsize=(1.5 * WIDTH, 0.5 * WIDTH))
+    for ax, (task, metric) in zip(axes, LEADING.items(), strict=True):
+        task_scores(scores[scores["task"] == task], metric, ax=ax)
+        ax.set_title(_said(task), fontsize=9)
+    figure.tight_layout()
+    return figure
+
+
+# -- baselines
+
+
+def baselines(table: pd.DataFrame) -> Figure:
+    """Who beats the baselines, one panel a task: differences with intervals, right of 0 is better.
+
+    table: task_tables.against_baselines.
+    """
+    if table.empty:
+        return figures.nothing("no baseline to compare with")
+    table = table.assign(row=[task_tables.title(r.model, r.arm) for r in table.itertuples()])
+    table["against"] = table["reference"].map(lambda r: "trivial" if r in TRIVIAL else r)
+    rows = list(dict.fromkeys(table["row"]))
+    looks = {
+        "trivial": ("majority class or training mean", "d", BLUE, -0.24),
+        GRAYSCALE: ("TSM on grayscale", "o", GREY, 0.0),
+        TRUE_MASKS: ("TSM on true masks", "s", GREEN, 0.24),
+    }
+    names = [name for name in LEADING if (table["task"] == name).any()]
+    size = (WIDTH, 1.1 + 0.27 * max(3, len(rows)))
+    figure, axes = plt.subplots(1, len(names), figsize=size, squeeze=False, sharey=True, layout="constrained")
+    for ax, name in zip(axes[0], names, strict=True):
+        _forest(ax, table[table["task"] == name], rows, looks)
+    told = "Mean over patients and its 95 % interval; filled: a difference is shown (Holm within a task)"
+    if table["low"].isna().all():
+        told = "Mean over patients, who are too few for an interval or a test"
+    figure.suptitle(told, fontsize=SMALL)
+    axes[0, 0].set_yticks(range(len(rows)), rows, fontsize=SMALL)
+    axes[0, 0].set_ylim(len(rows) - 0.4, -0.6)
+    known = [look for against, look in looks.items() if (table["against"] == against).any()]
+    same = {"markersize": 4.5, "markerfacecolor": "white"}
+    marks = [Line2D([], [], marker=m, color=c, label=f"against {name}", **same) for name, m, c, _ in known]
+    figure.legend(handles=marks, loc="outside lower center", ncols=len(marks), frameon=False, fontsize=SMALL)
+    return figure
+
+
+def _forest(ax: Axes, table: pd.DataFrame, rows: list[str], looks: dict) -> None:
+    """One task: a row an arm or regression, a mark a reference; filled where the test shows a difference."""
+    for row in range(len(rows)):
+        ax.axhline(row, color="0.93", linewidth=0.8, zorder=0)
+    ax.axvline(0, color="0.5", linewidth=1, zorder=1)
+    for against, (_, marker, colour, aside) in looks.items():
+        own = table[table["against"] == against]
+        place = own["row"].map(rows.index) + aside
+        ax.hlines(place, own["low"], own["high"], color=colour, linewidth=1.3, zorder=2)
+        face = np.where(own["p_holm"] < 0.05, colour, "white")
+        look = {"s": 18, "marker": marker, "color": face, "edgecolors": colour, "linewidths": 1, "zorder": 3}
+        ax.scatter(own["difference"], place, **look)
+    furthest = np.nanmax([*table[["difference", "low", "high"]].abs().max(), 1e-3])
+    ax.set_xlim(-1.1 * furthest, 1.1 * furthest)
+    task, metric = table[["task", "metric"]].iloc[0]
+    ax.set_title(f"{_said(task)}\n{_said(metric)}", fontsize=SMALL)
+    ax.set_xlabel("worse      better", fontsize=SMALL)
+    ax.tick_params(labelsize=7)
+    ax.tick_params(axis="y", length=0)
+    ax.locator_params(axis="x", nbins=3)
+    sns.despine(ax=ax, left=True)
