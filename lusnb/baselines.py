@@ -158,6 +158,17 @@ def _log_likelihood(model: Pipeline, x: np.ndarray, y: np.ndarray) -> float:
     return float(model.predict_log_proba(x[known])[np.arange(len(own)), own].mean())
 
 
+def _majority(task: str, known: pd.DataFrame, asked: pd.DataFrame) -> np.ndarray:
+    """Log frequencies of the classes among what is known, (asked, classes); see `predict`."""
+    if task == "readmission":
+        return class_logits(known.drop_duplicates("patient_id")["truth"], CLASSES[task], len(asked))
+    out = np.empty((len(asked), CLASSES[task]))
+    for one_day in (True, False):
+        own, alike = ((units["day_1"] == units["day_2"]).to_numpy() == one_day for units in (asked, known))
+        out[own] = class_logits(known.loc[alike, "truth"], CLASSES[task], own.sum())
+    return out
+
+
 def predict(
     task: str, known: pd.DataFrame, asked: pd.DataFrame, table: pd.DataFrame | None
 ) -> dict[str, np.ndarray]:
@@ -166,14 +177,16 @@ def predict(
     known, asked: units (examples.py) with patient_id, truth, and clip_id or clip_1 and clip_2. table: the
     clips' `measures`, indexed by clip_id; None, or without a column, leaves the regressions out. Returns
     model -> float (units, 1), of S/F, or (units, classes), logits: mean, ridge; or majority, ridge, logistic.
-    The majority is that of the patients where the truth is the patient's (readmission), of the pairs else.
+    The mean is over the patients' days, however many clips each has. The majority is that of the patients
+    where the truth is the patient's (readmission); of S/F change that of the pairs of two days, or of one, as
+    the pair asked about is, since who knows the days knows that one day's pairs are the same.
     """
     truth, patients = known["truth"].to_numpy(), known["patient_id"].to_numpy()
     if task in CLASSES:
-        counted = known.drop_duplicates("patient_id") if task == "readmission" else known
-        found = {"majority": class_logits(counted["truth"], CLASSES[task], len(asked))}
+        found = {"majority": _majority(task, known, asked)}
     else:
-        found = {"mean": np.full((len(asked), 1), truth.mean())}
+        days = known.drop_duplicates(["patient_id", "day"])
+        found = {"mean": np.full((len(asked), 1), days["truth"].mean())}
     if table is None or table.shape[1] == 0:
         return found
     x, at = (FEATURES[task](units, table) for units in (known, asked))

@@ -1,6 +1,7 @@
 """Every clip of a cohort at the tasks' size, where the networks compute."""
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -29,6 +30,7 @@ class ClipBank:
     features: tuple[str, ...]
     packed: Tensor | None = None
     full: int = 1
+    stored: np.ndarray | None = None  # what `packed` was placed from
 
     @property
     def position(self) -> pd.Series:
@@ -56,6 +58,7 @@ class ClipBank:
             return gray
         return torch.cat([gray, self.masks(where).to(gray.device).float() / self.full], 2)
 
+    @cached_property
     def measures(self) -> pd.DataFrame | None:
         """What the baselines are told of each clip's masks, by clip_id (baselines.measures), or None."""
         if self.packed is None:
@@ -67,10 +70,16 @@ class ClipBank:
         return pd.DataFrame(rows, index=pd.Index(self.clips["clip_id"], name="clip_id"))
 
     def of_fold(self, segmented: Segmented | None, fold: int) -> "ClipBank":
-        """The same frames with the masks that a fold of the task may read; None: without masks."""
+        """The same frames with the masks that a fold of the task may read; None: without masks.
+
+        This very bank where it holds them already.
+        """
         if segmented is None:
-            return replace(self, packed=None)
-        return replace(self, packed=training.place(segmented.masks(fold)), full=segmented.full)
+            return replace(self, packed=None, stored=None)
+        masks = segmented.masks(fold)
+        if masks is self.stored:
+            return self
+        return replace(self, packed=training.place(masks), full=segmented.full, stored=masks)
 
 
 def load(cohort: Cohort, size: int, count: int) -> ClipBank:

@@ -296,7 +296,7 @@ def true_masks(cohort: Cohort, size: int, count: int) -> np.ndarray:
             "only a phantom has them: make one, or go without them."
         )
     bitmasks.check_count(len(cohort.features))
-    out = np.empty((len(cohort.clips), count, len(cohort.features), size, size), np.uint8)
+    out = files.room((len(cohort.clips), count, len(cohort.features), size, size))
     for n, clip_id in enumerate(cohort.clips["clip_id"]):
         frames = segment_centres(len(clip(cohort, clip_id)), count)
         pages = bitmasks.read(cohort.folder / paths[clip_id], frames)

@@ -1,6 +1,7 @@
 """The three clinical tasks: train TSM-MobileNetV2 on clips and their segmentations, predict, fold by fold."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -37,8 +38,11 @@ def build(task: str, bank: ClipBank, fold: int, p: Params, start: dict[str, Tens
 def _rates(p: Params) -> list[float]:
     """The learning rates to try. Raises ValueError unless they are numbers above 0."""
     rates = p.learning_rates
-    if not rates or not all(isinstance(rate, int | float) and rate > 0 for rate in rates):
-        raise ValueError(f"learning_rates: expected numbers above 0, as [0.0001, 0.00001], got {rates!r}.")
+    numbers = all(isinstance(rate, int | float) and not isinstance(rate, bool) for rate in rates)
+    if not rates or not numbers or min(rates) <= 0 or len(set(rates)) < len(rates):
+        raise ValueError(
+            f"learning_rates: expected different numbers above 0, as [0.0001, 0.00001], got {rates!r}."
+        )
     return rates
 
 
@@ -89,7 +93,7 @@ def train_fold(
             highest=False,
         )
         if not len(held_out):
-            module.refresh()
+            module.to(training.device()).refresh()  # Lightning has taken it back to the CPU
         history = training.complete(history, "validation_loss").assign(fold=fold, learning_rate=rate)
         trained.append(network)
         histories.append(history)
@@ -109,7 +113,7 @@ def predict_fold(
     """
     members = splits.task_roles(cohort.patients, fold, p.protocol)
     known = batches.units(task, cohort, members["train"], p)
-    network, measures = network.to(training.device()), bank.measures()
+    network, measures = network.to(training.device()), bank.measures
     parts = {name: batches.units(task, cohort, members[name], p) for name in ("validation", "test")}
     asked = pd.concat([part.assign(split=name) for name, part in parts.items()], ignore_index=True)
     if asked.empty:
@@ -152,7 +156,7 @@ class Result:
     task: str
     protocol: str
 
-    @property
+    @cached_property
     def scores(self) -> pd.DataFrame:
         """Tidy scores of the predictions (outcomes.py)."""
         return outcomes.score(self.task, self.predictions, self.protocol)
@@ -206,10 +210,13 @@ def run(task: str, cohort: Cohort, segmented: Segmented, p: Params, start: Path 
     if thin := _thin(task, cohort, p):
         print(f"{task}: nothing to learn from outside fold {', '.join(map(str, thin))}; nothing is trained")
         return _empty(task, p)
-    frames = open_bank(cohort, segmented)
+    if start and not list(start.glob("model_fold*.safetensors")):
+        print(f"{task}: S/F change, from whose networks it starts, was not trained; nothing is trained")
+        return _empty(task, p)
+    bank = open_bank(cohort, segmented)
     done, histories, tables, who = {}, [], [], []
     for fold in splits.task_folds(cohort.patients, p.protocol):
-        bank = frames.of_fold(None if p.arm == GRAYSCALE else segmented, fold)
+        bank = bank.of_fold(None if p.arm == GRAYSCALE else segmented, fold)
         first = load_file(start / f"model_fold{fold}.safetensors") if start else None
         done[fold], history = train_fold(task, cohort, bank, fold, p, first)
         histories.append(history)

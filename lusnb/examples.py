@@ -139,7 +139,6 @@ def _status(
         holds["again"] = own.isin(paired)
     else:
         holds["sf"] = clips["sf_ratio"].isna()
-        holds["day"] &= holds["sf"]
         holds["alone"] = ~holds["sf"]
     used = clips["clip_id"].isin({*units["first"], *units["second"]})
     asked = ASKED[task][:-1]

@@ -22,12 +22,15 @@ def room(shape: tuple[int, ...]) -> np.ndarray:
     if LARGE * math.prod(shape) <= memory:
         return np.zeros(shape, np.uint8)
     with tempfile.TemporaryFile() as file:
+        os.posix_fallocate(file.fileno(), 0, math.prod(shape))  # a full disk is told here, not by a crash
         return np.memmap(file, np.uint8, "w+", shape=shape)
 
 
 def stack(arrays: Iterator[np.ndarray], count: int) -> np.ndarray:
     """`count` uint8 arrays of one shape, one after the other into one: (count, ...), see `room`."""
-    first = next(arrays)
+    first = next(arrays, None)
+    if first is None:
+        raise ValueError("no image to read: expected at least one, got an empty table; label some frames.")
     out = room((count, *first.shape))
     out[0] = first
     for n, array in enumerate(arrays, 1):

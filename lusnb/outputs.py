@@ -35,7 +35,7 @@ OUTPUTS = {  # what a finished node leaves, beside `finished`; ../ is the cohort
         )
     ),
     **{
-        notebook: (*TRAINED, "predictions.csv")
+        notebook: (*TRAINED, "predictions.csv", "coverage.csv", "explained.csv", "drivers.png")
         for notebook in ("05_sf_change", "06_sf_ratio", "07_readmission")
     },
     "08_compare_tasks": tuple(
@@ -54,6 +54,7 @@ OUTPUTS = {  # what a finished node leaves, beside `finished`; ../ is the cohort
         )
     ),
     "12_sensitivity": tuple(f"{name}.csv" for name in ("cells", "winners", "implied", "optima", "features")),
+    "13_outcome": ("errors.csv", "compared.csv", "rates.csv", "outcome.png"),
     "09_figures": tuple(
         f"../figures/{name}.{ending}"
         for ending in ("pdf", "png", "svg")

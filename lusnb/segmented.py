@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from lusnb import cohort as cohorts
-from lusnb import predictions
+from lusnb import files, predictions
 from lusnb.cohort import Cohort
 from lusnb.predictions import Predictions
 
@@ -67,7 +67,7 @@ def cross_fitted(cohort: Cohort, parts: dict[tuple[int, int], tuple[Predictions,
 
     def masks(fold: int) -> np.ndarray:
         first = next(iter(parts.values()))[0].frames
-        out = np.zeros((len(own), *first.shape[1:]), np.uint8)
+        out = files.room((len(own), *first.shape[1:]))
         for other in sorted(own.unique()):
             where = np.flatnonzero(own == other)
             found = parts[pair(fold, other)][0]

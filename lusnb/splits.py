@@ -18,7 +18,7 @@ def split(patients: pd.DataFrame, folds: int, seed: int = 0) -> pd.DataFrame:
     which test patients have a fold too, the smallest one. The same table and seed give the same split,
     whatever the order of its rows.
     """
-    patients = patients.copy()
+    patients, given_folds = patients.copy(), patients["fold"].astype("Int64")
     rng = np.random.default_rng(seed)
     order = patients["patient_id"].sort_values().index.to_numpy()
     blank = rng.permutation(order[patients.loc[order, "split"].isna()])
@@ -34,13 +34,14 @@ def split(patients: pd.DataFrame, folds: int, seed: int = 0) -> pd.DataFrame:
     blank = rng.permutation(order[(others & patients["fold"].isna()).loc[order]])
     patients.loc[blank, "fold"] = np.arange(len(blank)) % folds + 1
     patients = patients.astype({"fold": "Int64"})
-    return patients.assign(outer_fold=_outer(patients, folds))
+    return patients.assign(outer_fold=_outer(patients["patient_id"], given_folds, patients["fold"], folds))
 
 
-def _outer(patients: pd.DataFrame, folds: int) -> pd.Series:
-    """An outer fold for every patient: their own fold; test patients, by name, go to the smallest ones."""
-    outer = patients["fold"].astype("Int64").copy()
-    for row in patients.loc[outer.isna(), "patient_id"].sort_values().index:
+def _outer(names: pd.Series, given: pd.Series, dealt: pd.Series, folds: int) -> pd.Series:
+    """An outer fold for every patient: the one given, else the one dealt; test patients without either go, by
+    name, to the smallest ones."""
+    outer = given.fillna(dealt)
+    for row in names[outer.isna()].sort_values().index:
         counts = outer.value_counts()
         outer[row] = min(range(1, folds + 1), key=lambda k: (counts.get(k, 0), k))
     return outer

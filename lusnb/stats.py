@@ -11,8 +11,9 @@ UNRELIABLE = 10  # below this BCa intervals cover too little (about 78 % at 4 pa
 
 
 def attainable_p(patients: int) -> float:
-    """Smallest two-sided p that a paired sign-flip test can reach: 2 / 2^patients."""
-    return min(1.0, 2.0 ** (1 - patients))
+    """Smallest two-sided p that `sign_flip` can reach: 2 / 2^patients where it tries every flip."""
+    every = 2.0**patients <= RESAMPLES
+    return min(1.0, 2.0 ** (1 - patients)) if every else 2 / (RESAMPLES + 1)
 
 
 def sign_flip(differences: np.ndarray, rng: np.random.Generator, resamples: int = RESAMPLES) -> float:

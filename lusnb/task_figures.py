@@ -65,18 +65,30 @@ def task_scores(scores: pd.DataFrame, metric: str, ax: Axes | None = None) -> Ax
     ax.set(xlabel="", ylabel=_said(metric))
     ax.set_ylim((-0.05, 1.05) if metric in PROPORTIONS or metric.startswith("accuracy") else (0, None))
     ax.tick_params(axis="x", **({"labelrotation": 45, "labelsize": 8} if len(order) <= 12 else CROWDED))
-    ax.legend(frameon=False, fontsize=7)
+    ax.legend(frameon=False, fontsize=7, loc="upper left", bbox_to_anchor=(1, 1))
     sns.despine(ax=ax)
     return ax
 
 
 def three_tasks(scores: pd.DataFrame) -> Figure:
     """One panel a task, from pooled test scores: task, arm, model, fold, metric, value."""
-    figure, axes = plt.subplots(1, 3, figsize=(1.5 * WIDTH, 0.5 * WIDTH))
+    figure, axes = plt.subplots(1, 3, figsize=(1.5 * WIDTH, 0.55 * WIDTH), layout="constrained")
+    marks = {}
     for ax, (task, metric) in zip(axes, LEADING.items(), strict=True):
         task_scores(scores[scores["task"] == task], metric, ax=ax)
         ax.set_title(_said(task), fontsize=9)
-    figure.tight_layout()
+        handles, labels = ax.get_legend_handles_labels()
+        marks |= dict(zip(labels, handles, strict=True))
+        if ax.get_legend():
+            ax.get_legend().remove()
+    trivial = [
+        name for name in map(task_tables.title, TRIVIAL) if name in marks
+    ]  # one look, whatever the task
+    lines = [marks.pop(name) for name in trivial]
+    marks |= {" or ".join(trivial): lines[0]} if lines else {}
+    if marks:
+        where = {"loc": "outside lower center", "ncols": len(marks), "frameon": False, "fontsize": 8}
+        figure.legend(marks.values(), marks.keys(), **where)
     return figure
 
 

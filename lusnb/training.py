@@ -103,6 +103,8 @@ def place(array: np.ndarray | Tensor) -> Tensor:
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
         tensor = torch.as_tensor(array)
     where = device()
+    if where.type == "cuda":
+        torch.cuda.empty_cache()  # what PyTorch keeps for later counts as taken
     if where.type == "cuda" and 2 * tensor.nbytes <= torch.cuda.mem_get_info()[0]:
         return tensor.to(where)
     return tensor

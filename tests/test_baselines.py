@@ -231,9 +231,12 @@ def units(task: str) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     for name in ("clip_id",) if task == "sf_ratio" else ("clip_1", "clip_2"):
         known[name] = rng.choice(ids, len(known))
     if task == "sf_ratio":
-        known["truth"] = rng.random(len(known))
+        known["day"] = np.arange(len(known)) % 5 // 3  # two days a patient, three clips and two
+        known["truth"] = rng.random(16)[np.arange(len(known)) // 5 * 2 + known["day"]]
     else:
         known["truth"] = np.arange(len(known)) % baselines.CLASSES[task]
+    if task == "sf_change":
+        known["day_1"], known["day_2"] = 0, np.arange(len(known)) % 2
     return known, known.iloc[::-3].drop(columns="truth"), pd.DataFrame(rng.random((30, 2)), index=ids)
 
 
@@ -257,7 +260,8 @@ def test_every_baseline_answers_every_unit(task: str, names: list[str], width: i
 def test_the_mean_and_the_regressions_learn_from_the_known_units_alone():
     known, asked, measured = units("sf_ratio")
     found = baselines.predict("sf_ratio", known, asked, measured)
-    assert found["mean"] == pytest.approx(known["truth"].mean())
+    days = known.groupby(["patient_id", "day"])["truth"].first()  # however many clips a day has
+    assert len(days) < len(known) and found["mean"] == pytest.approx(days.mean())
     x, at = (measured.loc[t["clip_id"]].to_numpy() for t in (known, asked))
     wanted = baselines.ridge_value(x, known["truth"].to_numpy(), known["patient_id"].to_numpy(), at)
     np.testing.assert_allclose(found["ridge"][:, 0], wanted)
@@ -268,5 +272,11 @@ def test_the_majority_of_readmission_is_that_of_patients_and_not_of_their_views(
     known = pd.DataFrame(rows, columns=["patient_id", "truth"])
     found = baselines.predict("readmission", known, known[:1], None)["majority"]
     np.testing.assert_allclose(np.exp(found), [[3 / 5, 2 / 5]])
-    pairs = baselines.predict("sf_change", known, known[:1], None)["majority"]
-    np.testing.assert_allclose(np.exp(pairs), [[3 / 11, 7 / 11, 1 / 11]])
+
+
+def test_the_majority_of_a_change_is_that_of_pairs_of_one_day_or_of_two():
+    rows = [("A", 0, 0, 1)] * 4 + [("A", 0, 1, 2)] * 2 + [("B", 0, 1, 0), ("B", 1, 2, 2)]
+    known = pd.DataFrame(rows, columns=["patient_id", "day_1", "day_2", "truth"])
+    asked = known.iloc[[4, 0]]
+    found = baselines.predict("sf_change", known, asked, None)["majority"]
+    np.testing.assert_allclose(np.exp(found), [[2 / 7, 1 / 7, 4 / 7], [1 / 7, 5 / 7, 1 / 7]])

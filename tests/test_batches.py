@@ -59,13 +59,13 @@ def test_grayscale_alone_has_one_channel_and_no_measures(cohort: Cohort, bank: C
     alone = bank.of_fold(None, 1)
     assert alone.channels == 1
     torch.testing.assert_close(alone.inputs(np.array([4])), bank.inputs(np.array([4]))[:, :, :1])
-    assert alone.measures() is None
-    assert replace(bank, features=("a", "b", "c", "d", "e", "f")).measures().shape == (26, 0)
+    assert alone.measures is None
+    assert replace(bank, features=("a", "b", "c", "d", "e", "f")).measures.shape == (26, 0)
 
 
 def test_burden_is_the_share_of_b_line_pixels_of_each_clip(cohort: Cohort, bank: ClipBank):
     masks = np.random.default_rng(0).random((26, FRAMES, 6, SIZE, SIZE)) < 0.3
-    burdens = bank.measures()["b_line_area"]
+    burdens = bank.measures["b_line_area"]
     want = masks[:, :, cohort.features.index("b_line")].mean((1, 2, 3))
     np.testing.assert_allclose(burdens.loc[cohort.clips["clip_id"]], want)
 
@@ -74,7 +74,7 @@ def test_burden_of_faint_probabilities_is_faint(cohort: Cohort):
     found = segmented(cohort, "probability")
     found.frames[0] = 1  # 1/255 everywhere
     found.frames[1] = 2
-    burdens = with_masks(cohort, found).measures()["b_line_area"]
+    burdens = with_masks(cohort, found).measures["b_line_area"]
     assert burdens.iloc[:2].to_list() == pytest.approx([1 / 255, 2 / 255])
 
 

@@ -168,7 +168,8 @@ def test_baselines_know_the_training_patients_alone(outcome_cohort: Cohort, resu
     for fold in (1, 2):
         train = clips["patient_id"].isin(by_role(outcome_cohort, fold)["train"])
         mean = table[(table["fold"] == fold) & (table["model"] == "mean")]["prediction"]
-        np.testing.assert_allclose(mean, clips.loc[train, "sf_ratio"].mean())
+        days = clips[train].drop_duplicates(["patient_id", "day"])
+        np.testing.assert_allclose(mean, days["sf_ratio"].mean())
     table = results["readmission"].predictions
     units = table[(table["model"] == "tsm") & (table["split"] == "validation")]
     for fold, other in ((1, 2), (2, 1)):  # with two folds, one trains on the other
@@ -377,11 +378,11 @@ def test_the_learning_rate_that_validates_best_is_kept_and_recorded(
         assert torch.equal(mine, theirs)
 
 
-@pytest.mark.parametrize("rates", [[], [0.0], ["fast"], [0.1, -1]])
+@pytest.mark.parametrize("rates", [[], [0.0], ["fast"], [0.1, -1], [0.1, 0.1], [True]])
 def test_learning_rates_that_are_none_are_refused(
     outcome_cohort: Cohort, bank: ClipBank, p_of: Callable, rates: list
 ):
-    with pytest.raises(ValueError, match="learning_rates: expected numbers above 0, as .*, got"):
+    with pytest.raises(ValueError, match="learning_rates: expected different numbers above 0, as"):
         downstream.train_fold("sf_ratio", outcome_cohort, bank, 1, p_of("sf_ratio", learning_rates=rates))
 
 
@@ -443,3 +444,11 @@ def test_cross_fitted_everybody_is_tested_once(outcome_cohort: Cohort, segmented
     pooled = scores[(scores["fold"] == 0) & (scores["model"] == "tsm") & (scores["metric"] == "patient_days")]
     days = outcome_cohort.clips[["patient_id", "day"]].drop_duplicates()
     assert pooled.loc[pooled["patient_id"] == "", "value"].tolist() == [len(days)]
+
+
+def test_readmission_is_left_out_where_the_change_task_was(
+    outcome_cohort: Cohort, segmented: Segmented, p_of: Callable, tmp_path: Path, capsys
+):
+    found = downstream.run("readmission", outcome_cohort, segmented, p_of("readmission"), start=tmp_path)
+    assert found.networks == {} and found.predictions.empty
+    assert "S/F change, from whose networks it starts, was not trained" in capsys.readouterr().out

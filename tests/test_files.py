@@ -84,3 +84,8 @@ def test_an_array_too_large_for_memory_lies_in_a_file(monkeypatch):
     mapped = files.stack((np.full((2, 2), k, np.uint8) for k in range(3)), 3)
     assert isinstance(mapped, np.memmap) and mapped.dtype == np.uint8
     assert mapped[:, 0, 0].tolist() == [0, 1, 2] and mapped.flags.writeable
+
+
+def test_nothing_to_stack_is_said_so():
+    with pytest.raises(ValueError, match="no image to read: expected at least one, got an empty table"):
+        files.stack(iter([]), 0)

@@ -1,8 +1,8 @@
 """Cross-fitted, no prediction of a patient comes from a model, at any stage, that saw the patient.
 
 Shown by intervention: whatever a patient's labels and outcomes are, and whatever the other patients of their
-fold are, clips and all, what is predicted for them stays the same to the last bit. A change of one training
-patient's labels or outcome, or of who validates, does change it.
+fold are, clips and all, what is predicted for them stays the same to the last bit. A change of the labels or
+the outcomes of the patients of the other folds does change it.
 """
 
 import shutil

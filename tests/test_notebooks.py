@@ -10,7 +10,7 @@ from lusnb import params
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-ACROSS = {"12_sensitivity"}  # over all cohorts of a sweep, so without one of its own
+ACROSS = {"12_sensitivity", "13_outcome"}  # over all cohorts of a sweep, so without one of its own
 
 
 def cells(path, kind=None):

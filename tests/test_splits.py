@@ -116,3 +116,12 @@ def test_a_second_fold_is_left_out_under_cross_fitting_alone():
         splits.roles(table, 1, "cross_fitted", 7)
     with pytest.raises(ValueError, match="protocol: expected paper or cross_fitted, got 'papper'"):
         splits.task_roles(table, 1, "papper")
+
+
+def test_given_folds_are_the_outer_folds_of_test_patients_too():
+    given = pd.array([1] * 9 + [2] * 9 + [3] * 8 + [4] * 8 + [5] * 8, "Int64")
+    table = pd.DataFrame({"patient_id": [f"P{k:02}" for k in range(42)], "split": None, "fold": given})
+    for seed in range(10):
+        dealt = splits.split(table, 5, seed)
+        assert (dealt["split"] == "test").sum() == 4 and dealt["fold"].isna().sum() == 4
+        assert dealt["outer_fold"].tolist() == list(given)
