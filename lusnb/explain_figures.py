@@ -11,7 +11,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure, SubFigure
 
-from lusnb.figures import WIDTH, feature_colours, words
+from lusnb.looks import WIDTH, feature_colours, words
 
 SMALL = 8
 GRAY = "0.35"  # colour of the gray channel

@@ -12,29 +12,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lusnb import files
+from lusnb.looks import WIDTH, feature_colours, words
 
-PALETTE = (
-    "#0072b2",
-    "#56b4e9",
-    "#e69f00",
-    "#009e73",
-    "#cc79a7",
-    "#d55e00",
-)  # Okabe and Ito, by feature order
 FORMATS = ("pdf", "png", "svg")
-WIDTH = 7.2  # inches, a journal's double column
 MANY = 9  # more arms than these cannot be told apart by colour
-
-
-def feature_colours(features: tuple[str, ...]) -> dict[str, str]:
-    """A fixed colour for each feature, in the cohort's order."""
-    more = [colors.to_hex(c) for c in plt.get_cmap("tab20").colors]
-    return dict(zip(features, [*PALETTE, *more][: len(features)], strict=True))
-
-
-def words(name: str) -> str:
-    """A feature's name for a legend."""
-    return name.replace("_", " ")
 
 
 def save(figure: Figure, folder: Path, name: str) -> None:

@@ -17,6 +17,13 @@ from scipy.optimize import brentq
 from scipy.special import expit, softmax
 from scipy.stats import rankdata
 
+# the score that each task leads with, and those of its table
+LEADING = {"sf_change": "accuracy_2class_cross_day", "sf_ratio": "rmse_mean", "readmission": "accuracy"}
+METRICS = {
+    "sf_change": ["accuracy_3class", "accuracy_2class", "accuracy_3class_cross_day", LEADING["sf_change"]],
+    "sf_ratio": ["rmse_max", "rmse_mean", "rmse_median"],
+    "readmission": ["accuracy", "recall", "precision"],
+}
 RUN = ["arm", "model", "seed", "fold", "split"]
 AGGREGATES = ("max", "mean", "median")
 CHANGES = ("decrease", "same", "increase")

@@ -13,7 +13,8 @@ from matplotlib.lines import Line2D
 
 from lusnb import figures, outcomes, task_tables
 from lusnb.arms import GRAYSCALE, TRUE_MASKS
-from lusnb.figures import PALETTE, WIDTH, words
+from lusnb.figures import WIDTH, words
+from lusnb.looks import PALETTE
 from lusnb.task_tables import LEADING, TRIVIAL
 
 BLUE, ORANGE, GREEN, GREY = "#0072b2", "#d55e00", "#009e73", "0.55"

@@ -14,7 +14,8 @@ from sklearn.calibration import calibration_curve
 
 from lusnb import figures, outcomes, tables, task_tables
 from lusnb.arms import GRAYSCALE, TRUE_MASKS
-from lusnb.figures import PALETTE, WIDTH
+from lusnb.figures import WIDTH
+from lusnb.looks import PALETTE
 from lusnb.task_figures import BLUE, IMPOSSIBLE, ORANGE, SMALL
 from lusnb.task_tables import REGRESSIONS, TRIVIAL
 

@@ -11,13 +11,8 @@ from scipy.stats import bootstrap
 
 from lusnb import outcomes, stats, tables
 from lusnb.arms import GRAYSCALE, TRUE_MASKS
+from lusnb.outcomes import LEADING, METRICS
 
-LEADING = {"sf_change": "accuracy_2class_cross_day", "sf_ratio": "rmse_mean", "readmission": "accuracy"}
-METRICS = {
-    "sf_change": ["accuracy_3class", "accuracy_2class", "accuracy_3class_cross_day", LEADING["sf_change"]],
-    "sf_ratio": ["rmse_max", "rmse_mean", "rmse_median"],
-    "readmission": ["accuracy", "recall", "precision"],
-}
 COUNTS = {  # shown beside them: what the scores rest on, mean over folds
     "sf_change": ["pairs", "pairs_cross_day", "true_decrease", "true_same", "true_increase"],
     "sf_ratio": ["patient_days"],

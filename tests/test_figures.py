@@ -12,7 +12,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from PIL import Image
 
-from lusnb import figures, panels
+from lusnb import figures, looks, panels
 from lusnb.cohort import Cohort
 from lusnb.predictions import Predictions
 
@@ -111,7 +111,7 @@ def test_overlay_by_hand():
     masks = np.zeros((6, 2, 2))
     masks[0, 0, 0], masks[5, 1, 1] = 1, 0.5
     out = figures.overlay(image, masks, FEATURES, opacity=0.8)
-    first, last = (np.array(colors.to_rgb(figures.PALETTE[k])) for k in (0, 5))
+    first, last = (np.array(colors.to_rgb(looks.PALETTE[k])) for k in (0, 5))
     np.testing.assert_allclose(out[0, 0], 0.8 * first)
     np.testing.assert_allclose(out[0, 1], [1, 1, 1])
     np.testing.assert_allclose(out[1, 0], [0.2, 0.2, 0.2])

@@ -24,6 +24,7 @@ FLOORS = [
         "checks",
         "outputs",
         "augmentation",
+        "looks",
     ],
     ["bitmasks"],
     ["arms", "reruns", "splits"],

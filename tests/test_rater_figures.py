@@ -9,7 +9,7 @@ import pytest
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
-from lusnb import agreement, figures, rater_figures
+from lusnb import agreement, looks, rater_figures
 
 mpl.use("Agg")
 
@@ -113,7 +113,7 @@ def test_raters_keep_their_colour_and_marker_from_picture_to_picture():
     expected = rater_figures.looks(["s", "r", "r"])
     assert expected == rater_figures.looks(["", "r", "s"]) and list(expected) == ["r", "s"]
     assert [marker for _, marker in expected.values()] == ["o", "s"]
-    assert {colour for colour, _ in expected.values()} <= set(figures.PALETTE)
+    assert {colour for colour, _ in expected.values()} <= set(looks.PALETTE)
     for draw, table in DRAWN[2:]:
         ax = draw(table(), ax=plt.subplots()[1])
         for rater, (colour, _) in expected.items():

@@ -261,7 +261,7 @@ def marks(ax: Axes) -> list[PathCollection]:
 
 def test_a_mark_is_a_difference_filled_where_it_is_shown():
     figure = task_figures.baselines(against())
-    assert titles(figure)[0] == "S/F change\n2-class accuracy, cross-day pairs"
+    assert titles(figure)[0] == "S/F change\nBrier score, cross-day pairs"
     assert [t.get_text() for t in figure.axes[0].get_yticklabels()] == ["t060", "ridge, t060"]
     ax = figure.axes[1]
     found = {round(float(c.get_offsets()[0][0]), 3): c for c in marks(ax)}

@@ -1,0 +1,25 @@
+"""Colours, widths and names that all pictures share. Little changes here, as tasks run again when it does."""
+
+from matplotlib import colors
+from matplotlib import pyplot as plt
+
+PALETTE = (
+    "#0072b2",
+    "#56b4e9",
+    "#e69f00",
+    "#009e73",
+    "#cc79a7",
+    "#d55e00",
+)  # Okabe and Ito, by feature order
+WIDTH = 7.2  # inches, a journal's double column
+
+
+def feature_colours(features: tuple[str, ...]) -> dict[str, str]:
+    """A fixed colour for each feature, in the cohort's order."""
+    more = [colors.to_hex(c) for c in plt.get_cmap("tab20").colors]
+    return dict(zip(features, [*PALETTE, *more][: len(features)], strict=True))
+
+
+def words(name: str) -> str:
+    """A feature's name for a legend."""
+    return name.replace("_", " ")
