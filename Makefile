@@ -31,7 +31,7 @@ test-rest: lint
 test-all: test test-rest
 
 bench: $(READY)
-	$(PY) -m tests.benchmarks.import_memory
+	$(PY) -m tests.benchmarks
 
 lab: $(READY)
 	$(PY) -m jupyterlab notebooks

@@ -55,16 +55,25 @@ def test_kinds_refuse_what_has_no_link(change: dict):
         linked.kinds({"x": asked(**change)})
 
 
+def mean_rows(patient: str, misses: dict[int, float], arm: str = "t020") -> list[dict]:
+    """The training mean's rows of a patient with one day: by how much each fold's mean misses it."""
+    rows = []
+    for fold, miss in misses.items():
+        rows.append(score(arm, "mean", patient, miss**2, fold))
+        rows.append(score(arm, "mean", patient, miss, fold, metric="bias_mean"))
+    return rows
+
+
 def test_errors_by_hand():
     rows = [
         score("t020", "tsm", "p", 0.1, fold=1),
         score("t020", "tsm", "p", 0.3, fold=2),
         score("t020", "tsm", "q", 0.5, fold=1, seed=0),
         score("t020", "tsm", "q", 0.7, fold=1, seed=1),
-        *(score(arm, "mean", "p", 0.4, fold=k) for arm in ("t020", "grayscale") for k in (1, 2)),
-        score("t020", "mean", "q", 1.0, fold=1),
-        score("t020", "mean", "q", 2.0, fold=2),
         score("grayscale", "tsm", "p", 0.6),
+        *mean_rows("p", {1: 0.5, 2: 0.5}),
+        *mean_rows("p", {1: 0.5, 2: 0.5}, "grayscale"),
+        *mean_rows("q", {1: 1.0, 2: 3.0}),  # their mean misses it by 2
         # none of these counts
         score("t020", "tsm", "p", 9.0, split="validation"),
         score("t020", "tsm", "p", 9.0, metric="rmse_mean"),
@@ -74,25 +83,36 @@ def test_errors_by_hand():
     table = linked.errors({"a": pd.DataFrame(rows)}, WHERE[:1])
     found = table.set_index(["arm", "model", "patient_id"])[["error", "of_mean"]]
     assert len(found) == 3
-    assert found.loc[("t020", "tsm", "p")].to_numpy() == pytest.approx([0.2, 0.4])
-    assert found.loc[("t020", "tsm", "q")].to_numpy() == pytest.approx([0.6, 1.5])
-    assert found.loc[("grayscale", "tsm", "p")].to_numpy() == pytest.approx([0.6, 0.4])
+    assert found.loc[("t020", "tsm", "p")].to_numpy() == pytest.approx([0.2, 0.25])
+    assert found.loc[("t020", "tsm", "q")].to_numpy() == pytest.approx([0.6, 4.0])
+    assert found.loc[("grayscale", "tsm", "p")].to_numpy() == pytest.approx([0.6, 0.25])
     assert set(table["cohort"]) == {"a"}
     assert not table["null"].any()
 
 
-def test_errors_of_folds_put_together_count_alone():
-    rows = [score("t", m, "p", v, fold=k) for m, v in (("tsm", 1.0), ("mean", 2.0)) for k in (0, 1)]
-    rows[0]["value"] = 0.25
+def test_the_mean_of_means_over_days_and_folds():
+    """Against the errors of one constant, the mean of three, over the days of a patient."""
+    truth, constants = np.array([0.2, 0.5, 0.9]), {1: 0.3, 2: 0.45, 3: 0.9}
+    rows = [score("t", "tsm", "p", 0.0)]
+    for fold, c in constants.items():
+        rows.append(score("t", "mean", "p", ((c - truth) ** 2).mean(), fold))
+        rows.append(score("t", "mean", "p", (c - truth).mean(), fold, metric="bias_mean"))
     table = linked.errors({"a": pd.DataFrame(rows)}, WHERE[:1])
-    assert table[["error", "of_mean"]].to_numpy().tolist() == [[0.25, 2.0]]
+    assert table["of_mean"].tolist() == pytest.approx([((0.55 - truth) ** 2).mean()])
+
+
+def test_errors_of_folds_put_together_count_alone():
+    rows = [score("t", "tsm", "p", value, fold) for fold, value in ((0, 0.25), (1, 1.0))]
+    rows += mean_rows("p", {0: 2.0, 1: 7.0}, "t")
+    table = linked.errors({"a": pd.DataFrame(rows)}, WHERE[:1])
+    assert table[["error", "of_mean"]].to_numpy().tolist() == [[0.25, 4.0]]
 
 
 def test_errors_say_what_a_cohort_lacks():
-    table = pd.DataFrame([score("t", "tsm", "p", 1.0)])
-    told = "cohort a: expected mse_mean of sf_ratio of test patients .* add sf_ratio to tasks"
-    with pytest.raises(ValueError, match=told):
-        linked.errors({"a": table}, WHERE[:1])
+    told = "cohort a: expected mse_mean and bias_mean of sf_ratio of test patients .* add sf_ratio to tasks"
+    for rows in ([score("t", "tsm", "p", 1.0)], [score("t", "mean", "p", 1.0)]):
+        with pytest.raises(ValueError, match=told):
+            linked.errors({"a": pd.DataFrame(rows)}, WHERE[:1])
 
 
 def test_congestion_known_by_hand(tmp_path: Path):

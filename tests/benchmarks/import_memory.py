@@ -1,16 +1,16 @@
 """How much memory an import takes as its folder grows: one process a size, its peak as the kernel counts it.
 
-    make bench        or        python -m tests.benchmarks.import_memory [megabytes ...]
+    python -m tests.benchmarks.import_memory [megabytes ...]
 
 Each folder holds one long clip and many short ones, as raw AVI, NPY, a TIFF stack, and DICOM uncompressed and
 of JPEG images, in equal parts. Noise compresses badly, so that its size on disk is about that of its pixels.
 """
 
-import shutil
 import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import av
@@ -83,21 +83,34 @@ def measure(source: Path, target: Path) -> None:
     print(f"{seconds:.1f} {peak / 1024:.0f}")
 
 
+@dataclass(frozen=True)
+class Import:
+    """What an import took, and of what: megabytes on disk of each clip, seconds, peak MiB."""
+
+    clips: list[float]
+    seconds: float
+    peak: float
+
+
+def measured(megabytes: int) -> Import:
+    """Import a folder of about that size in a process of its own."""
+    with tempfile.TemporaryDirectory() as place:
+        source = Path(place) / "source"
+        source.mkdir()
+        make_source(source, megabytes)
+        found = [p.stat().st_size / 1e6 for p in source.iterdir() if p.suffix in ENDINGS]
+        command = [sys.executable, "-m", __spec__.name, "measure", str(source), f"{place}/cohort"]
+        told = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.split()
+    return Import(found, float(told[0]), float(told[1]))
+
+
 def main(sizes: list[int]) -> None:
     """Print a line a size."""
     print(f"{'folder MB':>10} {'clips':>6} {'largest MB':>11} {'seconds':>8} {'peak MiB':>9}")
     for size in sizes:
-        with tempfile.TemporaryDirectory() as place:
-            source = Path(place) / "source"
-            source.mkdir()
-            make_source(source, size)
-            found = [p.stat().st_size / 1e6 for p in source.iterdir() if p.suffix in ENDINGS]
-            command = [sys.executable, "-m", __spec__.name, "measure", str(source), f"{place}/cohort"]
-            told = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.split()
-            print(
-                f"{sum(found):10.0f} {len(found):6} {max(found):11.0f} {told[0]:>8} {told[1]:>9}", flush=True
-            )
-            shutil.rmtree(place, ignore_errors=True)
+        one = measured(size)
+        words = f"{sum(one.clips):10.0f} {len(one.clips):6} {max(one.clips):11.0f}"
+        print(f"{words} {one.seconds:8.1f} {one.peak:9.0f}", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,65 @@
+"""What a study does on the processor beside its networks, measured in seconds of processor."""
+
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from lusnb import cohort as cohorts
+from lusnb import labelled, metrics, segmentation, study
+from lusnb.cohort import Cohort
+from lusnb.params import Params
+from lusnb.phantom.build import make_cohort
+from tests.benchmarks import workload
+from tests.benchmarks.ways import processor
+from tests.benchmarks.workload import Speeds
+from tests.test_smoke import copy_project
+
+COHORT = {"n_patients": 4, "n_clips": 8, "split": (2, 1, 1), "folds": 2, "workers": 1, "seed": 0}
+
+
+class Flat(nn.Module):
+    """A network that takes no time: its logits are the image, once for each of six features."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(N, 1, S, S) -> (N, 6, S, S)."""
+        return images.expand(-1, 6, -1, -1)
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """Seconds of processor of one call, its processes included."""
+    start = processor()
+    work()
+    return processor() - start
+
+
+def speeds(p: Params) -> Speeds:
+    """Without those of the networks. p: parameters of 03, whose sizes are taken."""
+    made = workload.asked(workload.simulations(study.nodes(study.load("paper")))[0])
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place) / "bench"
+        given = {"size": made.size, "n_frames": made.frames, "fps": made.fps, "name": "bench", **COHORT}
+        simulated = seconds(lambda: make_cohort(folder, **given)) / COHORT["n_clips"]
+        cohort = cohorts.read(folder, COHORT["folds"])
+        stored = seconds(lambda: segmentation.segment_clips(Flat(), cohort, p)) / len(cohort.clips)
+        return Speeds({}, {}, *labels_seconds(cohort, p), stored, simulated, node_seconds())
+
+
+def labels_seconds(cohort: Cohort, p: Params) -> tuple[float, float]:
+    """Seconds of a labelled frame: reading it and its labels, and taking all metrics of a good prediction."""
+    read = seconds(lambda: labelled.load(cohort, p, [])) / len(cohorts.labelled_frames(cohort))
+    data = labelled.load(cohort, p, [])
+    c = data.confidence.float() / 255
+    return read, seconds(lambda: metrics.evaluate(8 * c - 4, c, p, data.spacing, 0.5)) / len(c)
+
+
+def node_seconds() -> float:
+    """Seconds of processor of a node of the profile `smoke`, little of which is computing."""
+    with tempfile.TemporaryDirectory() as place:
+        project = copy_project(Path(place) / "project")
+        command = [sys.executable, "-m", "lusnb.graph", "run", "smoke", "--jobs", "1"]
+        run = lambda: subprocess.run(command, cwd=project, check=True, capture_output=True)  # noqa: E731
+        return seconds(run) / len(study.nodes(study.load("smoke")))
