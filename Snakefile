@@ -33,7 +33,7 @@ for node in NODES:
         log:
             notebook=f"runs/{node.folder}/notebook.ipynb",
         params:
-            arguments=graph.papermill_arguments(node, BASE),
+            arguments=study.papermill_arguments(node, BASE),
             asked=json.dumps(graph.fingerprint(node, BASE), sort_keys=True),
             code=reruns.code_fingerprint(node.notebook, BASE),
             notebook=f"notebooks/{node.notebook}.ipynb",

@@ -14,7 +14,7 @@ import yaml
 
 from lusnb import arms as describe
 from lusnb import cohort as cohorts
-from lusnb import files, graph, held, outputs, params, predictions, reruns, segmented, splits, study
+from lusnb import files, held, outputs, params, predictions, reruns, segmented, splits, study
 from lusnb.arms import GRAYSCALE, TRUE_MASKS
 from lusnb.cohort import Cohort
 from lusnb.held import Held
@@ -297,7 +297,7 @@ def _make_cohort(p: Params, base: Path) -> None:
     print(f"cohort {p.cohort} is not there yet: 00_cohort makes it")
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     done = subprocess.run(
-        graph.command(node, base), shell=True, cwd=base, env=environment, capture_output=True, text=True
+        study.command(node, base), shell=True, cwd=base, env=environment, capture_output=True, text=True
     )
     if done.returncode:
         raise RuntimeError(f"00_cohort failed; see runs/{node.folder}/notebook.ipynb:\n{done.stderr[-2000:]}")

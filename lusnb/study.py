@@ -4,6 +4,7 @@ Reads `params/<profile>/study.yaml` (the matrix) and `params/<profile>/<notebook
 notebook's defaults). Imports nothing heavy, so that a rerun with nothing to do is quick.
 """
 
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import combinations
@@ -238,3 +239,24 @@ def parameters(node: Node, base: Path | None = None) -> dict:
     known = params.of_notebook(base / "notebooks" / f"{node.notebook}.ipynb")
     defaults = {name: value for name, (_, value) in known.items()}
     return {**defaults, **overrides(profile, node.notebook, base), **dict(node.identity)}
+
+
+def papermill_arguments(node: Node, base: Path | None = None) -> str:
+    """The `-f` and `-p`/`-r` arguments of a node, quoted for the shell: scalars only."""
+    base = base or root()
+    profile = dict(node.identity)["profile"]
+    arguments = []
+    if overrides(profile, node.notebook, base):
+        arguments += ["-f", f"params/{profile}/{node.notebook}.yaml"]
+    for name, value in node.identity:
+        arguments += ["-r" if isinstance(value, str) else "-p", name, str(value)]
+    return shlex.join(arguments)
+
+
+def command(node: Node, base: Path | None = None) -> str:
+    """The shell command, run in the project's folder, that executes one node by papermill alone."""
+    output = f"runs/{node.folder}/notebook.ipynb"
+    return (
+        f"mkdir -p {shlex.quote(str(Path(output).parent))} && papermill notebooks/{node.notebook}.ipynb "
+        f"{shlex.quote(output)} {papermill_arguments(node, base)}"
+    )

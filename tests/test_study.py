@@ -147,7 +147,7 @@ def test_yaml_is_never_executed(project):
 
 def test_papermill_gets_scalars_only():
     for node in study.nodes(study.load("bubil", ROOT)):
-        assert "{" not in graph.papermill_arguments(node, ROOT)
+        assert "{" not in study.papermill_arguments(node, ROOT)
 
 
 def prints(project):
@@ -382,3 +382,11 @@ def test_an_arm_that_cannot_be_stops_the_study(project):
     edit(path, arms={"s": {"supervision": "soft", "label_threshold": 0.5, "background_weight": 0.3}})
     with pytest.raises(params.ParameterError, match="arm s: background_weight: expected none beside"):
         study.load("smoke", project)
+
+
+def test_no_notebook_uses_what_drives_the_graph():
+    """So that an edit to how Snakemake is called reruns nothing."""
+    for path in (ROOT / "notebooks").glob("*.ipynb"):
+        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        code = "\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "code")
+        assert "graph.py" not in {used.name for used in reruns.closure(code, ROOT)}, path.stem
