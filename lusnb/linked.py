@@ -86,6 +86,7 @@ def errors(scores: Mapping[str, pd.DataFrame], where: pd.DataFrame) -> pd.DataFr
             measured.groupby([*ROW, "patient_id"], sort=False)["value"].mean().rename("error").reset_index()
         )
         found = found.assign(cohort=own["cohort"], null=own["null"])
+        found = found.sort_values("model", key=lambda models: models != "tsm", kind="stable")  # TSM first
         parts.append(found.assign(of_mean=found["patient_id"].map(_of_the_mean(trivial))))
     return pd.concat(parts, ignore_index=True)[ERRORS]
 

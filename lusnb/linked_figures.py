@@ -44,6 +44,7 @@ def against_mean(table: pd.DataFrame, rows: list[tuple[str, str]], ax: Axes | No
     ax.set_ylim(len(rows) - 0.5, -0.5)
     ax.tick_params(labelsize=SMALL)
     ax.tick_params(axis="y", length=0)
+    ax.locator_params(axis="x", nbins=5)
     ax.set_xlabel("squared error saved, (S/F / maximum)²", fontsize=SMALL)
     sns.despine(ax=ax, left=True)
     return ax
@@ -80,7 +81,7 @@ def picture(table: pd.DataFrame) -> Figure:
     asked = [row for row in rows if row in _rows(null)]
     size = (1.35 * figures.WIDTH, 1.1 + 0.62 * max(len(rows), 5))
     figure, axes = plt.subplots(1, 3, figsize=size, width_ratios=(1, 1, 0.8))
-    for ax, own, kind in ((axes[0], linked_ones, "S/F follows congestion"), (axes[1], null, "S/F permuted")):
+    for ax, own, kind in ((axes[0], linked_ones, "S/F follows congestion"), (axes[1], null, "S/F at random")):
         number = own["cohort"].nunique()
         title = f"{kind}: {number} phantom cohorts" if number else f"{kind}: no cohort"
         against_mean(own, rows, ax=ax).set_title(title, fontsize=9)
@@ -91,9 +92,7 @@ def picture(table: pd.DataFrame) -> Figure:
     axes[1].set_yticklabels([])
     for place, row in enumerate(rows):
         if row not in asked:
-            axes[1].text(
-                np.mean(reach), place, "not asked", ha="center", va="center", fontsize=7, color="0.5"
-            )
+            axes[1].text(reach[1] / 2, place, "not asked", ha="center", va="center", fontsize=7, color="0.5")
     if asked:
         p_values(null, asked, ax=axes[2]).set_title("How often by chance?", fontsize=9)
     else:

@@ -70,6 +70,7 @@ def test_errors_by_hand():
         score("t020", "tsm", "p", 0.3, fold=2),
         score("t020", "tsm", "q", 0.5, fold=1, seed=0),
         score("t020", "tsm", "q", 0.7, fold=1, seed=1),
+        score("t020", "ridge", "p", 0.8),
         score("grayscale", "tsm", "p", 0.6),
         *mean_rows("p", {1: 0.5, 2: 0.5}),
         *mean_rows("p", {1: 0.5, 2: 0.5}, "grayscale"),
@@ -82,7 +83,8 @@ def test_errors_by_hand():
     ]
     table = linked.errors({"a": pd.DataFrame(rows)}, WHERE[:1])
     found = table.set_index(["arm", "model", "patient_id"])[["error", "of_mean"]]
-    assert len(found) == 3
+    assert found.index[-1] == ("t020", "ridge", "p"), "TSM comes first"
+    assert len(found) == 4
     assert found.loc[("t020", "tsm", "p")].to_numpy() == pytest.approx([0.2, 0.25])
     assert found.loc[("t020", "tsm", "q")].to_numpy() == pytest.approx([0.6, 4.0])
     assert found.loc[("grayscale", "tsm", "p")].to_numpy() == pytest.approx([0.6, 0.25])
@@ -307,7 +309,7 @@ def test_picture_shows_each_cohort_once():
     figure = linked_figures.picture(table)
     strong, null, p = figure.axes
     assert strong.get_title() == "S/F follows congestion: 2 phantom cohorts"
-    assert null.get_title() == "S/F permuted: 20 phantom cohorts"
+    assert null.get_title() == "S/F at random: 20 phantom cohorts"
     assert [t.get_text() for t in strong.get_yticklabels()] == ["TSM\nmasks of t", "congestion known"]
     points = lambda ax: sorted(  # noqa: E731
         float(line.get_xdata()[0]) for line in ax.lines if line.get_marker() == "o"

@@ -98,6 +98,7 @@ class PerItem(Dataset):
 def loader(folder: Path, p: Params, workers: int) -> DataLoader:
     """Shuffled batches of items."""
     given = {"num_workers": workers, "persistent_workers": workers > 0}
+    given["multiprocessing_context"] = "fork" if workers else None  # as ever on Linux
     return DataLoader(PerItem(folder, p), batch_size=p.batch, shuffle=True, **given)
 
 
