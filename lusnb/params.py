@@ -33,6 +33,8 @@ class Params(Mapping):
         return self._notebook
 
     def __getattr__(self, name: str) -> object:
+        if name.startswith("_"):  # no parameter; asked for while unpickling, when there are no values yet
+            raise AttributeError(name)
         try:
             return self._values[name]
         except KeyError:

@@ -1,5 +1,8 @@
 """Parameters: declared in a notebook, given from outside, frozen."""
 
+import copy
+import pickle
+
 import pytest
 
 from lusnb import params
@@ -85,3 +88,11 @@ def test_params_are_frozen_and_name_what_they_lack():
 def test_a_fraction_outside_0_to_1_is_refused(value):
     with pytest.raises(params.ParameterError, match="must be a fraction from 0 to 1"):
         params.fraction("here", "label_threshold", value)
+
+
+def test_params_travel_to_another_process():
+    given = params.Params("03_train", {"epochs": 3})
+    for again in (pickle.loads(pickle.dumps(given)), copy.deepcopy(given)):
+        assert again.notebook == "03_train" and dict(again) == {"epochs": 3}
+    with pytest.raises(AttributeError, match="epochs"):
+        _ = given.epoch
