@@ -175,7 +175,7 @@ def read_table(path: Path, table: Table) -> tuple[pd.DataFrame, list[dict]]:
     if told:
         return empty, [problem(path, None, expected, told, AGAIN)]
     try:
-        rows = _text(path)
+        rows = text(path)
     except (ValueError, OverflowError, pd.errors.ParserWarning) as error:
         return empty, [problem(path, None, expected, " ".join(str(error).split()), AGAIN)]
     found = _check_header(path, table, list(rows.columns))
@@ -185,7 +185,7 @@ def read_table(path: Path, table: Table) -> tuple[pd.DataFrame, list[dict]]:
     return rows, found + [problem(path, row, *words) | {"column": name} for row, name, *words in wrong]
 
 
-def _text(path: Path) -> pd.DataFrame:
+def text(path: Path) -> pd.DataFrame:
     """The cells of a table as text, under the names of its columns; the index is the row in the file."""
     with path.open(encoding="utf-8-sig", errors="replace") as file:
         before = next((n for n, line in enumerate(file) if line.strip()), 0)

@@ -56,7 +56,7 @@ def check_names(folder: Path, tables: dict[str, pd.DataFrame]) -> list[dict]:
     for name, column in written:
         seen = {}
         for row, value in tables[name][column].dropna().drop_duplicates().items():
-            other = seen.setdefault(_plain(value), value)
+            other = seen.setdefault(plain(value), value)
             if other != value:
                 expected = f"each {column} written in one way"
                 remedy = "are they the same? Then write them alike."
@@ -65,7 +65,7 @@ def check_names(folder: Path, tables: dict[str, pd.DataFrame]) -> list[dict]:
     return found
 
 
-def _plain(name: str) -> str:
+def plain(name: str) -> str:
     """A name without case, spaces, leading zeros and ways of writing accents."""
     joined = "".join(unicodedata.normalize("NFKC", name).casefold().split())
     return re.sub(r"(?<!\d)0+(?=\d)", "", joined)

@@ -78,7 +78,7 @@ def write_npy(path: str | Path, array: np.ndarray) -> None:
 
 
 def write_png(path: str | Path, image: np.ndarray) -> None:
-    """Write a uint8 grayscale image (H, W) as PNG."""
+    """Write a uint8 image as PNG: grey (H, W), or colour and alpha (H, W, 4)."""
     with whole(path) as beside:
         Image.fromarray(image).save(beside)
 

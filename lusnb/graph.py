@@ -40,7 +40,7 @@ def clean(profile: str, base: Path | None = None) -> list[str]:
     """Remove a profile's runs, and the cohorts that it alone made; return the folders removed.
 
     A cohort is only removed when this profile makes it (a folder taken as it lies stays), its provenance says
-    so, and no other profile names it.
+    so, no other profile names it, and nobody painted in it.
     """
     base = base or root()
     others = {p.parent.name for p in (base / "params").glob("*/study.yaml")} - {profile}
@@ -56,7 +56,8 @@ def clean(profile: str, base: Path | None = None) -> list[str]:
     for cohort in made - shared:
         meta = base / "data" / cohort / "cohort.yaml"
         content = (yaml.safe_load(meta.read_text(encoding="utf-8")) if meta.is_file() else None) or {}
-        if str((content.get("provenance") or {}).get("made_by", "")).startswith("lusnb."):
+        made_by = str((content.get("provenance") or {}).get("made_by", ""))
+        if made_by.startswith("lusnb.") and not reruns.painted_in(meta.parent):
             gone.append(meta.parent)
     gone = sorted(folder for folder in gone if folder.exists())
     for folder in gone:

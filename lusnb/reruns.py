@@ -10,6 +10,8 @@ from pathlib import Path
 
 from lusnb.params import ParameterError
 
+ANNOTATIONS = "annotations.csv"  # of a cohort in which somebody painted (painting.py)
+
 
 @cache
 def _imports(path: Path) -> frozenset:
@@ -89,6 +91,11 @@ def cohort_stamp(folder: Path) -> str:
 def fingerprint_now(folder: Path, checked: dict) -> str:
     """The fingerprint of a cohort; the one found before when no file was touched since."""
     return checked["cohort"] if cohort_stamp(folder) == checked["stamp"] else cohort_fingerprint(folder)
+
+
+def painted_in(folder: Path) -> bool:
+    """Whether somebody painted labels in a cohort: nothing may remove it or make it anew."""
+    return (folder / ANNOTATIONS).exists()
 
 
 def samples(base: Path) -> Path:

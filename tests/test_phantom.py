@@ -401,6 +401,16 @@ def test_what_stands_in_the_folder_is_not_overwritten(tmp_path):
     assert (tmp_path / "thesis.txt").read_text() == "mine"
 
 
+def test_what_was_painted_in_a_phantom_outlives_a_phantom_of_other_parameters(tmp_path):
+    folder = make_cohort(tmp_path / "cohort", **TINY, workers=1)
+    (folder / "annotations.csv").write_text("clip_id\n")
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    make_cohort(folder, **TINY, workers=1)  # the same: left as it is
+    with pytest.raises(ValueError, match="tells of labels painted by hand, and this phantom has other param"):
+        make_cohort(folder, **{**TINY, "seed": TINY["seed"] + 1}, workers=1)
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

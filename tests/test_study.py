@@ -230,6 +230,11 @@ def test_clean_removes_runs_and_own_cohorts_and_nothing_else(project):
     edit(project / "params" / "smoke" / "study.yaml", cohorts=cohorts)
     for profile in ("smoke", "quick"):
         (project / "runs" / profile).mkdir(parents=True)
+    painted = project / "data" / "phantom_smoke" / "annotations.csv"
+    painted.touch()  # what a rater painted is nobody's to remove
+    assert graph.clean("smoke", project) == ["runs/smoke"] and painted.is_file()
+    painted.unlink()
+    (project / "runs" / "smoke").mkdir()
     assert graph.clean("smoke", project) == ["data/phantom_smoke", "runs/smoke"]
     assert (
         (project / "data" / "mine").is_dir() and imported.is_dir() and (project / "runs" / "quick").is_dir()

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from lusnb import bitmasks, files
+from lusnb import bitmasks, files, reruns
 from lusnb.phantom import plan as plans
 from lusnb.phantom.anatomy import FEATURES, Scene
 from lusnb.phantom.mistakes import paint
@@ -104,6 +104,15 @@ def start_over(folder: Path) -> None:
             path.unlink()
 
 
+def refuse_painted(folder: Path) -> None:
+    """Raise ValueError where labels were painted by hand, which making the phantom anew would remove."""
+    if reruns.painted_in(folder):
+        raise ValueError(
+            f"{folder} should hold a phantom alone, but {reruns.ANNOTATIONS} tells of labels painted by hand, "
+            "and this phantom has other parameters: give it another name, or move the folder away."
+        )
+
+
 def claim(folder: Path, plan: Plan) -> bool:
     """Make the folder ready for this plan; True when it already holds the finished cohort."""
     there, finished = found(folder)
@@ -117,6 +126,7 @@ def claim(folder: Path, plan: Plan) -> bool:
         raise ValueError(
             f"{folder} should be empty or hold a phantom cohort, but holds other files: choose another"
         )
+    refuse_painted(folder)
     start_over(folder)
     files.write_json(folder / "making.json", plans.asked(plan))
     return False

@@ -1,0 +1,283 @@
+"""What a rater paints on a frame, and how it is kept in the cohort: whole or not at all, nothing ever lost.
+
+    annotations.csv                    clip_id, frame, rater, seconds, saves, started_from, saved_at: what was
+                                       painted here, as distinct from labels that came from elsewhere
+    labels/painted/<rater>/<clip>_f<frame>/<feature>.<n>.png    each save of a feature, n = 1, 2, ...
+
+A save writes new images, never over one that is there, and then lets labels.csv name them: the renaming of
+that one table is the moment at which all of it counts. So every earlier save is still there, and one that is
+broken off changes nothing. Tables are read again under a lock, as others may paint in the same cohort.
+"""
+
+import fcntl
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from lusnb import checks, contents, files
+from lusnb import cohort as cohorts
+from lusnb.cohort import Cohort
+from lusnb.looks import feature_colours
+from lusnb.reruns import ANNOTATIONS
+
+COLUMNS = ["clip_id", "frame", "rater", "seconds", "saves", "started_from", "saved_at"]
+KEY = ["clip_id", "frame", "rater"]
+PLACE = "labels/painted"
+LONGEST = 60  # letters of a rater's name
+EMPTY = "empty"
+ENDINGS = (".png", ".nrrd", ".nii")
+
+
+class PaintingError(ValueError):
+    """A painting that cannot be made or kept: what was expected, what arrived, what to do."""
+
+
+@dataclass
+class Painting:
+    """One rater's labels of one frame.
+
+    maps: uint8 (C, H, W), 255 = 100 %, features in the cohort's order. looked: bool (C,), False for a feature
+    that the rater did not look at, whose map is zero. seconds: time spent. started_from: `empty`, or whose
+    map it was at first.
+    """
+
+    clip_id: str
+    frame: int
+    rater: str
+    maps: np.ndarray
+    looked: np.ndarray
+    seconds: float = 0.0
+    started_from: str = EMPTY
+
+    def copy(self) -> "Painting":
+        """The same, with arrays of its own."""
+        return replace(self, maps=self.maps.copy(), looked=self.looked.copy())
+
+
+def painted(cohort: Cohort) -> pd.DataFrame:
+    """What was painted in a cohort, as the disk has it now: COLUMNS, frame and saves whole numbers."""
+    table = _read(cohort.folder / ANNOTATIONS, COLUMNS)
+    return table.astype({"frame": int, "saves": int, "seconds": float})
+
+
+def claim(cohort: Cohort, rater: str) -> str:
+    """The name under which a rater may paint here: `rater` without needless spaces.
+
+    Raises PaintingError for a name that is blank, too long or not printable, that differs from a known
+    rater's by case or spaces alone, or whose labels here were not painted here: those stay as they are.
+    """
+    name = " ".join(rater.split())
+    if not name or len(name) > LONGEST or not name.isprintable() or not re.search(r"\w", name):
+        raise PaintingError(
+            f"rater: expected a name of 1 to {LONGEST} letters, got {checks.short(rater)}; give your name."
+        )
+    labels = _labels(cohort)
+    known = {*labels["rater"], *cohort.truth["rater"], *painted(cohort)["rater"]}
+    for other in sorted(known - {name}):
+        if contents.plain(other) == contents.plain(name):
+            raise PaintingError(
+                f"rater: {name!r} and {other!r} differ by case or spaces alone; write it as {other!r}."
+            )
+    theirs = _not_painted(cohort, labels[labels["rater"] == name])
+    if len(theirs) or name in set(cohort.truth["rater"]):
+        raise PaintingError(
+            f"rater: {name!r} has labels in {cohort.folder.name} that were not painted here, and they stay "
+            "as they are; choose another name, and start from that rater's map."
+        )
+    return name
+
+
+def _not_painted(cohort: Cohort, labels: pd.DataFrame) -> pd.DataFrame:
+    mine = painted(cohort)[KEY].astype(str).drop_duplicates()
+    joined = labels.merge(mine, on=KEY, how="left", indicator=True)
+    return joined[joined["_merge"] == "left_only"]
+
+
+def read(cohort: Cohort, clip_id: str, frame: int, rater: str) -> Painting:
+    """A rater's labels of a frame as the disk has them now; empty where there are none.
+
+    Raises PaintingError for a clip or frame that the cohort does not have.
+    """
+    shape = _shape(cohort, clip_id, frame)
+    maps = np.zeros((len(cohort.features), *shape), np.uint8)
+    looked = np.zeros(len(cohort.features), bool)
+    rows = _rows_of(_labels(cohort), clip_id, frame, rater)
+    for feature, path in zip(rows["feature"], rows["path"], strict=True):
+        at = cohort.features.index(feature)
+        maps[at], looked[at] = cohorts.image(cohort, path), True
+    table = painted(cohort)
+    own = table[(table["clip_id"] == clip_id) & (table["frame"] == frame) & (table["rater"] == rater)]
+    seconds, start = (0.0, EMPTY) if own.empty else own.iloc[0][["seconds", "started_from"]]
+    return Painting(clip_id, frame, rater, maps, looked, float(seconds), str(start))
+
+
+def _shape(cohort: Cohort, clip_id: str, frame: int) -> tuple[int, int]:
+    """Height and width of a frame of the cohort."""
+    if clip_id not in set(cohort.clips["clip_id"]):
+        raise PaintingError(
+            f"{cohort.folder.name}: expected a clip of the cohort, got {checks.short(clip_id)}; "
+            "see clips.csv."
+        )
+    count, *shape = cohorts.clip(cohort, clip_id).shape
+    if not 0 <= frame < count:
+        raise PaintingError(
+            f"clip {clip_id}: expected a frame from 0 to {count - 1}, got {frame}; choose another."
+        )
+    return tuple(shape)
+
+
+def save(cohort: Cohort, painting: Painting) -> str:
+    """Keep a painting in its cohort; returns the time of day, "14:03:12".
+
+    A feature that was not looked at gets no row; one that was is written where it differs from what the
+    tables name. Raises PaintingError, and writes nothing, for what the cohort could not be opened with again
+    (100 % all over, a frame without an image, another size), and for labels that were not painted here.
+    """
+    _check(cohort, painting)
+    with _alone(cohort.folder):
+        labels, table = _labels(cohort), painted(cohort)
+        rows = _rows_of(labels, painting.clip_id, painting.frame, painting.rater)
+        if len(_not_painted(cohort, rows)):
+            raise PaintingError(
+                f"clip {painting.clip_id}, frame {painting.frame}: the labels of {painting.rater} were not "
+                "painted here, and they stay as they are; paint under another name."
+            )
+        named = dict(zip(rows["feature"], rows["path"], strict=True))
+        paths = {f: _keep(cohort, painting, f, named.get(f)) for f in _looked(cohort, painting)}
+        now = datetime.now().astimezone()
+        changed = paths != named
+        files.write_csv(cohort.folder / ANNOTATIONS, _noted(table, painting, now, changed))
+        if changed:
+            files.write_csv(cohort.folder / "labels.csv", _with(labels, painting, paths))
+    return now.strftime("%H:%M:%S")
+
+
+def _check(cohort: Cohort, painting: Painting) -> None:
+    shape = (len(cohort.features), *_shape(cohort, painting.clip_id, painting.frame))
+    where = f"clip {painting.clip_id}, frame {painting.frame}"
+    if painting.maps.shape != shape or painting.maps.dtype != np.uint8 or len(painting.looked) != shape[0]:
+        arrived = f"{painting.maps.dtype} {painting.maps.shape}"
+        raise PaintingError(f"{where}: expected maps uint8 {shape}, got {arrived}; start again.")
+    try:
+        contents.check_frame(cohorts.clip(cohort, painting.clip_id)[painting.frame], painting.frame)
+        for feature, values, looked in zip(cohort.features, painting.maps, painting.looked, strict=True):
+            contents.check_paint(values, feature)
+            if values.any() and not looked:
+                raise checks.Unfit(
+                    "nothing painted of a feature that was not looked at", feature, "mark it as looked at."
+                )
+    except checks.Unfit as error:
+        raise PaintingError(f"{where}: {error}") from None
+
+
+def _looked(cohort: Cohort, painting: Painting) -> list[str]:
+    return [f for f, looked in zip(cohort.features, painting.looked, strict=True) if looked]
+
+
+def _keep(cohort: Cohort, painting: Painting, feature: str, now: str | None) -> str:
+    """Write one feature where it changed; returns the path that labels.csv is to name."""
+    values = painting.maps[cohort.features.index(feature)]
+    if now is not None and np.array_equal(cohorts.image(cohort, now), values):
+        return now
+    place = f"{PLACE}/{slug(painting.rater)}/{slug(painting.clip_id)}_f{painting.frame}"
+    stem = slug(feature)
+    numbers = [int(path.name.split(".")[-2]) for path in (cohort.folder / place).glob(f"{stem}.*.png")]
+    path = f"{place}/{stem}.{max(numbers, default=0) + 1}.png"
+    files.write_png(cohort.folder / path, values)
+    return path
+
+
+def slug(name: str) -> str:
+    """A name as part of a path: what is neither letter, digit, _ nor - as its number, so that no two meet."""
+    return re.sub(r"[^\w-]", lambda found: f"%{ord(found[0]):x}%", name)
+
+
+def _with(labels: pd.DataFrame, painting: Painting, paths: dict[str, str]) -> pd.DataFrame:
+    """The label table with a painting's rows in place of its earlier ones; all others as they were."""
+    earlier = _rows_of(labels, painting.clip_id, painting.frame, painting.rater)
+    one = {"clip_id": painting.clip_id, "frame": str(painting.frame), "rater": painting.rater}
+    rows = pd.DataFrame([one | {"feature": f, "path": path} for f, path in paths.items()])
+    return pd.concat([labels.drop(earlier.index), rows], ignore_index=True)[list(labels.columns)].fillna("")
+
+
+def _noted(table: pd.DataFrame, painting: Painting, now: datetime, changed: bool) -> pd.DataFrame:
+    key = (painting.clip_id, painting.frame, painting.rater)
+    own = (table[KEY] == pd.Series(key, KEY)).all(axis=1)
+    saves = int(table.loc[own, "saves"].sum()) + changed
+    row = (*key, round(painting.seconds, 1), saves, painting.started_from, now.isoformat(timespec="seconds"))
+    return pd.concat([table[~own], pd.DataFrame([row], columns=COLUMNS)], ignore_index=True)
+
+
+def export(cohort: Cohort, rater: str, folder: Path) -> pd.DataFrame:
+    """Write all that a rater painted here for other programs: clip_id, frame, rater, feature, path.
+
+    Paths are below `folder`. Per frame and feature: a layer as PNG (its colour, alpha is the confidence), NRRD and NIfTI of one slice,
+    uint8, 255 = 100 %, with the size of a pixel in mm where it is known (1 where not). labels.csv beside
+    them names the layers as an import wants it. Other files of the folder are left alone.
+    """
+    table = painted(cohort)
+    rows = []
+    for one in table[table["rater"] == rater].itertuples():
+        painting = read(cohort, one.clip_id, one.frame, rater)
+        down, across = (x if np.isfinite(x) else 1.0 for x in cohorts.pixel_mm(cohort, one.clip_id))
+        for feature in _looked(cohort, painting):
+            stem = f"{slug(one.clip_id)}_f{one.frame}_{slug(feature)}"
+            values = painting.maps[cohort.features.index(feature)]
+            _export_one(folder / stem, values, (down, across), feature_colours(cohort.features)[feature])
+            rows += [(one.clip_id, one.frame, rater, feature, stem + ending) for ending in ENDINGS]
+    found = pd.DataFrame(rows, columns=["clip_id", "frame", "rater", "feature", "path"])
+    if len(found):
+        files.write_csv(folder / "labels.csv", found[found["path"].str.endswith(".png")])
+    return found
+
+
+def _export_one(stem: Path, values: np.ndarray, mm: tuple[float, float], colour: str) -> None:
+    """One map (H, W) as <stem>.png, .nrrd and .nii; mm: height and width of a pixel."""
+    import nibabel
+    import SimpleITK as sitk
+
+    layer = np.empty((*values.shape, 4), np.uint8)
+    layer[..., :3] = [int(colour[k : k + 2], 16) for k in (1, 3, 5)]
+    layer[..., 3] = values
+    files.write_png(stem.with_name(stem.name + ".png"), layer)
+    volume = sitk.GetImageFromArray(values[None])
+    volume.SetSpacing((mm[1], mm[0], 1.0))
+    files.write_with(
+        stem.with_name(stem.name + ".nrrd"), lambda to: sitk.WriteImage(volume, str(to), useCompression=True)
+    )
+    image = nibabel.Nifti1Image(values.T[:, :, None], np.diag([mm[1], mm[0], 1.0, 1.0]))
+    files.write_with(stem.with_name(stem.name + ".nii"), lambda to: nibabel.save(image, to))
+
+
+def _labels(cohort: Cohort) -> pd.DataFrame:
+    """labels.csv as it is on the disk now, all cells as text."""
+    return _read(cohort.folder / "labels.csv", ["clip_id", "frame", "rater", "feature", "path"])
+
+
+def _read(path: Path, columns: list[str]) -> pd.DataFrame:
+    if not path.is_file():
+        return pd.DataFrame(columns=columns, dtype=str)
+    return checks.text(path).reset_index(drop=True)
+
+
+def _rows_of(labels: pd.DataFrame, clip_id: str, frame: int, rater: str) -> pd.DataFrame:
+    own = (labels["clip_id"] == clip_id) & (labels["rater"] == rater)
+    return labels[own & (pd.to_numeric(labels["frame"], errors="coerce") == frame)]
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold a cohort's folder while its tables are read and written, in this process and all others."""
+    held = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(held)

@@ -1,0 +1,120 @@
+"""What to paint next, and from what to start: frames of a cohort, the most uncertain first."""
+
+from collections import defaultdict
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from lusnb import checks, painting
+from lusnb import cohort as cohorts
+from lusnb.arm_maps import ArmMaps
+from lusnb.cohort import Cohort
+from lusnb.painting import EMPTY, PaintingError
+
+COMMITTEE = 3  # arms and seeds that are asked for a frame's uncertainty; a large cohort would wait for more
+COLUMNS = ["clip_id", "frame", "patient_id", "day", "view", "uncertainty", "labelled_by", "painted"]
+
+
+def queue(cohort: Cohort, rater: str, found: ArmMaps) -> pd.DataFrame:
+    """The frames for a rater to paint, COLUMNS: unpainted ones first, and of those the most uncertain.
+
+    They are all that somebody labelled, and one of each clip that nobody did: the first one, or of those
+    that arms segmented the one of which they are least sure. uncertainty: see `uncertainty`; NaN where no
+    arm says anything. labelled_by: other raters, "a, b".
+    """
+    theirs = cohort.labels[cohort.labels["rater"] != rater]
+    by = theirs.groupby(["clip_id", "frame"])["rater"].unique().map(sorted).map(", ".join).to_dict()
+    table = painting.painted(cohort)
+    own = table[table["rater"] == rater]
+    mine = set(zip(own["clip_id"], own["frame"], strict=True))
+    labelled = defaultdict(set)
+    for clip_id, frame in {*by, *mine}:
+        labelled[clip_id].add(frame)
+    committee = _committee(found)
+    segmented = _segmented(found, committee)
+    rows = []
+    for clip in cohort.clips.itertuples():
+        frames = sorted(labelled[clip.clip_id]) or segmented[clip.clip_id] or [0]
+        doubts = {frame: uncertainty(found, committee, clip.clip_id, frame) for frame in frames}
+        if not labelled[clip.clip_id]:
+            frames = [max(frames, key=lambda frame: np.nan_to_num(doubts[frame], nan=-1.0))]
+        for frame in frames:
+            place = (clip.clip_id, frame)
+            known = (clip.patient_id, clip.day, clip.view, doubts[frame])
+            rows.append((*place, *known, by.get(place, ""), place in mine))
+    out = pd.DataFrame(rows, columns=COLUMNS)
+    order = {"by": ["painted", "uncertainty"], "ascending": [True, False]}
+    return out.sort_values(**order, kind="stable", ignore_index=True)
+
+
+def _committee(found: ArmMaps) -> list[tuple[str, int]]:
+    """Some arms and seeds, spread over all: where they part from one another nobody is sure."""
+    at = np.linspace(0, len(found.names) - 1, min(COMMITTEE, len(found.names)))
+    return [found.names[k] for k in at.round().astype(int)]
+
+
+def _segmented(found: ArmMaps, committee: list[tuple[str, int]]) -> dict[str, list[int]]:
+    """The frames of each clip that the committee segmented."""
+    frames = defaultdict(list)
+    for row in found.frames(*committee[0]).itertuples() if committee else ():
+        frames[row.clip_id].append(row.frame)
+    return frames
+
+
+def uncertainty(found: ArmMaps, committee: list[tuple[str, int]], clip_id: str, frame: int) -> float:
+    """Of what arms expect to be marked in a frame, the share that they expect to be wrong: 0 to 1.
+
+    sum p (1 - p) / sum p over pixels and features, p being the mean of the committee's probabilities (or
+    masks); NaN where nobody says anything of this frame, or nothing is marked.
+    """
+    told = [found.maps(*one, clip_id, frame) for one in committee]
+    maps = [one[0] for one in told if one is not None]
+    same = [one for one in maps if one.shape == maps[0].shape]
+    if not same:
+        return float("nan")
+    p = np.mean(same, axis=0, dtype=np.float32) / 255
+    marked = float(p.sum())
+    return float((p * (1 - p)).sum()) / marked if marked else float("nan")
+
+
+def starts(cohort: Cohort, clip_id: str, frame: int, rater: str, found: ArmMaps) -> list[str]:
+    """From what a rater can start on a frame: `empty`, `rater <name>` of others, `arm <name> seed <k>`."""
+    rows = cohort.labels[(cohort.labels["clip_id"] == clip_id) & (cohort.labels["frame"] == frame)]
+    others = sorted(set(rows["rater"]) - {rater})
+    arms = [one for one in found.names if found.maps(*one, clip_id, frame) is not None]
+    return [EMPTY, *(f"rater {name}" for name in others), *(f"arm {arm} seed {seed}" for arm, seed in arms)]
+
+
+def start(
+    cohort: Cohort, clip_id: str, frame: int, source: str, found: ArmMaps
+) -> tuple[np.ndarray, np.ndarray]:
+    """A frame's maps to start from, one of `starts`: uint8 (C, H, W), and what is looked at, bool (C,).
+
+    A rater's map comes with the features that this rater looked at; an arm's, which looks at all, is brought
+    to the clip's size (bilinear). Raises PaintingError for a source that is not there.
+    """
+    height, width = cohorts.clip(cohort, clip_id).shape[1:]
+    count = len(cohort.features)
+    if source == EMPTY:
+        return np.zeros((count, height, width), np.uint8), np.zeros(count, bool)
+    if source.startswith("rater "):
+        labels = cohort.labels[cohort.labels["rater"] == source.removeprefix("rater ")]
+        table = pd.DataFrame({"clip_id": [clip_id], "frame": [frame]})
+        maps, known = cohorts.confidence_of(replace(cohort, labels=labels), table, None)
+        if known.any():
+            return maps[0], known[0]
+    named = {f"arm {arm} seed {seed}": (arm, seed) for arm, seed in found.names}
+    told = found.maps(*named[source], clip_id, frame) if source in named else None
+    if told is None:
+        raise PaintingError(
+            f"clip {clip_id}, frame {frame}: expected one of its starts, got {checks.short(source)}; "
+            "choose again."
+        )
+    return np.stack([_resized(one, height, width) for one in told[0]]), np.ones(count, bool)
+
+
+def _resized(values: np.ndarray, height: int, width: int) -> np.ndarray:
+    from PIL import Image
+
+    return np.asarray(Image.fromarray(values).resize((width, height), Image.Resampling.BILINEAR))
