@@ -51,9 +51,13 @@ def of_an_arm(way: Way, k: int, what: str) -> float:
     return total
 
 
-def test_segmenting_once(take_turns: Callable, tell: Callable, folder: Path):
-    rounds = 3
-    ours, inside = Way("ours", cases.tasks, (folder,)), Way("inside the task", ordinary.tasks, (folder,))
+@pytest.mark.parametrize("encoder, size, rounds", [("mobilenet_v2", 96, 3), ("resnet34", 224, 1)])
+def test_segmenting_once(
+    take_turns: Callable, tell: Callable, folder: Path, encoder: str, size: int, rounds: int
+):
+    """With the segmenter of `quick`, and with one nearer to the paper's."""
+    given = folder, encoder, size
+    ours, inside = Way("ours", cases.tasks, given), Way("inside the task", ordinary.tasks, given)
     take_turns([ours, inside], rounds, [(task,) for task in (cases.ONCE, *study.TASKS)])
     found = {
         what: [[of_an_arm(way, k, what) for k in range(rounds)] for way in (ours, inside)]
@@ -63,4 +67,5 @@ def test_segmenting_once(take_turns: Callable, tell: Callable, folder: Path):
     times = (f"{median(values):.3g} s/arm" for values in found["wall"])
     shown = f"{ratios['wall']:.2f}", f"{ratios['cpu']:.2f}", *judged([ratios["wall"]], 3)
     memory = f"{ours.peak:.0f} / {inside.peak:.0f}"
-    tell(Row("a further arm's tasks, quick: segmenting inside the task", *times, *shown, memory))
+    name = f"a further arm's tasks, {encoder} at {size} px: segmenting inside the task"
+    tell(Row(name, *times, *shown, memory))

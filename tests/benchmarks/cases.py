@@ -226,17 +226,17 @@ def task_epoch(task: str, cohort: Cohort, bank: ClipBank) -> int:
     return 1
 
 
-def segmented_tasks(folder: Path) -> tuple:
+def segmented_tasks(folder: Path, encoder: str, **changed: object) -> tuple:
     """A cohort, the bank of its clips without masks, a segmenter, and its parameters, of `quick`."""
-    p = segmentation_params("mobilenet_v2")
+    p = segmentation_params(encoder, **changed)
     cohort = cohorts.read(folder, FOLDS, look=False)
     network = segmentation.build(p, len(cohort.features)).eval()
     return cohort, clipbank.load(cohort, p.task_size, p.task_frames), network, p
 
 
-def tasks(folder: Path) -> Callable[[str], int]:
+def tasks(folder: Path, encoder: str, size: int) -> Callable[[str], int]:
     """What a further arm costs behind its segmenter: segment every clip once, an epoch of each task."""
-    cohort, bank, network, p = segmented_tasks(folder)
+    cohort, bank, network, p = segmented_tasks(folder, encoder, size=size)
     masks, _ = segmentation.segment_clips(network, cohort, p)
     stored = replace(bank, packed=torch.from_numpy(masks))
 

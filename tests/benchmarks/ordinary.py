@@ -189,9 +189,9 @@ class SegmentingBank(ClipBank):
         return torch.cat([gray, masks.float().unflatten(0, (len(where), count))], 2)
 
 
-def tasks(folder: Path) -> Callable[[str], int]:
+def tasks(folder: Path, encoder: str, size: int) -> Callable[[str], int]:
     """An epoch of a task that segments its clips itself, each time that it uses them."""
-    cohort, bank, network, p = cases.segmented_tasks(folder)
+    cohort, bank, network, p = cases.segmented_tasks(folder, encoder, size=size)
     given = {"frames": bank.frames, "features": bank.features, "cohort": cohort, "network": network, "p": p}
     inside = SegmentingBank(bank.clips, **given)
 
