@@ -3,10 +3,11 @@ PROFILE ?= quick
 # on a GPU one node at a time, unless JOBS says that more fit
 JOBS ?= $(shell nvidia-smi -L >/dev/null 2>&1 && echo 1 || nproc 2>/dev/null || sysctl -n hw.ncpu)
 PYTHON ?= python3
+NOTEBOOK ?= notebooks/10_explore_thresholds.ipynb
 PY := .venv/bin/python
 READY := .venv/ready
 
-.PHONY: setup study test test-rest test-all lint lab bench clean
+.PHONY: setup study test test-rest test-all lint lab app bench clean
 
 setup: $(READY)
 
@@ -35,6 +36,9 @@ bench: $(READY)
 
 lab: $(READY)
 	$(PY) -m jupyterlab notebooks
+
+app: $(READY)
+	$(PY) -m voila --no-browser --token --show_tracebacks=True $(NOTEBOOK)
 
 clean: $(READY)
 	@$(PY) -m lusnb.graph clean $(PROFILE)

@@ -31,7 +31,18 @@ FLOORS = [
     ["matrix"],
     ["study", "contents", "phantom", "predictions", "training", "tables", "losses"],
     ["cohort", "held"],
-    ["readers", "metrics", "segmented", "labels", "agreement", "figures", "implied", "task_tables"],
+    [
+        "readers",
+        "metrics",
+        "segmented",
+        "labels",
+        "agreement",
+        "figures",
+        "implied",
+        "task_tables",
+        "arm_maps",
+        "painting",
+    ],
     [
         "soft_metrics",
         "clipbank",
@@ -41,6 +52,8 @@ FLOORS = [
         "sensitivity",
         "sensitivity_words",
         "sensitivity_figures",
+        "queue",
+        "exploring",
     ],
     [
         "segmentation",
@@ -58,6 +71,7 @@ FLOORS = [
     ["downstream", "explain", "graph", "measuring", "comparison", "uncertainty", "arm_figures"],
     ["explain_task"],
     ["runs"],
+    ["widgets"],
 ]
 FLOOR = {name: k for k, names in enumerate(FLOORS) for name in names}
 LIGHT = [
@@ -67,6 +81,8 @@ LIGHT = [
     "09_figures",
     "12_sensitivity",
     "13_outcome",
+    "10_explore_thresholds",
+    "11_annotate",
 ]
 
 

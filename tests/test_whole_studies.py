@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 import yaml
 
-from lusnb import outputs, reruns, study
+from lusnb import cohort as cohorts
+from lusnb import outputs, painting, reruns, study
 from tests.test_smoke import call, copy_project, run_study
 
 pytestmark = pytest.mark.slow
@@ -162,18 +163,23 @@ def test_run_all_in_a_notebook_folder_makes_what_it_needs(tmp_path):
     assert (project / "runs/smoke/phantom_smoke/03_train_segmentation/t060/seed0/fold0/finished").is_file()
 
 
-def test_a_private_cohort_without_views_or_exams_trains_a_segmenter(tmp_path, phantom):
-    """One feature, no views, no exams, blank splits: a new profile of two small files is all it takes."""
+def test_a_private_cohort_without_views_or_exams_is_painted_and_trains_a_segmenter(tmp_path, phantom):
+    """One feature, no views, no exams, no labels, blank splits: a brush and a small file are all it takes."""
     project = copy_project(tmp_path)
     mine = shutil.copytree(phantom, project / "data" / "mine")
     for name in ("exams.csv", "truth.csv", "masks.csv"):
         (mine / name).unlink()
-    labels = pd.read_csv(mine / "labels.csv")
-    labels[labels["feature"] == "sharp_pleura"].to_csv(mine / "labels.csv", index=False)
+    shutil.rmtree(mine / "labels")
+    (mine / "labels.csv").write_text("clip_id,frame,rater,feature,path\n")
     clips = pd.read_csv(mine / "clips.csv")
     clips[["clip_id", "patient_id", "path"]].to_csv(mine / "clips.csv", index=False)
     pd.read_csv(mine / "patients.csv")[["patient_id"]].to_csv(mine / "patients.csv", index=False)
     (mine / "cohort.yaml").write_text("name: mine\nfeatures: [sharp_pleura]\n")
+    bare, seen = cohorts.read(mine), cohorts.read(phantom)
+    for row in seen.labels[seen.labels["feature"] == "sharp_pleura"].itertuples():
+        one = painting.read(bare, row.clip_id, row.frame, "anna")
+        one.maps[0], one.looked[0] = cohorts.image(seen, row.path), True
+        painting.save(bare, one)
     (project / "params" / "mine").mkdir()
     content = {"cohorts": {"mine": {"source": "folder"}}, "arms": {"t050": {"label_threshold": 0.5}}}
     content |= {"tasks": list(study.TASKS), "seeds": [0], "folds": 2, "protocol": "paper"}
@@ -185,6 +191,8 @@ def test_a_private_cohort_without_views_or_exams_trains_a_segmenter(tmp_path, ph
         text = (project / f"runs/mine/mine/{notebook}/t050/seed0/notebook.ipynb").read_text()
         assert "the cohort names no views" in text
     assert pd.read_csv(project / "runs/mine/mine/tables/table2_sf_change.csv").empty
+    kept = pd.read_csv(project / "runs/mine/mine/02_confidence_maps/kept_area.csv")
+    assert kept["clip_id"].nunique() == 26 and (kept.loc[kept["threshold"] == 0, "area"] > 0).any()
     asked = study.load("mine", project)
     assert all((project / "runs" / node.folder / "finished").is_file() for node in study.nodes(asked))
     assert json.loads((project / "runs/mine/mine/00_cohort/fingerprint.json").read_text())["cohort"]

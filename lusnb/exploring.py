@@ -1,0 +1,296 @@
+"""What the threshold explorer shows, as plain values: clips, one clip's pixels, curves, patients' outcomes.
+
+Everything is read from a cohort and from whatever runs are finished; nothing is written, nothing is drawn.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from lusnb import cohort as cohorts
+from lusnb import looks, study
+from lusnb.arm_maps import ArmMaps
+from lusnb.cohort import Cohort
+
+MEAN, RATER, TRUTH = "mean", "rater:", "truth"  # sources: all raters, one by name, a phantom's truth
+MORE_COLOURS = ("#9467bd", "#8c564b", "#bcbd22", "#7f7f7f", "#17becf", "#e7298a")  # of arms, after PALETTE
+ROLES = {
+    "train": "this patient was trained on",
+    "validation": "this patient was not trained on, but chose the epoch",
+    "test": "this patient was held out",
+    "": "not known whether this patient was trained on",
+}
+READS = {  # what a table of finished runs is needed for -> the notebook that makes it
+    "kept": "02_confidence_maps",
+    "iou": study.NOTEBOOKS["segmentation"],
+    "calibration": study.NOTEBOOKS["segmentation"],
+}
+NETWORK = ["arm", "model", "seed", "fold", "split"]  # as outcomes.RUN, whose SciPy would take half a second
+ONE_SCALE = {"pixels": "band", "scaled": "raw", "against": "labels"}  # which of 04's reliability curves
+
+
+def places(p: Mapping) -> tuple[Path, Path]:
+    """The cohort's folder and that of its runs. p: profile, cohort, cohort_folder, runs_folder.
+
+    Blank ones are data/<cohort> and runs/<profile>/<cohort>; relative ones are below the project.
+    """
+    base = study.root()
+    cohort = p["cohort_folder"] or f"data/{p['cohort']}"
+    runs = p["runs_folder"] or f"runs/{p['profile']}/{p['cohort']}"
+    return base / cohort, base / runs
+
+
+def no_cohort(folder: Path, profile: str) -> str:
+    """One sentence that names the command, where `folder` holds no cohort; "" where it does."""
+    if (folder / "cohort.yaml").is_file():
+        return ""
+    return f"There is no cohort in {folder} yet; make one with: make study PROFILE={profile}"
+
+
+# -- clips
+
+
+def catalogue(cohort: Cohort) -> dict:
+    """The cohort for a list to choose from.
+
+    features (names, words, colours alike long); clips: clip_id, patient_id, day (None where unknown), view,
+    split, labelled (frames), in table order.
+    """
+    labelled = cohort.labels.drop_duplicates(["clip_id", "frame"])["clip_id"].value_counts()
+    split = cohort.patients.set_index("patient_id")["split"]
+    clips = cohort.clips[["clip_id", "patient_id", "day", "view"]].assign(
+        split=cohort.clips["patient_id"].map(split),
+        labelled=cohort.clips["clip_id"].map(labelled).fillna(0).astype(int),
+    )
+    return {
+        "name": cohort.name,
+        "features": list(cohort.features),
+        "words": [looks.words(name) for name in cohort.features],
+        "colours": list(looks.feature_colours(cohort.features).values()),
+        "clips": plain(clips),
+    }
+
+
+def clip_card(cohort: Cohort, clip_id: str) -> dict:
+    """One clip in words and numbers; KeyError for a clip that the cohort does not have.
+
+    clip_id, patient_id, day, view, frames, height, width (pixels), fps (None where unknown), mm (down and
+    across a pixel, None each where unknown), labelled: frame -> its sources, each key, text and known (one
+    truth value a feature: was it looked at).
+    """
+    row = cohort.clips.set_index("clip_id").loc[clip_id]
+    frames, height, width = cohorts.clip(cohort, clip_id).shape
+    own, true = (table[table["clip_id"] == clip_id] for table in (cohort.labels, cohort.truth))
+    labelled = {
+        str(frame): _sources(cohort, rows, true[true["frame"] == frame])
+        for frame, rows in own.groupby("frame", sort=True)
+    }
+    return {
+        "clip_id": clip_id,
+        "patient_id": row["patient_id"],
+        **{name: _plain(row[name]) for name in ("day", "view", "fps")},
+        **{"frames": frames, "height": height, "width": width, "labelled": labelled},
+        "mm": [_plain(side) for side in cohorts.pixel_mm(cohort, clip_id)],
+    }
+
+
+def _sources(cohort: Cohort, rows: pd.DataFrame, true: pd.DataFrame) -> list[dict]:
+    """Whose confidence there is of one frame: the mean of several raters first."""
+    raters = sorted(rows["rater"].unique())
+    found = [(MEAN, f"mean of {len(raters)} raters", rows)] if len(raters) > 1 else []
+    found += [(RATER + name, name, rows[rows["rater"] == name]) for name in raters]
+    found += [(TRUTH, "truth", true)] if len(true) else []
+    return [
+        {"key": key, "text": text, "known": [bool((own["feature"] == f).any()) for f in cohort.features]}
+        for key, text, own in found
+    ]
+
+
+def arm_card(arm_maps: ArmMaps, arm: str, seed: int, clip_id: str) -> dict:
+    """What an arm predicted of one clip: frames (frame -> 'labelled' or 'task'), role, told (in words)."""
+    table = arm_maps.frames(arm, seed)
+    own = table[table["clip_id"] == clip_id].sort_values("frame")
+    role = own["role"].iloc[0] if len(own) else ""
+    told = ROLES[role] if len(own) else "this arm predicted nothing of this clip"
+    frames = {str(frame): kind for frame, kind in zip(own["frame"], own["kind"], strict=True)}
+    return {"frames": frames, "role": role, "told": told}
+
+
+def arm_colours(arms: Iterable[str]) -> dict[str, str]:
+    """A colour for each arm, in their order; from the 13th on they come again."""
+    names = list(dict.fromkeys(arms))
+    colours = [*looks.PALETTE, *MORE_COLOURS]
+    return {name: colours[k % len(colours)] for k, name in enumerate(names)}
+
+
+def pixels(cohort: Cohort, arm_maps: ArmMaps, what: Mapping) -> np.ndarray:
+    """The bytes that a view asks for, uint8. what: kind, clip_id and, but for a clip, frame.
+
+    'clip': (T, H, W). 'labels': (C, H, W), 255 = 100 %, of `source` (a key of `clip_card`). 'prediction':
+    (C, S, S), 255 = 1, of `arm` and `seed`. Raises ValueError or KeyError for what is not there.
+    """
+    if what["kind"] == "clip":
+        return cohorts.clip(cohort, what["clip_id"])
+    if what["kind"] == "labels":
+        return _confidence(cohort, what["clip_id"], int(what["frame"]), what["source"])
+    if what["kind"] == "prediction":
+        found = arm_maps.maps(what["arm"], what["seed"], what["clip_id"], int(what["frame"]))
+        if found is None:
+            raise ValueError(f"{what['arm']} predicted nothing of {what['clip_id']}, frame {what['frame']}")
+        return found[0]
+    raise ValueError(f"kind: expected clip, labels or prediction, got {what['kind']!r}")
+
+
+def _confidence(cohort: Cohort, clip_id: str, frame: int, source: str) -> np.ndarray:
+    table = "truth" if source == TRUTH else "labels"
+    rows = getattr(cohort, table)
+    rows = rows[(rows["clip_id"] == clip_id) & (rows["frame"] == frame)]
+    if source.startswith(RATER):
+        rows = rows[rows["rater"] == source.removeprefix(RATER)]
+    wanted = pd.DataFrame({"clip_id": [clip_id], "frame": [frame]})
+    maps, _ = cohorts.confidence_of(replace(cohort, **{table: rows}), wanted, None, "mean", table)
+    return maps[0]
+
+
+# -- curves from finished tables
+
+
+def curves(folder: Path, cohort: Cohort, profile: str) -> dict:
+    """Curves of finished runs; fractions throughout, points [x, y] by rising x.
+
+    kept: feature -> [threshold, mean share of the painted area that it keeps]; iou: arm -> [threshold, macro
+    IoU on labels at this threshold]; calibration: feature (or 'all') -> arm -> [mean prediction, mean
+    confidence of the label], near painted pixels. missing: which of them there are no runs for -> what to do.
+    """
+    found = {"kept": {}, "iou": {}, "calibration": {}, "missing": {}}
+    readers = {"kept": _kept, "iou": _iou, "calibration": _calibration}
+    for name, notebook in READS.items():
+        if (folder / notebook / "finished").is_file():
+            found[name] = readers[name](folder, cohort)
+        else:
+            found["missing"][name] = f"{notebook} is not finished: make study PROFILE={profile}"
+    return found
+
+
+def _read(path: Path) -> pd.DataFrame:
+    ids = dict.fromkeys(("arm", "patient_id", "clip_id", "feature", "model"), str)
+    return pd.read_csv(path, dtype=ids, keep_default_na=False, na_values=[""])
+
+
+def _kept(folder: Path, cohort: Cohort) -> dict[str, list]:
+    table = _read(folder / READS["kept"] / "kept_area.csv")
+    means = table.groupby(["feature", "threshold"])["share"].mean().dropna().reset_index()
+    return {f: _points(means[means["feature"] == f], "threshold", "share") for f in cohort.features}
+
+
+def _iou(folder: Path, cohort: Cohort) -> dict[str, list]:
+    table = _read(folder / "tables" / "threshold_matrix.csv")
+    long = table.melt("arm", var_name="threshold", value_name="iou").dropna()
+    long = long.astype({"threshold": float})
+    return {arm: _points(long[long["arm"] == arm], "threshold", "iou") for arm in table["arm"]}
+
+
+def _calibration(folder: Path, cohort: Cohort) -> dict[str, dict]:
+    """Seeds are pooled by their pixels; tables of earlier versions lack some of the columns."""
+    table = _read(folder / "tables" / "reliability.csv")
+    for column, value in ONE_SCALE.items():
+        table = table[table[column] == value] if column in table else table
+    table = table.assign(feature=table.get("feature", "all"))
+    table = table[table["count"] > 0]
+    weighed = table[["predicted", "observed"]].mul(table["count"], axis=0)
+    sums = pd.concat([table[["feature", "arm", "bin", "count"]], weighed], axis=1)
+    sums = sums.groupby(["feature", "arm", "bin"], sort=False).sum().reset_index()
+    sums[["predicted", "observed"]] = sums[["predicted", "observed"]].div(sums["count"], axis=0)
+    return {
+        feature: {arm: _points(own, "predicted", "observed") for arm, own in part.groupby("arm", sort=False)}
+        for feature, part in sums.groupby("feature", sort=False)
+    }
+
+
+def _points(table: pd.DataFrame, x: str, y: str) -> list[list[float]]:
+    return table.sort_values(x)[[x, y]].round(5).to_numpy(float).tolist()
+
+
+# -- outcomes of patients
+
+
+def outcomes_of(folder: Path, sf_max: float) -> dict[str, pd.DataFrame]:
+    """What finished task runs said about each patient, networks (seeds and folds) averaged, by task.
+
+    Columns: arm, model, split ('test', 'validation'), patient_id, truth, value, count; of sf_ratio also day.
+    sf_ratio: truth and value are S/F, the mean over the day's views; count: views. sf_change: value is the
+    share of pairs of clips whose class was right; truth the share that truly rises; count: pairs.
+    readmission: truth 0 or 1, value the probability of 1, before temperature scaling; count: views. A task
+    without a finished run is not in the result.
+    """
+    means = {"sf_change": _change, "sf_ratio": _ratio, "readmission": _readmission}
+    found = {}
+    for task in study.TASKS:
+        paths = sorted(folder.glob(f"{study.NOTEBOOKS[task]}/*/seed*/predictions.csv"))
+        tables = [_read(path) for path in paths if (path.parent / "finished").is_file()]
+        tables = [table for table in tables if len(table)]
+        if tables:
+            found[task] = means[task](pd.concat(tables, ignore_index=True), sf_max)
+    return found
+
+
+def _over_networks(table: pd.DataFrame, key: list[str]) -> pd.DataFrame:
+    """Mean of truth and value over seeds and folds; every table of one network has one row a key."""
+    same = ["arm", "model", "split", "patient_id", *key]
+    groups = table.groupby(same, sort=False)
+    found = groups.agg(truth=("truth", "mean"), value=("value", "mean"), count=("count", "max"))
+    return found.reset_index().sort_values([*same[2:], "arm", "model"], ignore_index=True)
+
+
+def _ratio(table: pd.DataFrame, sf_max: float) -> pd.DataFrame:
+    groups = table.groupby([*NETWORK, "patient_id", "day"], sort=False)
+    days = groups.agg(truth=("truth", "first"), value=("prediction", "mean"), count=("prediction", "size"))
+    days[["truth", "value"]] *= sf_max
+    return _over_networks(days.reset_index(), ["day"])
+
+
+def _change(table: pd.DataFrame, _: float) -> pd.DataFrame:
+    logits = table[["logit_0", "logit_1", "logit_2"]].to_numpy(float)  # decrease, same, increase
+    marked = table.assign(right=logits.argmax(1) == table["truth"], rises=table["truth"] == 2)
+    groups = marked.groupby([*NETWORK, "patient_id"], sort=False)
+    patients = groups.agg(truth=("rises", "mean"), value=("right", "mean"), count=("right", "size"))
+    return _over_networks(patients.reset_index(), [])
+
+
+def _readmission(table: pd.DataFrame, _: float) -> pd.DataFrame:
+    marked = table.assign(odds=table["logit_1"] - table["logit_0"])
+    groups = marked.groupby([*NETWORK, "patient_id"], sort=False)
+    patients = groups.agg(truth=("truth", "first"), odds=("odds", "mean"), count=("odds", "size"))
+    patients["value"] = 1 / (1 + np.exp(-patients["odds"]))
+    return _over_networks(patients.reset_index(), [])
+
+
+def patients_card(cohort: Cohort) -> list[dict]:
+    """Every patient, in table order: patient_id, split, readmitted (None where unknown), sf (day -> S/F, by
+    day), clips (ids)."""
+    clips = cohort.clips.groupby("patient_id", sort=False)["clip_id"].agg(list)
+    exams = cohort.exams.sort_values("day")[["patient_id", "day", "sf_ratio"]].dropna()
+    sf = {
+        who: dict(zip(own["day"].astype(str), own["sf_ratio"], strict=True))
+        for who, own in exams.groupby("patient_id")
+    }
+    table = cohort.patients[["patient_id", "split", "readmitted_30d"]]
+    table = table.rename(columns={"readmitted_30d": "readmitted"})
+    return [
+        row | {"sf": sf.get(row["patient_id"], {}), "clips": clips.get(row["patient_id"], [])}
+        for row in plain(table)
+    ]
+
+
+def plain(table: pd.DataFrame) -> list[dict]:
+    """Rows of a table as plain values for a browser: what is missing or not a number becomes None."""
+    return [{k: _plain(v) for k, v in row.items()} for row in table.to_dict("records")]
+
+
+def _plain(value: object) -> object:
+    if value is None or pd.isna(value):
+        return None
+    return value.item() if isinstance(value, np.generic) else value

@@ -1,0 +1,27 @@
+// The layers that are shown: labels, a prediction, or where the two part.
+import { leastLabelled, leastPredicted } from "./explorer_picture.js";
+
+export function paint(view) {
+  const { frame, threshold, output, shown } = view.state, { height, width } = view.card, one = height * width;
+  if (view.greyStale && view.has(frame)) {
+    view.overlays.setGrey(view.clip.data.subarray(frame * one, (frame + 1) * one), view.look);
+    view.greyStale = false;
+  }
+  const labels = view.labels && view.labels.frame === frame ? view.labels : null, { predicted } = view;
+  const features = view.table.shown, look = { flat: view.flat, opacity: view.opacity };
+  view.errorWords.hide();
+  if (shown === "errors" && labels && predicted) {
+    const own = view.of.get(), chosen = view.catalogue.features.map((name, c) => (own === "all" ? features[c] : name === own));
+    const counted = chosen.map((on, c) => on && labels.known[c]);
+    const least = { leastLabel: leastLabelled(threshold), leastPrediction: leastPredicted(output) };
+    const found = view.overlays.setErrors(labels.data, predicted.data, { shown: counted, opacity: view.opacity, ...least });
+    view.errorWords.show(found, view.catalogue.words.filter((_, c) => chosen[c] && !labels.known[c]));
+    return;
+  }
+  if (shown === "errors") view.errorWords.none(labels ? "no prediction of this frame" : "no labels of this frame");
+  if (shown === "prediction" || (shown === "errors" && predicted)) {
+    view.overlays.setMaps(predicted && predicted.data, { shown: features, least: leastPredicted(output), ...look });
+  } else {
+    view.overlays.setMaps(labels && labels.data, { shown: features, least: leastLabelled(threshold), ...look });
+  }
+}

@@ -1,0 +1,146 @@
+// What stands beside the picture: features with their numbers, errors in words, the three charts.
+import { checkbox, element } from "./controls.js";
+import { Chart, percent } from "./curves.js";
+import { ERRORS } from "./explorer_picture.js";
+
+const NOTHING = "–";
+
+// One row a feature: a switch, confidence and prediction under the pointer, the share that is kept.
+export class FeatureTable {
+  constructor({ words, colours }, onswitch) {
+    this.shown = words.map(() => true);
+    this.rows = words.map((word, c) => {
+      const box = checkbox({
+        id: `feature-${c}`, label: word, checked: true, colour: colours[c],
+        onchange: (on) => { this.shown[c] = on; onswitch(); },
+      });
+      box.input.title = c < 9 ? `Show or hide (${c + 1})` : "Show or hide";
+      const [here, said, kept] = ["here", "said", "kept"].map((name) =>
+        element("td", { class: "lusnb-number", data: { testid: `${name}-${c}` }, text: NOTHING }));
+      const node = element("tr", {}, element("th", { scope: "row" }, box.node), here, said, kept);
+      return { box, here, said, kept, node };
+    });
+    const heads = ["Feature", "label here", "predicted here", "kept"].map((text) => element("th", { scope: "col", text }));
+    this.node = element("table", { class: "lusnb-table lusnb-counts", data: { testid: "features" } },
+      element("thead", {}, element("tr", {}, ...heads)),
+      element("tbody", {}, ...this.rows.map(({ node }) => node)));
+    this.onswitch = onswitch;
+  }
+
+  toggle(c) {
+    if (!this.rows[c]) return;
+    this.shown[c] = !this.shown[c];
+    this.rows[c].box.set(this.shown[c]);
+    this.onswitch();
+  }
+
+  // Bytes under the pointer, one a feature (null: none), and whether the rater looked at it.
+  here(labels, predictions, known) {
+    this.rows.forEach(({ here, said }, c) => {
+      const looked = !known || known[c];
+      here.textContent = looked ? (labels ? percent(labels[c] / 255) : NOTHING) : "not looked at";
+      said.textContent = predictions ? percent(predictions[c] / 255) : NOTHING;
+    });
+  }
+
+  // Shares that the threshold keeps of each feature's painted area; null: nothing is painted.
+  kept(shares) {
+    this.rows.forEach(({ kept }, c) => { kept.textContent = shares && shares[c] !== null ? percent(shares[c]) : NOTHING; });
+  }
+}
+
+// The legend of errors, and how many pixels are which.
+export class ErrorWords {
+  constructor() {
+    this.numbers = ERRORS.map(() => element("output", { class: "lusnb-value" }));
+    const items = ERRORS.map(({ name, colour }, k) => element("li", {},
+      element("span", { class: "lusnb-swatch", style: `background:${colour}` }), element("span", { text: name }), this.numbers[k]));
+    this.sum = element("p", { class: "lusnb-status", data: { testid: "iou" } });
+    this.list = element("ul", { class: "lusnb-values" }, ...items);
+    this.node = element("div", { data: { testid: "errors" } }, this.list, this.sum);
+    this.last = items[items.length - 1];
+    this.hide();
+  }
+
+  hide() {
+    this.node.style.display = "none";
+  }
+
+  // In place of errors: why there are none to show.
+  none(why) {
+    this.node.style.display = "";
+    this.list.style.display = "none";
+    this.sum.textContent = `No errors to show: there is ${why}.`;
+  }
+
+  // features, both: from Overlays.setErrors; skipped: names of features that nobody looked at.
+  show({ features, both }, skipped) {
+    this.node.style.display = this.list.style.display = "";
+    const counted = features.filter(Boolean), total = (name) => counted.reduce((sum, one) => sum + one[name], 0);
+    ["agreeing", "missed", "spurious"].forEach((name, k) => { this.numbers[k].textContent = `${total(name)} px`; });
+    this.numbers[3].textContent = `${both} px`;
+    this.last.style.display = counted.length > 1 ? "" : "none";
+    const labelled = counted.filter(({ missed, agreeing }) => missed + agreeing > 0);
+    const ious = labelled.map(({ missed, spurious, agreeing }) => agreeing / (missed + spurious + agreeing));
+    const mean = ious.reduce((sum, iou) => sum + iou, 0) / ious.length;
+    const of = counted.length > 1 ? `mean IoU of the ${ious.length} features that have a label here` : "IoU on this frame";
+    const left = skipped.length ? ` Not looked at, so not counted: ${skipped.join(", ")}.` : "";
+    this.sum.textContent = (ious.length ? `${of}: ${percent(mean, 1)}.` : "Nothing is labelled here at this threshold.") + left;
+  }
+}
+
+// Three charts of what the thresholds do.
+export class Curves {
+  constructor({ catalogue, curves, colours }) {
+    Object.assign(this, { catalogue, curves, colours });
+    this.kept = new Chart({ id: "curve-kept", title: "Kept of the painted area", across: "label threshold", up: "kept" });
+    this.iou = new Chart({
+      id: "curve-iou", title: "IoU on held-out labels, each arm", across: "label threshold", up: "IoU",
+    });
+    this.calibration = new Chart({
+      id: "curve-calibration", title: "Calibration", across: "output threshold", up: "label", diagonal: true,
+    });
+    this.node = element("div", { class: "lusnb-below" }, this.kept.node, this.iou.node, this.calibration.node);
+    this.arms("");
+  }
+
+  // shares: 101 fractions a feature, or null; of one frame.
+  frame(shares, frame) {
+    const { words, colours, features } = this.catalogue, { kept, missing } = this.curves;
+    const here = words.map((name, c) => ({ name, colour: colours[c], points: ((shares && shares[c]) || []).map((y, t) => [t / 100, y]) }));
+    const all = words.map((name, c) => ({ name, colour: colours[c], points: kept[features[c]] || [], dots: true, told: false }));
+    const whole = missing.kept ? `Whole cohort: ${missing.kept}` : "Dotted: mean over the whole cohort.";
+    this.kept.title(frame === null ? "Kept of the painted area" : `Kept of the painted area, frame ${frame}`);
+    if (!shares && missing.kept) this.kept.empty(`No labels here. ${whole}`);
+    else this.kept.set([...all, ...here], { note: shares ? whole : `No labels here. ${whole}` });
+  }
+
+  // The chosen arm is drawn strong; calibration is of one feature where it is known, else of all.
+  arms(chosen, feature = "all") {
+    const { iou, calibration, missing } = this.curves;
+    const series = (found) => Object.entries(found).map(([name, points]) =>
+      ({ name, points, colour: this.colours[name] || "#888888", dots: true, strong: name === chosen }));
+    if (missing.iou) this.iou.empty(missing.iou);
+    else {
+      const highest = Math.max(0.1, ...Object.values(iou).flat().map(([, y]) => y));
+      this.iou.set(series(iou), { top: [0.2, 0.4, 0.6, 0.8, 1].find((top) => top >= highest) || 1 });
+    }
+    const own = calibration[feature] ? feature : "all";
+    const word = own === "all" ? "all features" : this.catalogue.words[this.catalogue.features.indexOf(own)];
+    this.calibration.title(`Calibration, ${word}`);
+    if (missing.calibration) this.calibration.empty(missing.calibration);
+    else {
+      const note = "Mean confidence of the label where an arm predicts so much, near painted pixels.";
+      this.calibration.set(series(calibration[own] || {}), { note });
+    }
+  }
+
+  label(threshold) {
+    this.kept.mark(threshold / 100);
+    this.iou.mark(threshold / 100);
+  }
+
+  output(threshold) {
+    this.calibration.mark(threshold / 100);
+  }
+}

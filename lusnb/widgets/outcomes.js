@@ -1,0 +1,161 @@
+// What arms say about patients, beside what is true; a chosen patient's clips open on the first page.
+import { button, element, group, select } from "./controls.js";
+import { percent } from "./curves.js";
+import { keepKeys } from "./explorer_keys.js";
+import { dayWord } from "./explorer_picker.js";
+import { ratioPlot, stripPlot } from "./outcome_plots.js";
+
+const SPLITS = {
+  test: "held out: in neither training nor choice", validation: "validation: helped to choose the network",
+};
+const MODELS = { tsm: "network (TSM)", majority: "majority class", mean: "training mean", ridge: "ridge regression", logistic: "logistic regression" };
+const NONE = "–";
+
+class Patients {
+  constructor(model, root) {
+    Object.assign(this, { model, root, name: Math.random().toString(36).slice(2), patient: model.get("patient") });
+    this.hear = (answer) => { if (answer.id === this.name) this.build(answer); };
+    this.follow = () => this.choose(model.get("patient"), false);
+    model.on("msg:custom", this.hear);
+    model.on("change:patient", this.follow);
+    root.append(element("p", { class: "lusnb-status", text: "Reading the outcomes ..." }));
+    model.send({ type: "ready", id: this.name });
+  }
+
+  close() {
+    this.model.off("msg:custom", this.hear);
+    this.model.off("change:patient", this.follow);
+  }
+
+  build(all) {
+    this.all = all;
+    this.colours = Object.fromEntries(all.arms.map(({ name, colour }) => [name, colour]));
+    const rows = Object.values(all.tasks).flat(), there = (column) => [...new Set(rows.map((row) => row[column]))];
+    const options = (names, words) => names.map((name) => [name, words[name] || name]);
+    const redraw = () => this.draw();
+    this.split = select({ id: "split", label: "Patients", options: options(there("split").sort(), SPLITS), value: "test", onchange: redraw });
+    this.arm = select({ id: "outcome-arm", label: "Arm", options: all.arms.map(({ name }) => [name, name]), onchange: redraw });
+    this.method = select({ id: "model", label: "Predicted by", options: options(there("model"), MODELS), value: "tsm", onchange: redraw });
+    if (!this.method.get()) this.method.set(there("model")[0]);
+    if (!this.split.get()) this.split.set(there("split")[0]);
+    this.plots = element("div", { class: "lusnb-below", data: { testid: "plots" } });
+    this.legend = element("ul", { class: "lusnb-values lusnb-full" });
+    this.table = element("div", { class: "lusnb-scroll", data: { testid: "patients" }, tabindex: 0, role: "region", "aria-label": "Patients" });
+    this.own = element("div", { data: { testid: "patient" }, "aria-live": "polite" });
+    const advice = element("p", { class: "lusnb-note", data: { testid: "advice" }, text: all.advice });
+    const controls = group("What is shown", this.arm.node, this.method.node, this.split.node);
+    const head = element("div", { class: "lusnb-full" }, all.advice ? advice : controls);
+    const beside = element("div", { class: "lusnb-side" }, this.own);
+    this.root.replaceChildren(head, this.plots, this.legend, element("div", { class: "lusnb-main lusnb-wide" }, this.table), beside);
+    this.draw();
+  }
+
+  // Rows of one task, of the chosen patients and method; all arms.
+  rows(task) {
+    const rows = this.all.tasks[task] || [];
+    return rows.filter((row) => row.split === this.split.get() && row.model === this.method.get());
+  }
+
+  draw() {
+    const arm = this.arm.get(), same = { colours: this.colours, arm, patient: this.patient, onpick: (id) => this.choose(id) };
+    const [ratio, change, back] = ["sf_ratio", "sf_change", "readmission"].map((task) => this.rows(task));
+    const plots = [];
+    if (ratio.length) plots.push(ratioPlot(ratio, { ...same, top: this.all.sf_max }));
+    if (change.length) {
+      plots.push(stripPlot(change, {
+        ...same, id: "plot-sf_change", title: "S/F change", name: "right", note: "Share of the patient's pairs of clips whose class was right.",
+        tell: (row) => `${row.patient_id}, ${row.arm}: ${percent(row.value)} of ${row.count} pairs right; ${percent(row.truth)} truly rise`,
+      }));
+    }
+    if (back.length) {
+      plots.push(stripPlot(back, {
+        ...same, id: "plot-readmission", title: "Readmission within 30 days", name: "probability", shaded: true,
+        note: "Probability of readmission. Shaded: truly readmitted.",
+        tell: (row) => `${row.patient_id}, ${row.arm}: ${percent(row.value)}; truly ${row.truth === 1 ? "readmitted" : "not readmitted"}`,
+      }));
+    }
+    const told = this.all.advice ? [] : [element("p", { class: "lusnb-status", text: "No predictions of these patients by this method." })];
+    this.plots.replaceChildren(...(plots.length ? plots : told));
+    this.legend.replaceChildren(...this.all.arms.map(({ name, colour }) => element("li", {},
+      element("span", { class: "lusnb-swatch", style: `background:${colour}` }),
+      element("span", { class: name === arm ? "lusnb-strong" : "", text: name }))));
+    this.list();
+    this.show();
+  }
+
+  // One row a patient, of the chosen arm.
+  list() {
+    const arm = this.arm.get(), own = (task, id) => this.rows(task).filter((row) => row.arm === arm && row.patient_id === id);
+    const heads = ["Patient", "Split", "S/F true", "S/F predicted", "S/F change right", "Readmitted", "Probability"];
+    const rows = this.all.patients.map(({ patient_id: id, split, readmitted, sf }) => {
+      const days = own("sf_ratio", id).sort((a, b) => a.day - b.day), numbers = (values) => values.map((v) => v.toFixed(0)).join(", ") || NONE;
+      const share = (task) => own(task, id).map((row) => percent(row.value)).join(", ") || NONE;
+      const truth = readmitted === null ? "unknown" : readmitted ? "yes" : "no";
+      const name = button({ id: `patient-${id}`, label: id, tip: `Choose patient ${id}`, pressed: id === this.patient, onclick: () => this.choose(id) });
+      const cells = [split, numbers(Object.values(sf)), numbers(days.map((row) => row.value)), share("sf_change"), truth, share("readmission")];
+      return element("tr", { class: id === this.patient ? "lusnb-row-chosen" : "" },
+        element("th", { scope: "row" }, name.node), ...cells.map((text) => element("td", { text })));
+    });
+    this.table.replaceChildren(element("table", { class: "lusnb-table" },
+      element("thead", {}, element("tr", {}, ...heads.map((text) => element("th", { scope: "col", text })))),
+      element("tbody", {}, ...rows)));
+  }
+
+  choose(id, tell = true) {
+    this.patient = id;
+    if (tell) {
+      this.model.set("patient", id);
+      this.model.save_changes();
+    }
+    if (this.all) this.draw();
+  }
+
+  // The chosen patient: every arm's predictions, and the clips.
+  show() {
+    const chosen = this.all.patients.find(({ patient_id: id }) => id === this.patient);
+    if (!chosen) {
+      this.own.replaceChildren(element("p", { class: "lusnb-status", text: "Choose a patient to see all arms and the clips." }));
+      return;
+    }
+    const clips = chosen.clips.map((id) => this.all.clips[id]);
+    const open = clips.map(({ clip_id: id, day, view }) => button({
+      id: `open-${id}`, label: [dayWord(day), view].filter(Boolean).join(", "), tip: `Open clip ${id}`,
+      onclick: () => this.model.send({ type: "open", clip_id: id }),
+    }).node);
+    this.own.replaceChildren(element("p", { class: "lusnb-title", text: `Patient ${chosen.patient_id}` }),
+      ...this.arms(chosen), element("p", { class: "lusnb-status", text: "Clips; each opens on the first page:" }), group("Clips", ...open));
+  }
+
+  arms({ patient_id: id }) {
+    const own = (task) => this.rows(task).filter((row) => row.patient_id === id);
+    const [ratio, change, back] = ["sf_ratio", "sf_change", "readmission"].map(own);
+    const days = [...new Set(ratio.map((row) => row.day))].sort();
+    if (!ratio.length && !change.length && !back.length) {
+      return [element("p", { class: "lusnb-status", text: "No predictions of this patient among those shown." })];
+    }
+    const truth = (day) => ratio.find((row) => row.day === day).truth.toFixed(0);
+    const heads = ["Arm", ...days.map((day) => `S/F ${dayWord(day)} (true ${truth(day)})`)];
+    if (change.length) heads.push("S/F change right");
+    if (back.length) heads.push(`Readmission (${back[0].truth === 1 ? "true" : "not so"})`);
+    const value = (rows, arm, tell) => { const row = rows.find((one) => one.arm === arm); return row ? tell(row.value) : NONE; };
+    const rows = this.all.arms.map(({ name }) => {
+      const cells = days.map((day) => value(ratio.filter((row) => row.day === day), name, (v) => v.toFixed(0)));
+      if (change.length) cells.push(value(change, name, (v) => percent(v)));
+      if (back.length) cells.push(value(back, name, (v) => percent(v)));
+      return element("tr", {}, element("th", { scope: "row", text: name }), ...cells.map((text) => element("td", { text })));
+    });
+    return [element("table", { class: "lusnb-table" },
+      element("thead", {}, element("tr", {}, ...heads.map((text) => element("th", { scope: "col", text })))),
+      element("tbody", {}, ...rows))];
+  }
+}
+
+function render({ model, el }) {
+  const root = element("div", { class: "lusnb", data: { testid: "outcomes" } });
+  el.append(root);
+  keepKeys(root);
+  const view = new Patients(model, root);
+  return () => view.close();
+}
+
+export default { render };

@@ -1,0 +1,342 @@
+"""The explorer as a person uses it: sliders, keys and pages, each step held against arrays read in Python."""
+
+import shutil
+import statistics
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from lusnb import arm_maps, confidence, exploring, files, looks, study
+from lusnb import cohort as cohorts
+from tests.test_arm_maps import checked, finished
+from tests.test_exploring import predictions
+
+# the canvas as it is seen, sampled in the middle of each of the frame's pixels: height x width x rgb
+SAMPLE = """([height, width, stretch]) => {
+  const canvas = document.querySelector('[data-testid=explorer] [data-testid=stage]');
+  const [w, h] = [canvas.width, canvas.height], across = Math.min(w / width, h / (height * stretch));
+  const [left, top] = [(w - width * across) / 2, (h - height * across * stretch) / 2];
+  const { data } = canvas.getContext('2d').getImageData(0, 0, w, h), found = [];
+  for (let y = 0; y < height; y += 1) for (let x = 0; x < width; x += 1) {
+    const px = Math.floor(left + (x + 0.5) * across), py = Math.floor(top + (y + 0.5) * across * stretch);
+    found.push(...data.slice(4 * (py * w + px), 4 * (py * w + px) + 3));
+  }
+  return found;
+}"""
+TURN = """async ([id, count]) => {
+  const root = document.querySelector('[data-testid=explorer]'), times = [];
+  const input = root.querySelector(`[data-testid=${id}]`);
+  for (let k = 0; k < count; k += 1) {
+    const drawn = new Promise((done) =>
+      root.addEventListener('lusnb:drawn', (e) => done(e.detail.ms), { once: true }));
+    input.value = 10 + ((7 * k) % 80);
+    input.dispatchEvent(new Event('input', { bubbles: true }));
+    times.push(await drawn);
+    await new Promise((done) => setTimeout(done, 30));
+  }
+  return times;
+}"""
+ERRORS = {"agreeing": "#2ca5e0", "missed": "#ffd92f", "spurious": "#e0409f", "both": "#ff5a1f"}
+FIND = "import gc, ipywidgets\npages = [o for o in gc.get_objects() if isinstance(o, ipywidgets.Tab)][-1]"
+STATE = "[(w.clip_id, w.frame, w.threshold, w.output, w.arm, w.shown) for w in pages.children[:1]][0]"
+
+
+def rgb(colour):
+    return [int(colour[k : k + 2], 16) for k in (1, 3, 5)]
+
+
+def opened(notebook, **values):
+    """The notebook, run, its widget there with all frames; the last cell's value under the name `pages`."""
+    page = notebook("10_explore_thresholds", **values)
+    page.run_all()
+    settled(page)
+    page.execute(
+        "import gc, ipywidgets\npages = [o for o in gc.get_objects() if isinstance(o, ipywidgets.Tab)][-1]"
+    )
+    return page
+
+
+def settled(page):
+    page.page.wait_for_selector("[data-testid=explorer][data-clip]")
+    page.widget("stage").scroll_into_view_if_needed()
+    page.page.wait_for_timeout(400)
+
+
+def first(data):
+    """The labelled frame that the explorer opens with: of the first clip."""
+    frames = cohorts.labelled_frames(data).set_index("clip_id", drop=False)
+    return frames.loc[data.clips["clip_id"][0]]
+
+
+def seen(page, clip, stretch):
+    page.page.wait_for_timeout(250)
+    height, width = clip.shape[1:]
+    return np.array(page.page.evaluate(SAMPLE, [height, width, stretch])).reshape(height, width, 3)
+
+
+def painted(clip, frame, masks, colours):
+    """The frame in grey, and over it each mask in its colour, one after the other: uint8 (H, W, 3)."""
+    out = np.repeat(np.asarray(clip[frame])[..., None], 3, axis=2).astype(int)
+    for mask, colour in zip(masks, colours, strict=True):
+        out[mask] = rgb(colour)
+    return out
+
+
+def opaque(page):
+    """Every kept pixel in its full colour, so that what is seen can be compared exactly."""
+    page.page.get_by_text("Picture: window, gain, opacity, zoom").click()
+    page.widget("opacity").fill("100")
+    page.widget("flat").check()
+    page.widget("stage").scroll_into_view_if_needed()
+
+
+@pytest.fixture
+def data(lab):
+    return cohorts.read(lab.folder / "data" / "phantom_smoke", look=False)
+
+
+@pytest.fixture
+def runs(data, tmp_path):
+    """A finished study of the cohort: one arm whose predictions follow the labels loosely, curves, tasks."""
+    runs = tmp_path / "runs" / "smoke" / "phantom_smoke"
+    roles = dict(data.patients[["patient_id", "split"]].to_numpy())
+    finished(runs, data, "t060", roles=roles, made_from=checked(runs, data))
+    place = runs / "03_train_segmentation/t060/seed0/fold0/predictions/labelled.npy"
+    maps, _ = cohorts.confidence_of(data, cohorts.labelled_frames(data), 32)
+    files.write_npy(place, np.roll(maps, 2, axis=3))
+    files.write_csv(
+        runs / "tables/threshold_matrix.csv", pd.DataFrame({"arm": ["t060"], "0.4": [0.5], "0.6": [0.4]})
+    )
+    curve = {
+        "arm": "t060",
+        "pixels": "band",
+        "bin": [0, 1],
+        "count": 9,
+        "predicted": [0.1, 0.9],
+        "observed": [0.2, 0.8],
+    }
+    files.write_csv(runs / "tables/reliability.csv", pd.DataFrame(curve))
+    files.write_text(runs / "04_compare_segmentation/finished", "")
+    patients = list(data.patients["patient_id"][:4])
+    for task in study.TASKS:
+        table = predictions(task, 0)
+        table["patient_id"] = [patients[int(one)] for one in table["patient_id"]]
+        folder = runs / study.NOTEBOOKS[task] / "t060" / "seed0"
+        files.write_csv(folder / "predictions.csv", table)
+        files.write_text(folder / "finished", "")
+    return runs
+
+
+def test_what_a_threshold_keeps_is_what_is_seen(notebook, data):
+    page = opened(notebook)
+    opaque(page)
+    row = first(data)
+    clip = cohorts.clip(data, row["clip_id"])
+    maps, _ = cohorts.confidence_of(data, pd.DataFrame([row]), None)
+    colours = list(looks.feature_colours(data.features).values())
+    down, across = cohorts.pixel_mm(data, row["clip_id"])
+    for percent in (0, 20, 60, 100):
+        page.widget("threshold").fill(str(percent))
+        masks = [confidence.targets(one / 255, percent / 100) for one in maps[0]]
+        np.testing.assert_array_equal(
+            seen(page, clip, down / across), painted(clip, row["frame"], masks, colours)
+        )
+        kept = [page.widget(f"kept-{c}").inner_text() for c in range(6)]
+        shares = [
+            m.sum() / (one > 0).sum() if one.any() else None for m, one in zip(masks, maps[0], strict=True)
+        ]
+        assert [float(k.split()[0]) if k != "–" else None for k in kept] == [
+            pytest.approx(100 * share, abs=0.51) if share is not None else None for share in shares
+        ]
+    page.widget("threshold").fill("20")
+    page.widget("stage").focus()
+    page.page.keyboard.press("1")  # a feature off by its key
+    masks = [confidence.targets(one / 255, 0.2) for one in maps[0]]
+    expected = painted(clip, row["frame"], masks[1:], colours[1:])
+    np.testing.assert_array_equal(seen(page, clip, down / across), expected)
+    assert not page.widget("feature-0").is_checked()
+    page.screenshot("explorer_labels")
+
+
+def test_the_slider_is_dragged_and_python_knows(notebook):
+    page = opened(notebook)
+    box = page.widget("threshold").bounding_box()
+    middle = box["y"] + box["height"] / 2
+    page.page.mouse.move(box["x"] + box["width"] / 2, middle)
+    page.page.mouse.down()
+    page.page.mouse.move(box["x"] + box["width"] - 2, middle, steps=5)
+    page.page.mouse.up()
+    assert page.widget("threshold").input_value() == "100"
+    page.page.wait_for_timeout(600)
+    assert page.python(STATE)[2] == 100
+
+
+def test_keys_play_step_and_turn_and_a_reload_keeps_it_all(notebook, data):
+    page = opened(notebook)
+    page.widget("stage").focus()
+    cells = "() => window.jupyterapp.shell.currentWidget.content.activeCellIndex"
+    before = page.page.evaluate(cells)
+    for key in ("ArrowRight", "ArrowRight", "ArrowLeft", "]", "]", "[", "ArrowDown"):
+        page.page.keyboard.press(key)
+    assert page.page.evaluate(cells) == before  # JupyterLab did not take them
+    assert page.widget("frame").input_value() == "1" and page.widget("threshold").input_value() == "51"
+    labelled = first(data)["frame"]
+    assert f"labels are of frame {labelled}" in page.widget("status").inner_text()
+    page.page.keyboard.press("n")
+    page.page.wait_for_selector(f"[data-testid=explorer][data-clip={data.clips['clip_id'][1]}]")
+    page.page.keyboard.press("ArrowRight")
+    page.page.wait_for_timeout(600)
+    state = page.python(STATE)
+    assert state[:3] == (data.clips["clip_id"][1], 1, 51)
+    page.page.keyboard.press(" ")
+    page.page.wait_for_timeout(700)
+    assert page.widget("play").get_attribute("aria-pressed") == "true"
+    page.page.keyboard.press(" ")
+    assert page.widget("play").get_attribute("aria-pressed") == "false"
+    assert int(page.widget("frame").input_value()) != 1
+    page.widget("frame").fill("3")
+    page.page.wait_for_timeout(600)
+    page.command("docmanager:save")
+    page.page.wait_for_timeout(1000)
+    page.reload()
+    settled(page)
+    assert page.widget("frame").input_value() == "3" and page.widget("threshold").input_value() == "51"
+    assert page.widget("explorer").get_attribute("data-clip") == data.clips["clip_id"][1]
+
+
+def test_the_pixel_under_the_pointer_is_read_out(notebook, data):
+    page = opened(notebook)
+    row = first(data)
+    clip = cohorts.clip(data, row["clip_id"])
+    maps, _ = cohorts.confidence_of(data, pd.DataFrame([row]), None)
+    y, x = np.argwhere(maps[0].max(0) > 0)[5]
+    down, across = cohorts.pixel_mm(data, row["clip_id"])
+    box = page.widget("stage").bounding_box()
+    side = min(box["width"] / 64, box["height"] / (64 * down / across))
+    left, top = (box["width"] - 64 * side) / 2, (box["height"] - 64 * side * down / across) / 2
+    place = (box["x"] + left + (x + 0.5) * side, box["y"] + top + (y + 0.5) * side * down / across)
+    page.page.mouse.move(*place)
+    told = page.widget("readout").inner_text()
+    mm = f"{(x + 0.5) * across:.1f} mm across, {(y + 0.5) * down:.1f} mm down"
+    assert told == f"column {x}, row {y} · {mm} · grey {clip[row['frame']][y, x]}"
+    here = [page.widget(f"here-{c}").inner_text() for c in range(6)]
+    assert here == [f"{100 * level / 255:.0f} %" for level in maps[0, :, y, x].tolist()]
+
+
+def test_errors_of_an_arm_are_coloured_and_counted(notebook, data, runs):
+    page = opened(notebook, runs_folder=str(runs))
+    opaque(page)
+    page.widget("arm").select_option("t060 seed 0")
+    page.page.wait_for_timeout(500)
+    row = first(data)
+    clip = cohorts.clip(data, row["clip_id"])
+    maps, _ = cohorts.confidence_of(data, pd.DataFrame([row]), None)
+    stored, role = arm_maps.open_runs(runs, data).maps("t060", 0, row["clip_id"], row["frame"])
+    assert exploring.ROLES[role] in page.widget("role").inner_text()
+    said = arm_maps.scaled(stored, 64, 64)
+    down, across = cohorts.pixel_mm(data, row["clip_id"])
+    for threshold, output in ((50, 50), (20, 80)):
+        page.widget("threshold").fill(str(threshold))
+        page.widget("output").fill(str(output))
+        labelled = confidence.targets(maps[0] / 255, threshold / 100)
+        predicted = 100 * said.astype(int) >= 255 * output
+        missed, spurious = (labelled & ~predicted).any(0), (~labelled & predicted).any(0)
+        agreeing = (labelled & predicted).any(0)
+        marks = [agreeing & ~missed & ~spurious, missed & ~spurious, spurious & ~missed, missed & spurious]
+        expected = painted(clip, row["frame"], marks, ERRORS.values())
+        np.testing.assert_array_equal(seen(page, clip, down / across), expected)
+        told = page.widget("errors").inner_text()
+        for mask in (labelled & predicted, labelled & ~predicted, ~labelled & predicted):
+            assert f"{mask.sum()} px" in told
+        assert f"{marks[3].sum()} px" in told.split("missed and spurious")[1]
+    page.screenshot("explorer_errors")
+    page.theme("dark")
+    page.page.wait_for_timeout(500)
+    np.testing.assert_array_equal(seen(page, clip, down / across), expected)
+    page.screenshot("explorer_errors_dark")
+    page.theme("light")
+    page.widget("threshold").fill("50")
+    assert "45.0 %" in page.widget("curve-iou-values").inner_text()  # halfway between 0.5 and 0.4
+    page.widget("output").fill("30")
+    assert "35.0 %" in page.widget("curve-calibration-values").inner_text()
+    page.widget("show-prediction").click()
+    predicted = 100 * said.astype(int) >= 255 * 30
+    colours = list(looks.feature_colours(data.features).values())
+    expected = painted(clip, row["frame"], predicted, colours)
+    np.testing.assert_array_equal(seen(page, clip, down / across), expected)
+
+
+def test_a_patient_leads_to_that_patients_clips(notebook, data, runs, tmp_path):
+    odd = "<script>alert(1)</script>"
+    folder = tmp_path / "odd"
+    shutil.copytree(data.folder, folder)
+    old = data.patients["patient_id"][0]
+    for name in ("patients", "clips", "exams"):
+        table = pd.read_csv(folder / f"{name}.csv", dtype=str, keep_default_na=False)
+        table["patient_id"] = table["patient_id"].replace(old, odd)
+        table.to_csv(folder / f"{name}.csv", index=False)
+    asked = []
+    page = opened(notebook, cohort_folder=str(folder), runs_folder=str(runs))
+    page.page.on("dialog", lambda dialog: (asked.append(dialog.message), dialog.dismiss()))
+    page.page.get_by_role("tab", name="Patients", exact=True).click()
+    assert page.widget("plots").locator("figure").count() == 3
+    assert "S/F ratio" in page.widget("plots").inner_text()
+    page.page.get_by_test_id(f"patient-{odd}").click()
+    assert page.widget("patient").locator("p").first.inner_text() == f"Patient {odd}"
+    page.screenshot("explorer_patients")
+    other = data.patients["patient_id"][1]
+    page.widget(f"patient-{other}").click()
+    ratio = exploring.outcomes_of(runs, data.sf_max)["sf_ratio"]
+    own = ratio[(ratio["patient_id"] == other) & (ratio["model"] == "tsm")].sort_values("day")
+    cells = page.widget("patient").locator("tbody tr td").all_inner_texts()
+    assert cells[: len(own)] == [f"{value:.0f}" for value in own["value"]]
+    clip = data.clips[data.clips["patient_id"] == other]["clip_id"].iloc[-1]
+    page.widget(f"open-{clip}").click()
+    page.page.wait_for_selector(f"[data-testid=explorer][data-clip={clip}]")
+    assert page.widget("stage").is_visible() and page.widget("filter").input_value() == other
+    count = (data.clips["patient_id"] == other).sum()
+    assert page.widget("clip-count").inner_text() == f"{count} of {len(data.clips)}"
+    page.widget("filter").fill("<script>")
+    groups = page.page.locator("[data-testid=clips] optgroup")
+    assert groups.count() == 1 and groups.get_attribute("label").startswith(odd)
+    assert asked == [] and page.page.locator("[data-testid=explorer] script").count() == 0
+
+
+def test_without_runs_or_a_cohort_it_says_what_to_run(notebook, tmp_path):
+    page = opened(notebook)
+    assert page.widget("role").inner_text() == "No segmenter is finished: make study PROFILE=smoke"
+    page.page.get_by_role("tab", name="Patients", exact=True).click()
+    assert page.widget("advice").inner_text() == "No task is finished: make study PROFILE=smoke"
+    page = notebook("10_explore_thresholds", cohort_folder=str(tmp_path / "nothing"))
+    page.run_all()
+    told = f"There is no cohort in {tmp_path / 'nothing'} yet; make one with: make study PROFILE=smoke"
+    page.page.get_by_text(told).wait_for()
+
+
+def test_slider_to_picture_in_50_ms_at_512_by_512_by_6(notebook, data, tmp_path):
+    folder = tmp_path / "large"
+    shutil.copytree(data.folder, folder)
+    for path in folder.glob("clips/*.npy"):
+        np.save(path, np.load(path).repeat(8, axis=1).repeat(8, axis=2))
+    for path in [*folder.glob("labels/*.png"), *folder.glob("truth/*.png")]:
+        Image.fromarray(np.asarray(Image.open(path)).repeat(8, axis=0).repeat(8, axis=1)).save(path)
+    large = cohorts.read(folder, look=False)
+    runs = tmp_path / "runs"
+    finished(runs, large, "t060", made_from=checked(runs, large))
+    page = opened(notebook, cohort_folder=str(folder), runs_folder=str(runs))
+    assert large.features == data.features and cohorts.clip(large, large.clips["clip_id"][0]).shape[1:] == (
+        512,
+        512,
+    )
+    for mode, sliders in {"labels": ["threshold"], "prediction": ["output"], "errors": ["threshold"]}.items():
+        if mode != "labels":
+            page.widget("arm").select_option("t060 seed 0")
+            page.page.wait_for_timeout(500)
+        page.widget(f"show-{mode}").click()
+        for name in sliders:
+            times = page.page.evaluate(TURN, [name, 50])
+            median = statistics.median(times)
+            print(f"{mode}, {name}: median {median:.1f} ms, longest {max(times):.1f} ms over 50 turns")
+            assert median <= 50

@@ -1,0 +1,181 @@
+"""Predictions of finished arms, frame by frame: of the right fold, and what is odd is said."""
+
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lusnb import arm_maps, files, predictions, reruns
+from lusnb import cohort as cohorts
+
+SIZE, TASK_SIZE, FEATURES = 32, 13, 6
+
+
+def finished(runs: Path, cohort, arm="t060", seed=0, fold=0, roles=None, made_from="", channels="binary"):
+    """A finished training with random predictions: of all labelled frames, and of two frames a clip."""
+    folder = runs / f"03_train_segmentation/{arm}/seed{seed}/fold{fold}"
+    rng = np.random.default_rng([seed, fold, len(arm)])
+    labelled = cohorts.labelled_frames(cohort)
+    levels = rng.integers(0, 256, (len(labelled), FEATURES, SIZE, SIZE), np.uint8)
+    clips = cohort.clips["clip_id"]
+    slots = [(clip, slot, frame) for clip in clips for slot, frame in enumerate((0, 4))]
+    tasks = pd.DataFrame(slots, columns=["clip_id", "slot", "frame"])
+    masks = rng.integers(0, 256, (len(clips), 2, FEATURES, TASK_SIZE, TASK_SIZE), np.uint8)
+    stored = predictions.pack(masks > 127) if channels == "binary" else masks
+    held = np.arange(0)
+    index = predictions.index(labelled, tasks, held)
+    made = {"cohort": made_from, "model": "", "size": SIZE, "task_size": TASK_SIZE, "channels": channels}
+    predictions.write(folder, levels, stored, levels[held], index, made)
+    if roles is not None:
+        files.write_csv(
+            folder / "patients.csv", pd.DataFrame(list(roles.items()), columns=["patient_id", "role"])
+        )
+    files.write_text(folder / "finished", "")
+    return levels, masks
+
+
+def checked(runs: Path, cohort) -> str:
+    """What 00_cohort leaves: the fingerprint, which is returned."""
+    found = {"cohort": reruns.cohort_fingerprint(cohort.folder), "stamp": reruns.cohort_stamp(cohort.folder)}
+    files.write_json(runs / "00_cohort/fingerprint.json", found)
+    return found["cohort"]
+
+
+@pytest.fixture
+def runs(tmp_path):
+    return tmp_path / "runs" / "smoke" / "phantom_tests"
+
+
+def test_a_folder_that_is_not_there_has_no_names(cohort, runs):
+    found = arm_maps.open_runs(runs, cohort)
+    assert found.names == () and found.note == ""
+    assert not runs.exists()  # nor is it made
+
+
+def test_labelled_frames_are_probabilities_and_the_tasks_frames_masks(cohort, runs):
+    roles = {"P01": "test", "P02": "train"}
+    levels, masks = finished(runs, cohort, roles=roles, made_from=checked(runs, cohort))
+    found = arm_maps.open_runs(runs, cohort)
+    assert found.names == (("t060", 0),) and found.note == ""
+    table = cohorts.labelled_frames(cohort)
+    row = table.iloc[7]
+    maps, _ = found.maps("t060", 0, row["clip_id"], row["frame"])
+    np.testing.assert_array_equal(maps, levels[7])
+    clip = cohort.clips["clip_id"][3]
+    maps, _ = found.maps("t060", 0, clip, 4)
+    assert maps.shape == (FEATURES, TASK_SIZE, TASK_SIZE) and maps.dtype == np.uint8
+    np.testing.assert_array_equal(maps, np.where(masks[3, 1] > 127, 255, 0))
+    assert found.maps("t060", 0, clip, 5) is None and found.maps("t060", 0, "no_clip", 0) is None
+    with pytest.raises(KeyError):
+        found.maps("t060", 1, clip, 4)
+
+
+def test_a_frame_that_is_labelled_and_a_tasks_gives_its_probabilities(cohort, runs):
+    levels, _ = finished(runs, cohort)
+    frames = arm_maps.open_runs(runs, cohort).frames("t060", 0)
+    table = cohorts.labelled_frames(cohort)
+    assert list(frames.columns) == ["clip_id", "frame", "kind", "role"]
+    assert not frames.duplicated(["clip_id", "frame"]).any()
+    both = frames.merge(table[["clip_id", "frame"]])
+    assert len(both) == len(table) and set(both["kind"]) == {"labelled"}
+    assert len(frames) == len(
+        set(zip(table["clip_id"], table["frame"], strict=True))
+        | {(c, f) for c in cohort.clips["clip_id"] for f in (0, 4)}
+    )
+
+
+def test_grey_task_frames_stay_as_they_are(cohort, runs):
+    _, masks = finished(runs, cohort, channels="probability")
+    maps, _ = arm_maps.open_runs(runs, cohort).maps("t060", 0, cohort.clips["clip_id"][0], 4)
+    np.testing.assert_array_equal(maps, masks[0, 1])
+
+
+def test_roles_are_those_of_the_training_and_without_a_table_of_the_published_split(cohort, runs):
+    patient = cohort.clips["patient_id"][0]
+    clip = cohort.clips["clip_id"][0]
+    finished(runs, cohort, "a", roles={patient: "validation"})
+    finished(runs, cohort, "b")
+    found = arm_maps.open_runs(runs, cohort)
+    assert found.maps("a", 0, clip, 4)[1] == "validation"
+    split = cohort.patients.set_index("patient_id")["split"]
+    assert found.maps("b", 0, clip, 4)[1] == split[patient]
+    frames = found.frames("a", 0)
+    own = cohort.clips.loc[cohort.clips["patient_id"] == patient, "clip_id"]
+    other = frames[~frames["clip_id"].isin(own)]
+    assert set(other["role"]) == {""}  # nobody the training knew
+
+
+def test_cross_fitted_maps_come_from_the_fold_that_held_the_patient_out(cohort, runs):
+    ids = list(cohort.patients["patient_id"])
+    held = {1: ids[:3], 2: ids[3:5]}  # the last patient is held out by no finished fold
+    made = {
+        fold: finished(runs, cohort, fold=fold, roles={i: "test" if i in who else "train" for i in ids})[1]
+        for fold, who in held.items()
+    }
+    found = arm_maps.open_runs(runs, cohort)
+    assert found.names == (("t060", 0),)
+    for n, row in enumerate(cohort.clips.itertuples()):
+        fold = next((k for k, who in held.items() if row.patient_id in who), None)
+        told = found.maps("t060", 0, row.clip_id, 4)
+        if fold is None:
+            assert told is None
+        else:
+            np.testing.assert_array_equal(told[0], np.where(made[fold][n, 1] > 127, 255, 0))
+            assert told[1] == "test"
+    assert set(found.frames("t060", 0)["role"]) == {"test"}
+
+
+def test_names_are_in_the_order_of_study_yaml_then_by_name(cohort, runs, tmp_path):
+    for arm, seed in (("x", 0), ("t060", 1), ("t060", 0), ("t000", 0)):
+        finished(runs, cohort, arm, seed)
+    unfinished = runs / "03_train_segmentation/half/seed0/fold0"
+    unfinished.mkdir(parents=True)
+    shutil.copytree(Path(__file__).parents[1] / "params" / "smoke", tmp_path / "params" / "smoke")
+    assert [a for a, _ in arm_maps.open_runs(runs, cohort).names] == ["t000", "t060", "t060", "x"]
+    study = tmp_path / "params" / "smoke" / "study.yaml"
+    text = study.read_text()
+    arms = "arms:\n  t060: {label_threshold: 0.6}\n  t000: {label_threshold: 0.0}\n"
+    study.write_text(re.sub(r"arms:.*?\n(?=\w)", arms, text, flags=re.S))
+    expected = (("t060", 0), ("t060", 1), ("t000", 0), ("x", 0))
+    assert arm_maps.open_runs(runs, cohort).names == expected
+    study.write_text("nothing: here")
+    assert len(arm_maps.open_runs(runs, cohort).names) == 4  # a broken profile orders nothing, hides nothing
+
+
+def test_a_cohort_that_changed_is_told_and_shown_all_the_same(cohort, runs, monkeypatch):
+    finished(runs, cohort, "old", made_from="before")
+    finished(runs, cohort, "new", made_from=checked(runs, cohort))
+    found = arm_maps.open_runs(runs, cohort)
+    assert found.note == (
+        "The cohort's files changed since these predictions were made (old seed 0); "
+        "make study PROFILE=smoke makes them anew."
+    )
+    assert found.maps("old", 0, cohort.clips["clip_id"][0], 4) is not None
+    files.write_json(runs / "00_cohort/fingerprint.json", {"cohort": "", "stamp": ""})  # touched since
+    assert "(old seed 0)" in arm_maps.open_runs(runs, cohort).note  # small enough to find out
+    monkeypatch.setattr(arm_maps, "HASHED", 0)
+    assert arm_maps.open_runs(runs, cohort).note == (
+        "Files of the cohort were touched since 00_cohort checked it: predictions may be older; "
+        "make study PROFILE=smoke makes them anew."
+    )
+
+
+def test_arms_that_do_not_fit_the_cohort_are_left_out_by_name(cohort, runs):
+    finished(runs, cohort, "good", made_from=checked(runs, cohort))
+    finished(runs, cohort, "five")
+    path = runs / "03_train_segmentation/five/seed0/fold0/predictions/labelled.npy"
+    np.save(path, np.zeros((2, 5, 8, 8), np.uint8))
+    found = arm_maps.open_runs(runs, cohort)
+    assert found.names == (("good", 0),)
+    assert f"five seed 0: {path}: expected 6 features, got an array of (2, 5, 8, 8)" in found.note
+    path.unlink()
+    assert f"five seed 0: {path.parent} cannot be read" in arm_maps.open_runs(runs, cohort).note
+
+
+def test_scaling_takes_the_nearest_pixel_by_hand():
+    maps = np.arange(4, dtype=np.uint8).reshape(1, 2, 2)
+    assert arm_maps.scaled(maps, 2, 6)[0].tolist() == [[0, 0, 0, 1, 1, 1], [2, 2, 2, 3, 3, 3]]
+    assert arm_maps.scaled(maps, 3, 2)[0].tolist() == [[0, 1], [2, 3], [2, 3]]

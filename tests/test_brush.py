@@ -1,0 +1,359 @@
+"""The brush's Python half: it trusts nothing that a browser sends, and loses nothing that it was given."""
+
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lusnb import cohort as cohorts
+from lusnb import painting
+from lusnb.painting import PaintingError
+from lusnb.widgets import brush_messages as messages
+from lusnb.widgets.brush import HANDLERS, Brush
+
+FEATURES = ("sharp_pleura", "fuzzy_pleura", "fascia_band", "a_line", "sub_a_line", "b_line")
+
+
+class Heard(Brush):
+    """A brush that notes what it sends, and saves at once instead of soon."""
+
+    def _changed(self):
+        self._dirty = True
+        self.flush()
+
+    def send(self, content, buffers=None):
+        self.__dict__.setdefault("sent", []).append((content, buffers))
+
+    def ask(self, kind, *buffers, view="v", **content):
+        """One message of a view; returns what was answered, the last being `got`."""
+        self.__dict__["sent"] = []
+        self._received(self, {"type": kind, "view": view, "sequence": 1, **content}, list(buffers))
+        return self.sent
+
+    def patch(self, pixels, feature=0, x=0, y=0, view="v", **other):
+        """A patch as a view sends it, with whatever is to be wrong with it."""
+        pixels = np.asarray(pixels, np.uint8)
+        about = {"picture": self._picture, "revision": self._revision, "looked": True, "source": "empty"}
+        where = {"feature": feature, "x": x, "y": y, "h": pixels.shape[0], "w": pixels.shape[1]}
+        return self.ask("patch", memoryview(pixels.tobytes()), view=view, **about | where | other)
+
+
+def bare_cohort(folder: Path, size: int = 512, patient: str = "P1") -> Path:
+    """A cohort of one clip of speckle, six features, without labels."""
+    (folder / "clips").mkdir(parents=True)
+    speckle = np.random.default_rng(0).gamma(2.0, 30.0, (8, size, size)).clip(0, 255).astype(np.uint8)
+    np.save(folder / "clips" / "c1.npy", speckle)
+    tables = {
+        "cohort.yaml": f"name: bare\nversion: '1'\nfeatures: [{', '.join(FEATURES)}]\nviews: {{}}\n",
+        "patients.csv": f"patient_id,readmitted_30d,split,fold\n{patient},,train,\n",
+        "clips.csv": f"clip_id,patient_id,day,view,path,depth_cm,fps\nc1,{patient},,,clips/c1.npy,12.0,20\n",
+        "labels.csv": "clip_id,frame,rater,feature,path\n",
+    }
+    for name, text in tables.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def folder(phantom, tmp_path):
+    """A copy of the phantom cohort that may be painted in."""
+    return Path(shutil.copytree(phantom, tmp_path / "cohort"))
+
+
+@pytest.fixture
+def brush(folder):
+    return Heard(folder, "anna")
+
+
+def kinds(sent):
+    return [content["type"] for content, _ in sent]
+
+
+def got(sent):
+    content, _ = sent[-1]
+    assert content["type"] == "got"
+    return content["ok"]
+
+
+def files_of(folder):
+    return {p.relative_to(folder): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def test_a_patch_is_put_where_it_says_saved_and_opened_again(brush, folder):
+    pixels = np.arange(6, dtype=np.uint8).reshape(2, 3) + 100
+    sent = brush.patch(pixels, feature=2, x=5, y=7, seconds=4.5)
+    assert kinds(sent) == ["saved", "got"] and got(sent)
+    expected = np.zeros((6, 64, 64), np.uint8)
+    expected[2, 7:9, 5:8] = pixels
+    assert (brush.maps == expected).all()
+    now = cohorts.read(folder)
+    rows = now.labels[now.labels["rater"] == "anna"]
+    assert list(rows["feature"]) == ["fascia_band"] and list(rows["clip_id"]) == [brush.painting.clip_id]
+    assert (cohorts.image(now, rows["path"].iloc[0]) == expected[2]).all()
+    assert painting.painted(now)["seconds"].tolist() == [4.5]
+    assert (
+        Heard(folder, "anna", clip_id=brush.painting.clip_id, frame=brush.painting.frame).maps == expected
+    ).all()
+
+
+def test_nothing_there_is_not_the_same_as_not_looked_at(brush, folder):
+    none = np.zeros((0, 0), np.uint8)
+    assert got(brush.patch(none, feature=1))
+    rows = cohorts.read(folder).labels
+    assert list(rows.loc[rows["rater"] == "anna", "feature"]) == ["fuzzy_pleura"]
+    assert got(brush.patch(none, feature=1, looked=False))
+    assert "anna" not in set(cohorts.read(folder).labels["rater"])
+    assert got(brush.patch([[9]], feature=1, looked=False))  # paint is looked at, whatever is said
+    assert brush.painting.looked.tolist() == [False, True, False, False, False, False]
+
+
+BAD = [
+    ({"x": 62}, r"expected w from 0 to 2, got 3"),
+    ({"y": 63}, r"expected h from 0 to 1, got 2"),
+    ({"x": -1}, r"expected x from 0 to 64, got -1"),
+    ({"w": 2}, r"expected one buffer of 2 x 2 bytes, got \[6\]"),
+    ({"w": True}, r"expected w from 0 to 64, got True"),
+    ({"h": 1.0}, r"expected h from 0 to 64, got 1.0"),
+    ({"feature": 6}, r"expected feature from 0 to 5, got 6"),
+    ({"feature": -1}, r"expected feature from 0 to 5, got -1"),
+    ({"feature": "0"}, r"expected feature from 0 to 5, got '0'"),
+    ({"looked": "yes"}, r"expected looked as yes or no, got 'yes'"),
+    ({"source": "rater rater_9"}, r"expected a source of this frame, got 'rater rater_9'"),
+    ({"source": None}, r"expected source as a text, got None"),
+    ({"source": "x" * 300}, r"expected source as a text"),
+    ({"picture": 0}, r"Painted elsewhere meanwhile"),
+    ({"revision": None}, r"expected revision from 0"),
+]
+
+
+@pytest.mark.parametrize(("wrong", "told"), BAD, ids=[str(k) for k in range(len(BAD))])
+def test_a_wrong_patch_is_refused_and_changes_nothing(brush, folder, wrong, told):
+    before = files_of(folder)
+    sent = brush.patch(np.full((2, 3), 9), **wrong)
+    assert kinds(sent) == ["refused", "got"] and not got(sent)
+    assert re.search(told, sent[0][0]["text"]), sent[0][0]["text"]
+    assert not brush.maps.any() and not brush.painting.looked.any() and files_of(folder) == before
+
+
+def test_messages_of_any_shape_raise_nothing_and_write_nothing(brush, folder):
+    before, odd = files_of(folder), [None, -1, 1e99, "../../etc", [], {}, True, "x" * 9999, float("nan")]
+    names = [
+        "clip_id",
+        "frame",
+        "source",
+        "x",
+        "y",
+        "w",
+        "h",
+        "feature",
+        "picture",
+        "revision",
+        "looked",
+        "name",
+    ]
+    for kind in (*HANDLERS, "ready", "rater", "nonsense", None):
+        for value in odd:
+            sent = brush.ask(kind, b"12", view=value, **dict.fromkeys(names, value), seconds=value)
+            assert kinds(sent)[-1] == "got"
+    for buffers in ([], [b"1", b"2"], [memoryview(np.zeros(6, np.float64))]):
+        brush.__dict__["sent"] = []
+        brush._received(brush, {"type": "patch", "x": 0, "y": 0, "w": 2, "h": 3}, buffers)
+        assert not got(brush.sent)
+    assert files_of(folder) == before and not brush.maps.any()
+
+
+def test_frames_outside_the_cohort_are_not_opened(brush):
+    here = (brush.painting.clip_id, brush.painting.frame)
+    for clip_id, frame in (("../secret", 0), ("", 0), (here[0], 6), (here[0], -1), (here[0], "0")):
+        sent = brush.ask("open", clip_id=clip_id, frame=frame)
+        assert kinds(sent) == ["refused", "got"] and not got(sent)
+    assert (brush.painting.clip_id, brush.painting.frame) == here
+    assert "expected a frame from 0 to 5, got 6" in brush.ask("open", clip_id=here[0], frame=6)[0][0]["text"]
+    assert "expected frame from 0 to 5, got 6" in brush.ask("look", frame=6)[0][0]["text"]
+
+
+def test_other_raters_labels_stay_as_they_are(brush, folder):
+    before = files_of(folder)
+    with pytest.raises(PaintingError, match="labels in cohort that were not painted here"):
+        Brush(folder, "rater_1")
+    brush.patch(np.full((2, 3), 9))
+    now = files_of(folder)
+    kept = {path for path in before if path.name != "labels.csv"}
+    assert all(now[path] == before[path] for path in kept)
+    theirs = pd.read_csv(folder / "labels.csv").query("rater == 'rater_1'")
+    assert len(theirs) == len(cohorts.read(folder).truth)
+
+
+def test_a_view_that_is_ready_is_told_everything(brush):
+    brush.patch(np.full((2, 3), 77), feature=3, x=1, y=2)
+    sent = brush.ask("ready", view="second")
+    assert kinds(sent) == ["hello", "picture", "got"]
+    (hello, _), (picture, buffers), _ = sent
+    assert hello["to"] == picture["to"] == "second" and hello["features"][0] == "sharp pleura"
+    assert hello["colours"][0] == "#0072b2" and hello["rater"] == "anna"
+    assert (picture["height"], picture["width"], picture["frames"]) == (64, 64, 6)
+    assert picture["looked"] == [False, False, False, True, False, False] and picture["revision"] == 1
+    clip = cohorts.clip(brush.cohort, brush.painting.clip_id)
+    assert buffers[0] == clip[brush.painting.frame].tobytes()
+    assert [np.frombuffer(one, np.uint8).sum() for one in buffers[1:]] == [0, 0, 0, 6 * 77, 0, 0]
+    assert picture["starts"] == ["empty", "rater rater_1"]
+    assert {len(row) for row in hello["queue"]} == {8}
+
+
+def test_two_views_do_not_paint_over_each_other(brush):
+    brush.patch([[10]], view="a", revision=0)
+    sent = brush.patch([[20]], view="b", revision=0)  # b has not seen what a painted
+    assert kinds(sent) == ["refused", "got"] and not got(sent)
+    assert "your last stroke was not taken" in sent[0][0]["text"] and brush.maps[0, 0, 0] == 10
+    assert got(brush.patch([[30]], view="a", revision=0))  # a's own change is no surprise to a
+    assert got(brush.patch([[40]], view="b", revision=2)) and brush.maps[0, 0, 0] == 40
+    assert not got(brush.patch([[50]], view="a", revision=2))
+    told = [content for content, _ in brush.patch([[50]], view="a", revision=3)]
+    assert told[-1]["view"] == "a" and told[-1]["revision"] == 4
+
+
+def test_a_start_is_sent_to_the_view_that_asked(brush):
+    sent = brush.ask("start", source="rater rater_1")
+    assert kinds(sent) == ["start", "got"] and sent[0][0]["to"] == "v" and not brush.maps.any()
+    rows = brush.cohort.labels.query("rater == 'rater_1'").query("clip_id == @brush.painting.clip_id")
+    assert sum(sent[0][0]["looked"]) == len(rows)
+    first = cohorts.image(brush.cohort, rows["path"].iloc[0])
+    at = brush.cohort.features.index(rows["feature"].iloc[0])
+    assert sent[0][1][at] == first.tobytes()
+    assert got(brush.patch(first, feature=at, source="rater rater_1"))
+    assert painting.painted(brush.cohort)["started_from"].tolist() == ["rater rater_1"]
+    told = brush.ask("start", source="arm t000 seed 0")[0][0]["text"]
+    assert told == "start from: expected empty, rater rater_1, got 'arm t000 seed 0'; choose one."
+
+
+def test_what_cannot_be_saved_is_said_and_not_left(brush, folder):
+    before, here = files_of(folder), brush.painting.clip_id
+    sent = brush.patch(np.full((64, 64), 255))
+    assert kinds(sent) == ["unsaved", "got"] and sent[0][0]["text"].startswith("Not saved: ")
+    other = next(clip for clip in brush.cohort.clips["clip_id"] if clip != here)
+    sent = brush.ask("open", clip_id=other, frame=0)
+    assert not got(sent) and brush.painting.clip_id == here and files_of(folder) == before
+    sent = brush.patch([[0]])
+    assert kinds(sent) == ["saved", "got"] and brush.maps[0, 0, 0] == 0 and brush.maps[0, 1, 1] == 255
+    assert got(brush.ask("open", clip_id=other, frame=0)) and brush.painting.clip_id == other
+
+
+def test_a_blank_rater_is_asked_for(folder):
+    brush = Heard(folder)
+    assert brush.maps.shape == (0, 0, 0) and brush.painting is None
+    sent = brush.ask("ready")
+    assert kinds(sent) == ["hello", "got"] and sent[0][0]["rater"] == ""
+    assert not got(brush.ask("save")) and "give it" in brush.ask("save")[0][0]["text"]
+    assert not got(brush.ask("rater", name="rater_1")) and brush.painting is None
+    sent = brush.ask("rater", name="  anna ")
+    assert kinds(sent) == ["picture", "hello", "picture", "got"] and brush.rater == "anna"
+    assert got(brush.patch([[9]]))
+    assert not got(brush.ask("rater", name="ben")) and brush.rater == "anna"
+
+
+def test_it_saves_by_itself_within_a_second(folder):
+    brush = Heard(folder, "anna")
+    brush._changed = lambda: Brush._changed(brush)
+    for k in range(4):
+        brush.patch([[50 + k]], x=k)
+        time.sleep(0.05)
+    assert painting.painted(brush.cohort).empty
+    time.sleep(0.85)
+    assert painting.painted(brush.cohort)["saves"].tolist() == [1]  # four patches, one save
+    saved = painting.read(brush.cohort, brush.painting.clip_id, brush.painting.frame, "anna")
+    assert saved.maps[0, 0, :4].tolist() == [50, 51, 52, 53] and not brush._dirty
+
+
+def test_a_save_that_failed_is_tried_again(brush, monkeypatch):
+    def full(*_):
+        raise OSError("no space left")
+
+    monkeypatch.setattr("lusnb.widgets.brush.LATER", 0.2)
+    monkeypatch.setattr(painting, "save", full)
+    assert brush.patch([[9]])[0][0]["text"] == "Not saved: no space left"
+    monkeypatch.undo()
+    time.sleep(0.5)
+    assert kinds(brush.sent)[-1] == "saved" and not brush._dirty
+
+
+def test_another_brush_of_the_same_rater_takes_over(brush, folder):
+    brush.__dict__["sent"] = []
+    other = Heard(folder, "anna")
+    assert kinds(brush.sent) == ["retired"]
+    sent = brush.patch([[9]])
+    assert not got(sent) and "Another brush was opened" in sent[0][0]["text"] and not brush.maps.any()
+    assert got(other.patch([[8]])) and other.maps[0, 0, 0] == 8
+    assert got(Heard(folder, "ben").patch([[7]])) and got(other.patch([[6]]))
+
+
+def test_a_brush_that_could_not_save_never_saves_over_the_one_that_took_over(brush, folder, monkeypatch):
+    def full(*_):
+        raise OSError("no space left")
+
+    monkeypatch.setattr("lusnb.widgets.brush.LATER", 0.1)
+    monkeypatch.setattr(painting, "save", full)
+    brush.patch([[9]])
+    other = Heard(folder, "anna")
+    monkeypatch.undo()
+    other.patch([[8]])
+    time.sleep(0.3)
+    brush.flush()
+    brush.close()
+    saved = painting.read(other.cohort, other.painting.clip_id, other.painting.frame, "anna")
+    assert saved.maps[0, 0, 0] == 8
+
+
+def test_time_goes_with_what_is_painted(brush, folder):
+    brush.ask("seconds", seconds=20.0)
+    here = (brush.painting.clip_id, brush.painting.frame)
+    assert brush.painting.seconds == 20 and painting.painted(brush.cohort).empty
+    brush.patch([[9]], seconds=5)
+    brush.ask("seconds", seconds=7.25)
+    for nonsense in (1e9, -5, float("nan"), "9", True, None):
+        brush.ask("seconds", seconds=nonsense)
+    assert brush.painting.seconds == pytest.approx(20 + 5 + 7.25 + messages.MOST_SECONDS)
+    other = next(clip for clip in brush.cohort.clips["clip_id"] if clip != here[0])
+    brush.go_to(other, 0)
+    assert painting.painted(brush.cohort)["seconds"].tolist() == [pytest.approx(92.2, abs=0.06)]
+    assert not brush.painting.seconds
+
+
+def test_where_it_starts(folder):
+    first = Heard(folder, "anna")
+    assert first.painting.clip_id == first.queue["clip_id"].iloc[0]
+    clip_id = first.queue["clip_id"].iloc[3]
+    first.go_to(clip_id, 1)
+    first.patch([[9]])
+    again = Heard(folder, "anna").painting
+    assert (again.clip_id, again.frame) == (clip_id, 1)  # where anna painted last
+    assert Heard(folder, "ben", clip_id=clip_id).painting.frame == first.queue["frame"].iloc[3]
+    assert Heard(folder, "anna", clip_id=clip_id, frame=2).painting.frame == 2
+    with pytest.raises(PaintingError, match="expected a frame from 0 to 5, got 99"):
+        Heard(folder, "anna", clip_id=clip_id, frame=99)
+    with pytest.raises(PaintingError, match="expected a clip of the cohort, got 'nowhere'"):
+        Heard(folder, "anna", clip_id="nowhere")
+
+
+def test_a_large_frame_is_saved_in_under_a_second(tmp_path):
+    brush = Heard(bare_cohort(tmp_path / "bare"), "anna")
+    noise = np.random.default_rng(1).integers(0, 255, (6, 512, 512)).astype(np.uint8)
+    brush._changed = lambda: setattr(brush, "_dirty", True)
+    for feature, pixels in enumerate(noise):
+        brush.patch(pixels, feature=feature)
+    start = time.perf_counter()
+    brush.flush()
+    took = time.perf_counter() - start
+    print(f"512 x 512 x 6 saved in {took:.2f} s")
+    saved = painting.read(brush.cohort, "c1", 0, "anna")
+    assert took < 1 and (saved.maps == noise).all()
+
+
+def test_it_imports_no_torch():
+    code = "import sys, lusnb.widgets.brush; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,255 @@
+"""The explorer's Python half answers what its page asks; its page's arithmetic agrees with Python's."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import ipywidgets
+import numpy as np
+import pandas as pd
+import pytest
+
+from lusnb import arm_maps, confidence, exploring, predictions, study
+from lusnb import cohort as cohorts
+from lusnb.widgets import explorer, outcomes
+from tests.test_arm_maps import checked, finished
+
+WIDGETS = Path(explorer.__file__).parent
+
+
+@pytest.fixture
+def runs(tmp_path):
+    return tmp_path / "runs" / "smoke" / "phantom_tests"
+
+
+@pytest.fixture
+def widget(cohort, runs):
+    finished(runs, cohort, made_from=checked(runs, cohort))
+    return explorer.Explorer(cohort, runs, "smoke")
+
+
+def fetched(widget, what):
+    """An array as a page fetches it: piece after piece."""
+    data, got = b"", None
+    while got is None or len(data) < got["total"]:
+        got, buffers = widget.answer({"type": "bytes", "what": what, "start": len(data)})
+        assert got["start"] == len(data) and 0 < len(buffers[0]) <= explorer.PIECE
+        data += bytes(buffers[0])
+    return np.frombuffer(data, np.uint8).reshape(got["shape"])
+
+
+def many(phantom, folder, count):
+    """A cohort of `count` clips of 42 patients, each the file of one of the phantom's clips, linked."""
+    tables = {name: pd.read_csv(phantom / f"{name}.csv", dtype=str) for name in ("clips", "labels")}
+    for name in ("clips", "labels"):
+        (folder / name).mkdir(parents=True)
+    shutil.copy(phantom / "cohort.yaml", folder)
+    new = {"clips": [], "labels": []}
+    for k in range(count):
+        old = tables["clips"].iloc[k % len(tables["clips"])]
+        own = {"clip_id": f"C{k:03}", "patient_id": f"P{k % 42:02}", "path": f"clips/{k}.npy"}
+        new["clips"].append({**old, **own})
+        os.link(phantom / old["path"], folder / own["path"])
+        for label in tables["labels"][tables["labels"]["clip_id"] == old["clip_id"]].itertuples(index=False):
+            path = f"labels/{k}_{label.feature}.png"
+            new["labels"].append(label._asdict() | {"clip_id": own["clip_id"], "path": path})
+            os.link(phantom / label.path, folder / path)
+    new["patients"] = [{"patient_id": f"P{k:02}", "readmitted_30d": k % 2} for k in range(min(count, 42))]
+    for name, rows in new.items():
+        pd.DataFrame(rows).to_csv(folder / f"{name}.csv", index=False)
+    return folder
+
+
+# -- what Python answers
+
+
+def test_all_that_is_not_pixels_comes_at_once(widget, cohort):
+    found, buffers = widget.answer({"type": "ready"})
+    assert buffers == [] and found["advice"] == "" and found["note"] == ""
+    assert found["arms"] == [{"key": "t060 seed 0", "arm": "t060", "seed": 0}]
+    assert found["catalogue"] == exploring.catalogue(cohort) and "t060" in found["colours"]
+    assert len(json.dumps(found, allow_nan=False)) < 10 * 2**20
+
+
+def test_pixels_come_in_pieces_and_whole(widget, cohort, monkeypatch):
+    monkeypatch.setattr(explorer, "PIECE", 1000)
+    clip = cohort.clips["clip_id"][0]
+    whole = fetched(widget, {"kind": "clip", "clip_id": clip})
+    np.testing.assert_array_equal(whole, cohorts.clip(cohort, clip))
+    row = cohort.labels.iloc[0]
+    what = {"kind": "labels", "clip_id": row["clip_id"], "frame": int(row["frame"])}
+    what |= {"source": f"rater:{row['rater']}"}
+    np.testing.assert_array_equal(fetched(widget, what), exploring.pixels(cohort, None, what))
+    what |= {"kind": "prediction", "arm": "t060", "seed": 0}
+    found = arm_maps.open_runs(widget.runs_folder, cohort).maps("t060", 0, what["clip_id"], what["frame"])
+    np.testing.assert_array_equal(fetched(widget, what), found[0])
+
+
+def test_a_message_stays_under_ten_megabytes():
+    assert explorer.PIECE <= 10 * 10**6
+
+
+def test_each_question_is_answered_under_its_own_name_and_a_wrong_one_says_what_is_wrong(widget):
+    sent = []
+    widget.send = lambda content, buffers=None: sent.append(content)
+    widget._hear(widget, {"type": "clip", "clip_id": "no_clip", "id": "a:1"}, [])
+    widget._hear(widget, {"type": "dance", "id": "b:1"}, [])
+    widget._hear(widget, {"type": "clip", "clip_id": widget.clip_id, "id": "a:2"}, [])
+    told = "Not found: 'no_clip'. Did files change? Then run the cell again."
+    assert sent[0] == {"error": told, "id": "a:1"}
+    assert sent[1]["error"] == "type: expected ready, clip, arm or bytes, got 'dance'"
+    assert sent[2]["id"] == "a:2" and sent[2]["card"]["clip_id"] == widget.clip_id
+
+
+def test_without_runs_the_page_says_what_to_run(cohort, tmp_path):
+    found, _ = explorer.Explorer(cohort, tmp_path / "none", "quick").answer({"type": "ready"})
+    assert found["arms"] == [] and found["advice"] == "No segmenter is finished: make study PROFILE=quick"
+    told = outcomes.Outcomes(cohort, tmp_path / "none", "quick").everything()
+    assert told["tasks"] == {} and told["advice"] == "No task is finished: make study PROFILE=quick"
+    assert len(told["patients"]) == len(cohort.patients)
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_patients_clip_opens_on_the_first_page(phantom, tmp_path, monkeypatch):
+    monkeypatch.setattr(study, "root", lambda: tmp_path)
+    p = {"profile": "smoke", "cohort": "x", "cohort_folder": str(phantom), "runs_folder": ""}
+    pages = explorer.show(p)
+    first, second = pages.children
+    pages.selected_index = 1
+    clip = second.cohort.clips.iloc[-1]
+    second._hear(second, {"type": "open", "clip_id": clip["clip_id"]}, [])
+    assert pages.selected_index == 0
+    assert (first.clip_id, first.patient, first.frame) == (clip["clip_id"], clip["patient_id"], -1)
+    second._hear(second, {"type": "open", "clip_id": "no_clip"}, [])  # nothing to open, nothing breaks
+    assert first.clip_id == clip["clip_id"]
+
+
+def test_without_a_cohort_there_is_one_sentence(tmp_path, monkeypatch):
+    monkeypatch.setattr(study, "root", lambda: tmp_path)
+    told = explorer.show({"profile": "smoke", "cohort": "x", "cohort_folder": "", "runs_folder": ""})
+    assert isinstance(told, ipywidgets.Label)
+    expected = f"There is no cohort in {tmp_path / 'data/x'} yet; make one with: make study PROFILE=smoke"
+    assert told.value == expected
+
+
+def test_the_widgets_import_no_torch():
+    heavy = "{'torch', 'lightning', 'monai', 'captum'}"
+    code = f"import sys; from lusnb.widgets import explorer; sys.exit(bool({heavy} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+OPENING = """
+import re, sys, time
+start = time.time()
+from lusnb.widgets import explorer
+imported = time.time()
+folders = {"cohort_folder": sys.argv[1], "runs_folder": sys.argv[1] + "/none"}
+first, second = explorer.show({"profile": "smoke", "cohort": "x", **folders}).children
+found, _ = first.answer({"type": "ready"})
+card, _ = first.answer({"type": "clip", "clip_id": "C400"})
+second.everything()
+peak = int(re.search("VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1]) / 1024  # of this process alone
+print(len(found["catalogue"]["clips"]), imported - start, time.time() - imported, peak)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="no /proc here to read memory from")
+def test_466_clips_open_in_under_2_s_and_500_mb(phantom, tmp_path):
+    folder = many(phantom, tmp_path / "many", 466)
+    command = [sys.executable, "-c", OPENING, str(folder)]
+    told = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[1], check=True)
+    count, importing, opening, peak = map(float, told.stdout.split())
+    print(f"466 clips: imports {importing:.2f} s, opening {opening:.2f} s, peak {peak:.0f} MB")
+    assert count == 466 and opening < 2 and peak < 500
+
+
+# -- what the page computes
+
+
+@pytest.fixture
+def node(tmp_path):
+    """Run JavaScript on the widgets' files; what it prints, read as JSON."""
+    if shutil.which("node") is None:
+        pytest.skip("no node here: what the page computes is then only tested in the browser")
+    for path in WIDGETS.glob("*.js"):
+        shutil.copy(path, tmp_path)
+    (tmp_path / "package.json").write_text('{"type": "module"}')
+
+    def run(imports: str, expression: str, given: object = None) -> object:
+        (tmp_path / "given.json").write_text(json.dumps(given))
+        code = f"import {{ readFileSync }} from 'node:fs';\n{imports}\n"
+        code += "const given = JSON.parse(readFileSync('given.json'));\n"
+        (tmp_path / "asked.js").write_text(f"{code}console.log(JSON.stringify({expression}));\n")
+        told = subprocess.run(["node", "asked.js"], cwd=tmp_path, capture_output=True, text=True)
+        assert told.returncode == 0, told.stderr
+        return json.loads(told.stdout)
+
+    return run
+
+
+PICTURE = (
+    "import { compare, keptShares, leastPredicted, leastLabelled, scaledUp } from './explorer_picture.js';"
+)
+
+
+def test_an_output_threshold_keeps_what_it_says(node):
+    found = node(PICTURE, "Array.from({ length: 101 }, (_, t) => leastPredicted(t))")
+    assert found[50] == predictions.CUT and found[100] == 255 and found[0] == 1
+    for percent in range(1, 101):
+        kept = [
+            v for v in range(256) if 100 * v >= 255 * percent
+        ]  # v / 255 >= percent / 100, in whole numbers
+        assert found[percent] == kept[0]
+
+
+def test_shares_kept_are_those_of_pythons_targets(node):
+    rng = np.random.default_rng(0)
+    maps = rng.choice([0, 0, 0, 26, 51, 127, 128, 153, 204, 254, 255], (2, 40)).astype(np.uint8)
+    found = node(PICTURE, "keptShares(new Uint8Array(given), 40, 40)", maps.ravel().tolist())
+    painted = (maps[1] > 0).sum()
+    expected = [confidence.targets(maps[1] / 255, t / 100).sum() / painted for t in range(101)]
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+    assert node(PICTURE, "keptShares(new Uint8Array(8), 0, 8)") is None
+
+
+@pytest.mark.parametrize("shape, height, width", [((2, 4, 4), 6, 10), ((1, 5, 3), 3, 7), ((3, 8, 8), 3, 2)])
+def test_predictions_are_scaled_as_in_python(node, shape, height, width):
+    maps = np.random.default_rng(1).integers(0, 256, shape, np.uint8)
+    expression = f"[...scaledUp(new Uint8Array(given), {list(shape)}, {height}, {width})]"
+    found = np.array(node(PICTURE, expression, maps.ravel().tolist())).reshape(shape[0], height, width)
+    np.testing.assert_array_equal(found, arm_maps.scaled(maps, height, width))
+
+
+def test_errors_are_counted_and_marked_feature_by_feature(node):
+    rng = np.random.default_rng(2)
+    labels, said = rng.integers(0, 256, (2, 2, 60), np.uint8)
+    expression = """(() => {
+      const codes = new Uint8Array(60), [labels, said] = given.map((one) => new Uint8Array(one));
+      const counts = [0, 60].map((from) => compare(labels, said, from, codes, 100, 180));
+      return { counts, codes: [...codes] };
+    })()"""
+    found = node(PICTURE, expression, [labels.ravel().tolist(), said.ravel().tolist()])
+    marked, predicted = labels >= 100, said >= 180
+    codes = np.zeros(60, int)
+    for c in range(2):
+        missed, spurious, agreeing = (
+            marked[c] & ~predicted[c],
+            ~marked[c] & predicted[c],
+            marked[c] & predicted[c],
+        )
+        told = {"missed": missed.sum(), "spurious": spurious.sum(), "agreeing": agreeing.sum()}
+        assert found["counts"][c] == told
+        codes |= 1 * missed + 2 * spurious + 4 * agreeing
+    assert found["codes"] == codes.tolist()
+
+
+def test_a_curve_is_read_between_its_points_and_not_beyond(node):
+    imports = "import { valueAt } from './curves.js';"
+    points = [[0.2, 1.0], [0.6, 0.0]]
+    found = node(imports, "[0.1, 0.2, 0.3, 0.6, 0.7].map((x) => valueAt(given, x))", points)
+    assert found[0] is None and found[4] is None
+    assert found[1] == {"y": 1.0, "exact": True} and found[3] == {"y": 0.0, "exact": True}
+    assert found[2]["y"] == pytest.approx(0.75) and not found[2]["exact"]

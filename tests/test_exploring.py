@@ -1,0 +1,330 @@
+"""What the explorer shows: held against files read by other means, and against the package's own scores."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from lusnb import arm_maps, exploring, files, outcomes, study
+from lusnb import cohort as cohorts
+from tests.test_arm_maps import checked, finished
+
+
+@pytest.fixture
+def runs(tmp_path):
+    return tmp_path / "runs" / "smoke" / "phantom_tests"
+
+
+def done(runs, notebook):
+    files.write_text(runs / notebook / "finished", "")
+
+
+def image(cohort, path):
+    return np.asarray(Image.open(cohort.folder / path))
+
+
+# -- places
+
+
+def test_blank_folders_are_the_projects_and_relative_ones_below_it(monkeypatch, tmp_path):
+    monkeypatch.setattr(study, "root", lambda: tmp_path)
+    p = {"profile": "quick", "cohort": "mine", "cohort_folder": "", "runs_folder": ""}
+    assert exploring.places(p) == (tmp_path / "data/mine", tmp_path / "runs/quick/mine")
+    p |= {"cohort_folder": "elsewhere/a", "runs_folder": "/abs/olute"}
+    assert [str(f) for f in exploring.places(p)] == [str(tmp_path / "elsewhere/a"), "/abs/olute"]
+
+
+def test_without_a_cohort_one_sentence_names_the_command(tmp_path, phantom):
+    told = exploring.no_cohort(tmp_path, "quick")
+    assert told == f"There is no cohort in {tmp_path} yet; make one with: make study PROFILE=quick"
+    assert exploring.no_cohort(phantom, "quick") == ""
+
+
+# -- clips
+
+
+def test_the_catalogue_names_every_clip_once(cohort):
+    found = exploring.catalogue(cohort)
+    assert [clip["clip_id"] for clip in found["clips"]] == list(cohort.clips["clip_id"])
+    assert found["features"] == list(cohort.features) and found["words"][0] == "sharp pleura"
+    assert len(found["colours"]) == 6 and found["colours"][0] == "#0072b2"
+    labelled = {clip["clip_id"]: clip["labelled"] for clip in found["clips"]}
+    assert sum(labelled.values()) == len(cohorts.labelled_frames(cohort))
+    splits = dict(zip(cohort.patients["patient_id"], cohort.patients["split"], strict=True))
+    assert all(clip["split"] == splits[clip["patient_id"]] for clip in found["clips"])
+    json.dumps(found, allow_nan=False)  # a browser cannot read NaN
+
+
+def test_what_is_missing_is_none_in_the_browser(cohort):
+    blank = cohort.clips.assign(day=pd.array([pd.NA] * len(cohort.clips), "Int64"), view=None)
+    found = exploring.catalogue(replace(cohort, clips=blank, labels=cohort.labels[:0]))
+    assert found["clips"][0]["day"] is None and found["clips"][0]["view"] is None
+    assert {clip["labelled"] for clip in found["clips"]} == {0}
+
+
+def test_a_clips_card_says_whose_labels_there_are_and_of_which_frame(cohort):
+    row = cohort.labels.iloc[0]
+    own = cohort.labels[(cohort.labels["clip_id"] == row["clip_id"])]
+    second = own[own["feature"].isin(cohort.features[:2])].assign(rater="<b>rater</b>")
+    two = replace(cohort, labels=pd.concat([cohort.labels, second], ignore_index=True))
+    card = exploring.clip_card(two, row["clip_id"])
+    assert (card["frames"], card["height"], card["width"]) == (6, 64, 64)
+    assert list(card["labelled"]) == [str(row["frame"])]
+    sources = card["labelled"][str(row["frame"])]
+    name = row["rater"]
+    keys = ["mean", "rater:<b>rater</b>", f"rater:{name}", "truth"]
+    assert [one["key"] for one in sources] == keys
+    assert [one["text"] for one in sources] == ["mean of 2 raters", "<b>rater</b>", name, "truth"]
+    assert sources[1]["known"] == [True, True, False, False, False, False]
+    assert sources[0]["known"] == [True] * 6
+    down, across = card["mm"]
+    clip = cohort.clips.set_index("clip_id").loc[row["clip_id"]]
+    assert down == pytest.approx(10 * clip["depth_cm"] / 64)
+    assert across == pytest.approx(10 * clip["width_cm"] / 64)
+    with pytest.raises(KeyError):
+        exploring.clip_card(cohort, "no_clip")
+
+
+def test_without_a_depth_millimetres_are_not_known(cohort):
+    flat = replace(cohort, clips=cohort.clips.assign(depth_cm=np.nan, width_cm=np.nan, fps=np.nan))
+    card = exploring.clip_card(flat, cohort.clips["clip_id"][0])
+    assert card["mm"] == [None, None] and card["fps"] is None
+
+
+def test_one_raters_map_is_the_file_and_the_mean_is_of_those_who_looked(cohort, tmp_path):
+    rows = cohort.labels.groupby("clip_id").get_group(cohort.labels["clip_id"][0])
+    rows = rows.set_index("feature").loc[list(cohort.features)].reset_index()
+    other = rows.iloc[:1].assign(rater="other", path=rows["path"][1])  # paints the first as the second
+    two = replace(cohort, labels=pd.concat([cohort.labels, other], ignore_index=True))
+    what = {"kind": "labels", "clip_id": rows["clip_id"][0], "frame": rows["frame"][0]}
+    files_ = np.stack([image(cohort, path) for path in rows["path"]])
+    own = exploring.pixels(two, None, what | {"source": f"rater:{rows['rater'][0]}"})
+    np.testing.assert_array_equal(own, files_)
+    alone = exploring.pixels(two, None, what | {"source": "rater:other"})
+    np.testing.assert_array_equal(alone[0], files_[1])
+    assert alone[1:].max() == 0
+    mean = exploring.pixels(two, None, what | {"source": "mean"})
+    expected = np.rint((files_[0].astype(float) + files_[1]) / 2)
+    np.testing.assert_array_equal(mean[0], expected)
+    np.testing.assert_array_equal(mean[1:], files_[1:])
+    truth = exploring.pixels(two, None, what | {"source": "truth"})
+    path = cohort.truth.set_index(["clip_id", "feature"]).at[(what["clip_id"], cohort.features[3]), "path"]
+    np.testing.assert_array_equal(truth[3], image(cohort, path))
+
+
+def test_clips_and_predictions_come_as_they_lie(cohort, runs):
+    levels, _ = finished(runs, cohort, made_from=checked(runs, cohort))
+    maps = arm_maps.open_runs(runs, cohort)
+    table = cohorts.labelled_frames(cohort)
+    what = {"clip_id": table["clip_id"][2], "frame": int(table["frame"][2])}
+    asked = {"kind": "prediction", "arm": "t060", "seed": 0}
+    np.testing.assert_array_equal(exploring.pixels(cohort, maps, what | asked), levels[2])
+    clip = exploring.pixels(cohort, maps, what | {"kind": "clip"})
+    assert clip.shape == (6, 64, 64) and isinstance(clip, np.memmap)  # not read before a piece is asked for
+    with pytest.raises(ValueError, match=f"t060 predicted nothing of {what['clip_id']}, frame 5"):
+        exploring.pixels(cohort, maps, what | asked | {"frame": 5})
+    with pytest.raises(ValueError, match="expected clip, labels or prediction, got 'file'"):
+        exploring.pixels(cohort, maps, {"kind": "file"})
+
+
+def test_an_arms_card_says_plainly_who_was_trained_on(cohort, runs):
+    row = cohort.clips.iloc[0]
+    for arm, role in (("a", "train"), ("b", "test"), ("c", "validation")):
+        finished(runs, cohort, arm, roles={row["patient_id"]: role})
+    maps = arm_maps.open_runs(runs, cohort)
+    cards = [exploring.arm_card(maps, arm, 0, row["clip_id"]) for arm in "abc"]
+    assert [card["told"] for card in cards] == [
+        "this patient was trained on",
+        "this patient was held out",
+        "this patient was not trained on, but chose the epoch",
+    ]
+    frame = str(cohort.labels.set_index("clip_id").at[row["clip_id"], "frame"].iloc[0])
+    assert cards[0]["frames"][frame] == "labelled" and cards[0]["frames"]["4"] == "task"
+    nobody = exploring.arm_card(maps, "a", 0, "no_clip")
+    assert nobody == {"frames": {}, "role": "", "told": "this arm predicted nothing of this clip"}
+
+
+def test_more_arms_than_colours_repeat_them():
+    names = [f"a{k}" for k in range(14)]
+    found = exploring.arm_colours([*names, "a0"])
+    assert list(found) == names and len(set(found.values())) == 12
+    assert found["a12"] == found["a0"]
+
+
+# -- curves
+
+
+def test_curves_of_finished_tables_by_hand(cohort, runs):
+    feature = cohort.features[0]
+    kept = pd.DataFrame(
+        {
+            "feature": [feature] * 4,
+            "threshold": [0.5, 0.5, 0.0, 0.0],
+            "share": [0.2, 0.4, 1.0, np.nan],
+        }
+    )
+    files.write_csv(runs / "02_confidence_maps/kept_area.csv", kept)
+    matrix = pd.DataFrame({"arm": ["007", "x"], "0.5": [0.25, np.nan], "0.0": [0.5, 0.125]})
+    files.write_csv(runs / "tables/threshold_matrix.csv", matrix)
+    same = {"pixels": "band", "scaled": "raw", "against": "labels", "feature": "all", "arm": "007"}
+    rows = [
+        same | {"seed": 0, "bin": 3, "count": 30, "predicted": 0.2, "observed": 0.1},
+        same | {"seed": 1, "bin": 3, "count": 10, "predicted": 0.24, "observed": 0.3},
+        same | {"seed": 0, "bin": 1, "count": 5, "predicted": 0.05, "observed": 0.5},
+        same | {"seed": 0, "bin": 2, "count": 0, "predicted": np.nan, "observed": np.nan},
+        same | {"seed": 0, "bin": 3, "count": 9, "predicted": 0.9, "observed": 0.9, "pixels": "all"},
+        same | {"seed": 0, "bin": 3, "count": 9, "predicted": 0.9, "observed": 0.9, "scaled": "tempered"},
+        same | {"seed": 0, "bin": 3, "count": 9, "predicted": 0.9, "observed": 0.9, "against": "truth"},
+        same | {"seed": 0, "bin": 3, "count": 9, "predicted": 0.9, "observed": 0.8, "feature": feature},
+    ]
+    files.write_csv(runs / "tables/reliability.csv", pd.DataFrame(rows))
+    done(runs, "02_confidence_maps")
+    done(runs, "04_compare_segmentation")
+    found = exploring.curves(runs, cohort, "smoke")
+    assert found["kept"][feature] == [[0.0, 1.0], [0.5, pytest.approx(0.3)]]
+    assert found["kept"][cohort.features[1]] == []
+    assert found["iou"] == {"007": [[0.0, 0.5], [0.5, 0.25]], "x": [[0.0, 0.125]]}
+    assert found["calibration"]["all"] == {"007": [[0.05, 0.5], [0.21, 0.15]]}  # seeds weighed by pixels
+    assert found["calibration"][feature] == {"007": [[0.9, 0.8]]}
+    assert found["missing"] == {}
+    json.dumps(found, allow_nan=False)
+
+
+def test_reliability_of_an_earlier_version_is_read_too(cohort, runs):
+    old = pd.DataFrame(
+        {
+            "arm": ["a", "a"],
+            "pixels": ["band", "all"],
+            "bin": [0, 0],
+            "count": [2, 2],
+            "predicted": [0.1, 0.3],
+            "observed": [0.2, 0.4],
+        }
+    )
+    files.write_csv(runs / "tables/reliability.csv", old)
+    assert exploring._calibration(runs, cohort) == {"all": {"a": [[0.1, 0.2]]}}
+
+
+def test_without_runs_each_curve_says_what_to_run(cohort, runs):
+    files.write_csv(runs / "tables/threshold_matrix.csv", pd.DataFrame({"arm": ["a"], "0.5": [1.0]}))
+    found = exploring.curves(runs, cohort, "quick")  # a table without a finished run is half a table
+    assert found["iou"] == found["kept"] == found["calibration"] == {}
+    assert found["missing"]["kept"] == "02_confidence_maps is not finished: make study PROFILE=quick"
+    assert found["missing"]["iou"] == "04_compare_segmentation is not finished: make study PROFILE=quick"
+
+
+# -- outcomes
+
+
+def predictions(task, seed):
+    """Random predictions of one arm's task: two folds, two models, four patients of the test split."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for fold in (1, 2):
+        for model in ("tsm", "mean"):
+            for k in range(24):
+                same = {"arm": "t060", "model": model, "seed": seed, "fold": fold, "split": "test"}
+                same |= {"patient_id": f"00{k % 4}", "day": k // 4 % 3, "view": k}
+                if task == "sf_ratio":
+                    same |= {"truth": 0.2 + 0.1 * (k % 12), "prediction": rng.random()}
+                else:
+                    count = 3 if task == "sf_change" else 2
+                    truth = int(rng.integers(3)) if task == "sf_change" else k % 4 % 2
+                    same |= {"truth": truth, "day_1": 0, "day_2": 1}
+                    same |= {f"logit_{c}": rng.normal() for c in range(count)}
+                rows.append(same)
+    return pd.DataFrame(rows)
+
+
+@pytest.fixture
+def tasks(runs):
+    made = {}
+    for task in study.TASKS:
+        made[task] = [predictions(task, seed) for seed in (0, 1)]
+        for seed, table in enumerate(made[task]):
+            folder = runs / study.NOTEBOOKS[task] / "t060" / f"seed{seed}"
+            files.write_csv(folder / "predictions.csv", table)
+            files.write_text(folder / "finished", "")
+    half = runs / study.NOTEBOOKS["sf_ratio"] / "half" / "seed0"
+    files.write_csv(half / "predictions.csv", made["sf_ratio"][0].assign(arm="half"))
+    return made
+
+
+def networks(tables, model="tsm"):
+    """The predictions of every network apart."""
+    table = pd.concat(tables)
+    return [own for _, own in table[table["model"] == model].groupby(["seed", "fold"])]
+
+
+def one(found, task, **where):
+    table = found[task]
+    for name, value in where.items():
+        table = table[table[name] == value]
+    assert len(table) == 1
+    return table.iloc[0]
+
+
+def test_outcomes_are_the_packages_own_averaged_over_networks(runs, tasks):
+    found = exploring.outcomes_of(runs, 477)
+    assert list(found) == list(study.TASKS)
+    days = [
+        outcomes.patient_days(own).set_index(["patient_id", "day"]) for own in networks(tasks["sf_ratio"])
+    ]
+    row = one(found, "sf_ratio", patient_id="002", day=1, model="tsm")
+    assert row["value"] == pytest.approx(477 * np.mean([d.at[("002", 1), "mean"] for d in days]))
+    assert row["truth"] == pytest.approx(477 * days[0].at[("002", 1), "truth"]) and row["count"] == 2
+    scores = [outcomes.change_scores(own[own["patient_id"] == "001"]) for own in networks(tasks["sf_change"])]
+    row = one(found, "sf_change", patient_id="001", model="tsm")
+    assert row["value"] == pytest.approx(np.mean([s["accuracy_3class"] for s in scores]))
+    assert row["truth"] == pytest.approx(np.mean([s["true_increase"] / s["pairs"] for s in scores]))
+    assert row["count"] == 6
+    votes = [outcomes.patient_votes(own).set_index("patient_id") for own in networks(tasks["readmission"])]
+    row = one(found, "readmission", patient_id="003", model="tsm")
+    assert row["value"] == pytest.approx(np.mean([v.at["003", "probability"] for v in votes]))
+    assert row["truth"] == 1 and set(found["readmission"]["truth"]) == {0, 1}
+
+
+def test_only_finished_task_runs_count(runs, tasks, tmp_path):
+    found = exploring.outcomes_of(runs, 477)
+    assert set(found["sf_ratio"]["arm"]) == {"t060"}  # 'half' is not finished
+    assert set(found["sf_ratio"]["model"]) == {"tsm", "mean"}
+    assert exploring.outcomes_of(tmp_path / "nowhere", 477) == {}
+
+
+def test_a_network_is_named_as_in_outcomes():
+    assert exploring.NETWORK == outcomes.RUN
+
+
+def test_patients_come_with_their_clips_and_true_values(cohort):
+    found = exploring.patients_card(cohort)
+    assert [who["patient_id"] for who in found] == list(cohort.patients["patient_id"])
+    clips = [clip for who in found for clip in who["clips"]]
+    assert sorted(clips) == sorted(cohort.clips["clip_id"])
+    first = found[0]
+    exams = cohort.exams[cohort.exams["patient_id"] == first["patient_id"]].set_index("day")["sf_ratio"]
+    assert first["sf"] == {str(day): pytest.approx(value) for day, value in exams.items()}
+    none = replace(cohort, exams=cohort.exams[:0], patients=cohort.patients.assign(readmitted_30d=None))
+    assert exploring.patients_card(none)[0]["sf"] == {}
+    assert exploring.patients_card(none)[0]["readmitted"] is None
+    json.dumps(found, allow_nan=False)
+
+
+def test_nothing_is_written_where_all_is_read(cohort, runs, tasks):
+    finished(runs, cohort, made_from=checked(runs, cohort))
+    places = (cohort.folder, runs)
+    before = [{p: p.stat().st_mtime_ns for p in place.rglob("*")} for place in places]
+    maps = arm_maps.open_runs(runs, cohort)
+    clip = cohort.clips["clip_id"][0]
+    exploring.catalogue(cohort)
+    card = exploring.clip_card(cohort, clip)
+    exploring.arm_card(maps, "t060", 0, clip)
+    for frame, sources in card["labelled"].items():
+        for source in sources:
+            what = {"kind": "labels", "clip_id": clip, "frame": frame, "source": source["key"]}
+            exploring.pixels(cohort, maps, what)
+    exploring.curves(runs, cohort, "smoke")
+    exploring.outcomes_of(runs, 477)
+    assert before == [{p: p.stat().st_mtime_ns for p in place.rglob("*")} for place in places]
