@@ -69,6 +69,9 @@ def serve(project: Path, place: Path, program: str = "lab", more: tuple[str, ...
     }
     environment = os.environ | here | {"JUPYTER_RUNTIME_DIR": str(runtime)}
     environment.pop("JUPYTERLAB_SETTINGS_DIR", None)
+    news = place / "jupyter_config_dir" / "lab/user-settings/@jupyterlab/apputils-extension"
+    news.mkdir(parents=True, exist_ok=True)
+    (news / "notification.jupyterlab-settings").write_text('{"fetchNews": "false"}')  # its question covers
     asked = ["--no-browser", "--ip=127.0.0.1", f"--port={port}", f"--IdentityProvider.token={TOKEN}"]
     asked += [f"--ServerApp.root_dir={project}", "--allow-root", *more]
     with (place / "server.log").open("w") as log:
