@@ -20,7 +20,7 @@ study: $(READY)
 	@$(PY) -m lusnb.graph run $(PROFILE) --jobs $(JOBS)
 
 test: $(READY)
-	$(PY) -m pytest -m "not slow"
+	$(PY) -m pytest -m "not slow" --numprocesses 2 --dist loadfile
 
 lint: $(READY)
 	$(PY) -m ruff check .

@@ -64,7 +64,7 @@ class Painting:
 def painted(cohort: Cohort) -> pd.DataFrame:
     """What was painted in a cohort, as the disk has it now: COLUMNS, frame and saves whole numbers."""
     table = _read(cohort.folder / ANNOTATIONS, COLUMNS)
-    return table.astype({"frame": int, "saves": int, "seconds": float})
+    return table.astype({"frame": int, "saves": int, "seconds": float}).rename_axis(columns=None)
 
 
 def claim(cohort: Cohort, rater: str) -> str:
@@ -218,9 +218,9 @@ def _noted(table: pd.DataFrame, painting: Painting, now: datetime, changed: bool
 def export(cohort: Cohort, rater: str, folder: Path) -> pd.DataFrame:
     """Write all that a rater painted here for other programs: clip_id, frame, rater, feature, path.
 
-    Paths are below `folder`. Per frame and feature: a layer as PNG (its colour, alpha is the confidence), NRRD and NIfTI of one slice,
-    uint8, 255 = 100 %, with the size of a pixel in mm where it is known (1 where not). labels.csv beside
-    them names the layers as an import wants it. Other files of the folder are left alone.
+    Paths are below `folder`. Per frame and feature: a layer as PNG (its colour, alpha is the confidence),
+    NRRD and NIfTI of one slice, uint8, 255 = 100 %, with the size of a pixel in mm where it is known (1 where
+    not). labels.csv beside them names the layers as an import wants it. Other files there are left alone.
     """
     table = painted(cohort)
     rows = []

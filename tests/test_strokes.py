@@ -314,3 +314,67 @@ def test_keys_are_named_and_controls_keep_their_own():
     assert found[0] == ["Ctrl+Shift+z", "Ctrl+z", "?", "Shift+n", "3", "ArrowLeft"]
     assert found[1] == [True, False, True, True]
     assert len(found[2]) == len(set(found[2])), "a key does two things"
+
+
+LINK = """
+  const sent = [], size = { height: 3000, width: 2000 };
+  const send = (message, _, buffers) => sent.push([message, buffers[0]?.byteLength]);
+  const model = { on() {}, off() {}, send };
+  const painter = new Painter({ changed: (k, box) => link.note(k, box), told() {} });
+  const link = new Link(model, painter, { told() {}, on: {} });
+  clearInterval(link.clock);
+  painter.name(["one"], ["#0072b2"]);
+  painter.open({ ...size, looked: [false], source: "empty" }, [new Uint8Array(6e6)]);
+"""
+
+
+def test_a_large_change_is_sent_in_bands_and_a_small_one_at_once():
+    code = """
+      painter.startFrom("rater b", [new Uint8Array(6e6).fill(3)], [true]);
+      link.flush();
+      painter.look(0, true);
+      link.flush();
+      out = sent.map(([{ type, feature, x, y, w, h, looked, source }, bytes]) =>
+        [type, feature, x, y, w, h, looked, source, bytes]);"""
+    found = node(LINK + code, {}, "brush.js", CANVAS)
+    assert found == [
+        ["patch", 0, 0, 0, 2000, 2000, True, "rater b", 4_000_000],
+        ["patch", 0, 0, 2000, 2000, 1000, True, "rater b", 2_000_000],
+        ["patch", 0, 0, 0, 0, 0, True, "rater b", 0],
+    ]
+
+
+def test_what_python_answers_is_told():
+    code = """
+      const said = [];
+      const note = () => said.push(link.status().state);
+      const got = (more) => link.heard({ type: "got", view: link.id, ok: true, ...more }, []);
+      note(); // nothing painted
+      painter.look(0, true);
+      note(); // not sent yet
+      link.flush();
+      link.heard({ type: "saved", picture: 0, revision: 1, at: "14:03:12" }, []);
+      note(); // saved, not answered yet
+      got({ sequence: 1, revision: 1 });
+      note();
+      link.heard({ type: "unsaved", text: "Not saved: no space left" }, []);
+      note();
+      link.heard({ type: "saved", picture: 0, revision: 1, at: "14:03:13" }, []);
+      note();
+      link.heard({ type: "got", view: "another", ok: true, revision: 2 }, []); // painted in another view
+      note();
+      link.tick();
+      const asked = sent[sent.length - 1][0].type;
+      link.heard({ type: "picture", to: "another", picture: 1, revision: 2, saved: "", dirty: false }, []);
+      note(); // for another view
+      const saved = "14:03:14";
+      link.heard({ type: "picture", to: link.id, picture: 0, revision: 2, saved, dirty: false }, []);
+      got({ sequence: 2, revision: 2 });
+      note();
+      link.heard({ type: "retired", text: "Another brush was opened" }, []);
+      note();
+      out = [said, asked, link.status().text];"""
+    said, asked, text = node(LINK + code, {}, "brush.js", CANVAS)
+    expected = ["saved", "saving", "saving", "saved", "refused", "saved", "blocked", "blocked", "saved"]
+    assert said == [*expected, "blocked"]
+    assert asked == "again" and text == "Another brush was opened"

@@ -108,8 +108,8 @@ def refuse_painted(folder: Path) -> None:
     """Raise ValueError where labels were painted by hand, which making the phantom anew would remove."""
     if reruns.painted_in(folder):
         raise ValueError(
-            f"{folder} should hold a phantom alone, but {reruns.ANNOTATIONS} tells of labels painted by hand, "
-            "and this phantom has other parameters: give it another name, or move the folder away."
+            f"{folder} should hold a phantom alone, but {reruns.ANNOTATIONS} tells of labels painted by "
+            "hand, and this phantom has other parameters: give it another name, or move the folder away."
         )
 
 

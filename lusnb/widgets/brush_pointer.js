@@ -1,5 +1,6 @@
 // What pointer, wheel and keys do, and what is shown at the pointer.
 import { KEYS, keyName, ownKey } from "./brush_keys.js";
+import { keepKeys } from "./controls.js";
 
 // Drawn over the layers, in screen pixels.
 export function drawAbove(context, { painter, pointer, stage, frames }) {
@@ -87,8 +88,7 @@ function down(desk, place, press, event) {
 export function listen(desk) {
   const { root, stage, painter, link } = desk;
   const calm = () => { if (painter.hidden) desk.hide(false); };
-  // Where a notebook hears keys first, it leaves those alone whose own target says so.
-  root.addEventListener("focusin", (event) => { event.target.dataset.lmSuppressShortcuts = "true"; });
+  keepKeys(root);
   root.addEventListener("keydown", (event) => pressed(desk, event));
   root.addEventListener("keyup", (event) => {
     event.stopPropagation();

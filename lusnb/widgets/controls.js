@@ -69,3 +69,8 @@ export function checkbox({ id, label, checked = false, colour, onchange }) {
 export function group(label, ...nodes) {
   return element("div", { class: "lusnb-group", role: "group", "aria-label": label }, ...nodes);
 }
+
+// JupyterLab moves between cells by arrows and runs commands by letters, unless what has the focus forbids it.
+export function keepKeys(root) {
+  root.addEventListener("focusin", ({ target }) => target.setAttribute("data-lm-suppress-shortcuts", "true"));
+}

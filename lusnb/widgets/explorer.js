@@ -1,12 +1,12 @@
 // The threshold explorer. Python hands over bytes and tables; what thresholds do to them is done here.
-import { button, element, group } from "./controls.js";
+import { button, element, group, keepKeys } from "./controls.js";
 import { armControls, labelControls, lookControls } from "./explorer_controls.js";
 import { Closed, Python } from "./explorer_data.js";
 import { Curves, ErrorWords, FeatureTable } from "./explorer_panel.js";
 import { Picker, Player } from "./explorer_picker.js";
 import { paint } from "./explorer_paint.js";
 import { keptShares, Overlays, Picture, scaledUp } from "./explorer_picture.js";
-import { act, keepKeys, keyed, keySheet } from "./explorer_keys.js";
+import { act, keyed, keySheet } from "./explorer_keys.js";
 import { point, where } from "./explorer_words.js";
 
 const TRAITS = ["frame", "threshold", "output", "source", "arm", "shown", "clip_id", "patient"];

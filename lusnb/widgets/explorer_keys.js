@@ -40,8 +40,3 @@ export function act(view, key) {
   else return false;
   return true;
 }
-
-// JupyterLab moves between cells by arrows and runs commands by letters, unless what has the focus forbids it.
-export function keepKeys(root) {
-  root.addEventListener("focusin", ({ target }) => target.setAttribute("data-lm-suppress-shortcuts", "true"));
-}

@@ -1,7 +1,6 @@
 // What arms say about patients, beside what is true; a chosen patient's clips open on the first page.
-import { button, element, group, select } from "./controls.js";
+import { button, element, group, keepKeys, select } from "./controls.js";
 import { percent } from "./curves.js";
-import { keepKeys } from "./explorer_keys.js";
 import { dayWord } from "./explorer_picker.js";
 import { ratioPlot, stripPlot } from "./outcome_plots.js";
 

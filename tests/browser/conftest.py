@@ -5,6 +5,7 @@ own. Screenshots are kept below `$LUSNB_SCREENSHOTS`, or in the temporary folder
 """
 
 import ast
+import contextlib
 import json
 import os
 import shutil
@@ -12,6 +13,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -273,4 +275,5 @@ def _end_kernels(lab: Lab) -> None:
         sessions = json.load(reply)
     for session in sessions:
         gone = urllib.request.Request(f"{address}/{session['id']}", headers=headers, method="DELETE")
-        urllib.request.urlopen(gone, timeout=30).close()
+        with contextlib.suppress(urllib.error.HTTPError):  # of a kernel that a test has killed
+            urllib.request.urlopen(gone, timeout=30).close()
