@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import yaml
 
 from lusnb import params, reruns, study
 from lusnb.cohort import Cohort
@@ -115,7 +114,7 @@ def _order(folder: Path) -> dict[str, int]:
         return {}
     try:
         return {arm: k for k, arm in enumerate(study.load(folder.parent.name, folder.parents[2]).arms)}
-    except (OSError, params.ParameterError, yaml.YAMLError):
+    except (OSError, params.ParameterError):
         return {}
 
 

@@ -11,6 +11,8 @@ import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import yaml
+
 MARK = "# parameters:"
 INJECTED = "# Parameters"
 TYPES = {"int": int, "float": (float, int), "str": str, "bool": bool, "list": list}
@@ -58,7 +60,7 @@ class Params(Mapping):
 
 def unknown(where: str, name: str, known: Mapping) -> str:
     """One sentence on a name that is not among the known ones, with the nearest right one."""
-    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.4)
+    near = difflib.get_close_matches(str(name), list(known), n=1, cutoff=0.4)
     hint = f"did you mean `{near[0]}`?" if near else f"known are {', '.join(known)}."
     return f"{where}: there is no parameter `{name}`; {hint}"
 
@@ -70,6 +72,35 @@ def declared(source: str) -> dict[str, tuple[str, object]]:
         if isinstance(node, ast.AnnAssign) and node.value is not None:
             found[node.target.id] = (ast.unparse(node.annotation), ast.literal_eval(node.value))
     return found
+
+
+class _Once(yaml.SafeLoader):
+    """Refuses a key that is given twice, of which YAML would keep the last in silence."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        seen = set()
+        for key, _ in node.value:
+            name = key.value
+            if name in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"`{name}` is given twice; keep one", key.start_mark
+                )
+            seen.add(name)
+        return super().construct_mapping(node, deep)
+
+
+def read_yaml(path: Path) -> dict:
+    """The `name: value` lines of a YAML file; {} where it has none. Nothing in it is executed.
+
+    Raises ParameterError for anything else, and for a name that is given twice.
+    """
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Once) or {}
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ParameterError(f"{path}: {error}") from None
+    if not isinstance(content, dict):
+        raise ParameterError(f"{path}: expected `name: value` lines, got {content!r}.")
+    return content
 
 
 def of_notebook(path: str | Path) -> dict[str, tuple[str, object]]:

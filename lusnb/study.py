@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 
-import yaml
-
 from lusnb import arms, params
 from lusnb import matrix as matrices
 from lusnb.arms import GRAYSCALE, TRUE_MASKS
@@ -108,7 +106,7 @@ def load(profile: str, base: Path | None = None) -> Study:
     Raises ParameterError on an unknown or missing key, a wrong type, a threshold outside [0, 1].
     """
     path = _profile_folder(profile, base or root()) / "study.yaml"
-    matrix = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    matrix = params.read_yaml(path)
     matrices.check(path, matrix)
     given = overrides(profile, NOTEBOOKS["cohort"], base)
     return Study(
@@ -199,10 +197,7 @@ def _tasks(study: Study, same: tuple, made: Node, segmenters: list[Node]) -> lis
 def overrides(profile: str, notebook: str, base: Path | None = None) -> dict:
     """Read `params/<profile>/<notebook>.yaml`: what differs from the notebook's defaults; {} where absent."""
     path = (base or root()) / "params" / profile / f"{notebook}.yaml"
-    content = (yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else None) or {}
-    if not isinstance(content, dict):
-        raise params.ParameterError(f"{path}: expected `name: value` lines, got {content!r}.")
-    return content
+    return params.read_yaml(path) if path.is_file() else {}
 
 
 def check(study: Study, base: Path | None = None) -> None:

@@ -141,8 +141,32 @@ def test_yaml_is_never_executed(project):
     (project / "params" / "smoke" / "study.yaml").write_text(
         "arms: !!python/object/apply:os.system ['exit 1']"
     )
-    with pytest.raises(yaml.YAMLError):
+    with pytest.raises(params.ParameterError, match="study.yaml: could not determine a constructor"):
         study.load("smoke", project)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (
+            "arms:\n  t020: {label_threshold: 0.2}\n  t020: {label_threshold: 0.4}\n",
+            "`t020` is given twice; keep",
+        ),
+        ("folds: 2\nfolds: 3\n", "`folds` is given twice; keep one"),
+        ("- smoke\n", r"expected `name: value` lines, got \['smoke'\]"),
+        ("arms: {\n", "study.yaml: while parsing"),
+        ("no: 3\n", "there is no parameter `False`"),
+    ],
+)
+def test_yaml_that_is_no_study_is_refused_in_words(project, text, told):
+    (project / "params" / "smoke" / "study.yaml").write_text(text)
+    with pytest.raises(params.ParameterError, match=told):
+        study.load("smoke", project)
+
+
+def test_a_merge_of_yaml_may_be_given_new_values(tmp_path):
+    (tmp_path / "one.yaml").write_text("a: &a {x: 1, y: 2}\nb: {<<: *a, x: 3}\n")
+    assert params.read_yaml(tmp_path / "one.yaml") == {"a": {"x": 1, "y": 2}, "b": {"x": 3, "y": 2}}
 
 
 def test_papermill_gets_scalars_only():
