@@ -10,6 +10,7 @@ broken off changes nothing. Tables are read again under a lock, as others may pa
 """
 
 import fcntl
+import hashlib
 import os
 import re
 from collections.abc import Iterator
@@ -24,15 +25,15 @@ import pandas as pd
 from lusnb import checks, contents, files
 from lusnb import cohort as cohorts
 from lusnb.cohort import Cohort
-from lusnb.looks import feature_colours
 from lusnb.reruns import ANNOTATIONS
 
 COLUMNS = ["clip_id", "frame", "rater", "seconds", "saves", "started_from", "saved_at"]
 KEY = ["clip_id", "frame", "rater"]
 PLACE = "labels/painted"
 LONGEST = 60  # letters of a rater's name
+LONGEST_SLUG = 120  # bytes of a name as part of a path; longer ones end in a fingerprint
+LOCK = ".painting.lock"  # hidden: no part of the cohort
 EMPTY = "empty"
-ENDINGS = (".png", ".nrrd", ".nii")
 
 
 class PaintingError(ValueError):
@@ -55,6 +56,7 @@ class Painting:
     looked: np.ndarray
     seconds: float = 0.0
     started_from: str = EMPTY
+    known: dict[str, str] | None = None  # feature -> path, as labels.csv had them when this was read or saved
 
     def copy(self) -> "Painting":
         """The same, with arrays of its own."""
@@ -65,6 +67,13 @@ def painted(cohort: Cohort) -> pd.DataFrame:
     """What was painted in a cohort, as the disk has it now: COLUMNS, frame and saves whole numbers."""
     table = _read(cohort.folder / ANNOTATIONS, COLUMNS)
     return table.astype({"frame": int, "saves": int, "seconds": float}).rename_axis(columns=None)
+
+
+def kept(cohort: Cohort, rater: str) -> set[tuple[str, int]]:
+    """The frames, (clip_id, frame), of which labels.csv has something by a rater now."""
+    labels = _labels(cohort)
+    own = labels[labels["rater"] == rater]
+    return set(zip(own["clip_id"], own["frame"].astype(int), strict=True))
 
 
 def claim(cohort: Cohort, rater: str) -> str:
@@ -115,7 +124,8 @@ def read(cohort: Cohort, clip_id: str, frame: int, rater: str) -> Painting:
     table = painted(cohort)
     own = table[(table["clip_id"] == clip_id) & (table["frame"] == frame) & (table["rater"] == rater)]
     seconds, start = (0.0, EMPTY) if own.empty else own.iloc[0][["seconds", "started_from"]]
-    return Painting(clip_id, frame, rater, maps, looked, float(seconds), str(start))
+    known = dict(zip(rows["feature"], rows["path"], strict=True))
+    return Painting(clip_id, frame, rater, maps, looked, float(seconds), str(start), known)
 
 
 def _shape(cohort: Cohort, clip_id: str, frame: int) -> tuple[int, int]:
@@ -131,6 +141,15 @@ def _shape(cohort: Cohort, clip_id: str, frame: int) -> tuple[int, int]:
             f"clip {clip_id}: expected a frame from 0 to {count - 1}, got {frame}; choose another."
         )
     return tuple(shape)
+
+
+def odd(cohort: Cohort, clip_id: str, frame: int) -> str:
+    """One sentence on a frame that cannot be labelled, as it shows nothing; "" for any other."""
+    try:
+        contents.check_frame(cohorts.clip(cohort, clip_id)[frame], frame)
+    except checks.Unfit as error:
+        return f"What is painted here cannot be saved: {error}"
+    return ""
 
 
 def save(cohort: Cohort, painting: Painting) -> str:
@@ -150,12 +169,18 @@ def save(cohort: Cohort, painting: Painting) -> str:
                 "painted here, and they stay as they are; paint under another name."
             )
         named = dict(zip(rows["feature"], rows["path"], strict=True))
-        paths = {f: _keep(cohort, painting, f, named.get(f)) for f in _looked(cohort, painting)}
+        if painting.known not in (None, named):
+            raise PaintingError(
+                f"clip {painting.clip_id}, frame {painting.frame}: {painting.rater} painted this in another "
+                "window meanwhile, and that stays; give this up to go on from there."
+            )
+        paths = {f: _keep(cohort, painting, f, named.get(f)) for f in looked_at(cohort, painting)}
         now = datetime.now().astimezone()
         changed = paths != named
         files.write_csv(cohort.folder / ANNOTATIONS, _noted(table, painting, now, changed))
         if changed:
             files.write_csv(cohort.folder / "labels.csv", _with(labels, painting, paths))
+        painting.known = paths
     return now.strftime("%H:%M:%S")
 
 
@@ -166,9 +191,13 @@ def _check(cohort: Cohort, painting: Painting) -> None:
         arrived = f"{painting.maps.dtype} {painting.maps.shape}"
         raise PaintingError(f"{where}: expected maps uint8 {shape}, got {arrived}; start again.")
     try:
-        contents.check_frame(cohorts.clip(cohort, painting.clip_id)[painting.frame], painting.frame)
+        if painting.looked.any():
+            contents.check_frame(cohorts.clip(cohort, painting.clip_id)[painting.frame], painting.frame)
         for feature, values, looked in zip(cohort.features, painting.maps, painting.looked, strict=True):
-            contents.check_paint(values, feature)
+            if values.min() == 255:
+                raise checks.Unfit(
+                    "some of the frame unpainted", f"{feature}, 100 % all over", "undo the fill."
+                )
             if values.any() and not looked:
                 raise checks.Unfit(
                     "nothing painted of a feature that was not looked at", feature, "mark it as looked at."
@@ -177,7 +206,8 @@ def _check(cohort: Cohort, painting: Painting) -> None:
         raise PaintingError(f"{where}: {error}") from None
 
 
-def _looked(cohort: Cohort, painting: Painting) -> list[str]:
+def looked_at(cohort: Cohort, painting: Painting) -> list[str]:
+    """The features that a painting has a map of."""
     return [f for f, looked in zip(cohort.features, painting.looked, strict=True) if looked]
 
 
@@ -188,7 +218,8 @@ def _keep(cohort: Cohort, painting: Painting, feature: str, now: str | None) -> 
         return now
     place = f"{PLACE}/{slug(painting.rater)}/{slug(painting.clip_id)}_f{painting.frame}"
     stem = slug(feature)
-    numbers = [int(path.name.split(".")[-2]) for path in (cohort.folder / place).glob(f"{stem}.*.png")]
+    known = (path.name.split(".")[1:-1] for path in (cohort.folder / place).glob(f"{stem}.*.png"))
+    numbers = [int(one[0]) for one in known if len(one) == 1 and one[0].isdecimal()]
     path = f"{place}/{stem}.{max(numbers, default=0) + 1}.png"
     files.write_png(cohort.folder / path, values)
     return path
@@ -196,7 +227,11 @@ def _keep(cohort: Cohort, painting: Painting, feature: str, now: str | None) -> 
 
 def slug(name: str) -> str:
     """A name as part of a path: what is neither letter, digit, _ nor - as its number, so that no two meet."""
-    return re.sub(r"[^\w-]", lambda found: f"%{ord(found[0]):x}%", name)
+    whole = re.sub(r"[^\w-]", lambda found: f"%{ord(found[0]):x}%", name)
+    if len(whole.encode()) <= LONGEST_SLUG:
+        return whole
+    first = whole.encode()[: LONGEST_SLUG - 20].decode(errors="ignore")
+    return f"{first}%%{hashlib.sha256(name.encode()).hexdigest()[:16]}"
 
 
 def _with(labels: pd.DataFrame, painting: Painting, paths: dict[str, str]) -> pd.DataFrame:
@@ -213,47 +248,6 @@ def _noted(table: pd.DataFrame, painting: Painting, now: datetime, changed: bool
     saves = int(table.loc[own, "saves"].sum()) + changed
     row = (*key, round(painting.seconds, 1), saves, painting.started_from, now.isoformat(timespec="seconds"))
     return pd.concat([table[~own], pd.DataFrame([row], columns=COLUMNS)], ignore_index=True)
-
-
-def export(cohort: Cohort, rater: str, folder: Path) -> pd.DataFrame:
-    """Write all that a rater painted here for other programs: clip_id, frame, rater, feature, path.
-
-    Paths are below `folder`. Per frame and feature: a layer as PNG (its colour, alpha is the confidence),
-    NRRD and NIfTI of one slice, uint8, 255 = 100 %, with the size of a pixel in mm where it is known (1 where
-    not). labels.csv beside them names the layers as an import wants it. Other files there are left alone.
-    """
-    table = painted(cohort)
-    rows = []
-    for one in table[table["rater"] == rater].itertuples():
-        painting = read(cohort, one.clip_id, one.frame, rater)
-        down, across = (x if np.isfinite(x) else 1.0 for x in cohorts.pixel_mm(cohort, one.clip_id))
-        for feature in _looked(cohort, painting):
-            stem = f"{slug(one.clip_id)}_f{one.frame}_{slug(feature)}"
-            values = painting.maps[cohort.features.index(feature)]
-            _export_one(folder / stem, values, (down, across), feature_colours(cohort.features)[feature])
-            rows += [(one.clip_id, one.frame, rater, feature, stem + ending) for ending in ENDINGS]
-    found = pd.DataFrame(rows, columns=["clip_id", "frame", "rater", "feature", "path"])
-    if len(found):
-        files.write_csv(folder / "labels.csv", found[found["path"].str.endswith(".png")])
-    return found
-
-
-def _export_one(stem: Path, values: np.ndarray, mm: tuple[float, float], colour: str) -> None:
-    """One map (H, W) as <stem>.png, .nrrd and .nii; mm: height and width of a pixel."""
-    import nibabel
-    import SimpleITK as sitk
-
-    layer = np.empty((*values.shape, 4), np.uint8)
-    layer[..., :3] = [int(colour[k : k + 2], 16) for k in (1, 3, 5)]
-    layer[..., 3] = values
-    files.write_png(stem.with_name(stem.name + ".png"), layer)
-    volume = sitk.GetImageFromArray(values[None])
-    volume.SetSpacing((mm[1], mm[0], 1.0))
-    files.write_with(
-        stem.with_name(stem.name + ".nrrd"), lambda to: sitk.WriteImage(volume, str(to), useCompression=True)
-    )
-    image = nibabel.Nifti1Image(values.T[:, :, None], np.diag([mm[1], mm[0], 1.0, 1.0]))
-    files.write_with(stem.with_name(stem.name + ".nii"), lambda to: nibabel.save(image, to))
 
 
 def _labels(cohort: Cohort) -> pd.DataFrame:
@@ -275,7 +269,7 @@ def _rows_of(labels: pd.DataFrame, clip_id: str, frame: int, rater: str) -> pd.D
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
     """Hold a cohort's folder while its tables are read and written, in this process and all others."""
-    held = os.open(folder, os.O_RDONLY)
+    held = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o666)  # NFS locks only what is open for writing
     try:
         fcntl.flock(held, fcntl.LOCK_EX)
         yield

@@ -13,6 +13,7 @@ from lusnb.cohort import Cohort
 from lusnb.painting import EMPTY, PaintingError
 
 COMMITTEE = 3  # arms and seeds that are asked for a frame's uncertainty; a large cohort would wait for more
+FAINT = 13  # of 255: a network gives every pixel a few per cent, which nobody would paint
 COLUMNS = ["clip_id", "frame", "patient_id", "day", "view", "uncertainty", "labelled_by", "painted"]
 
 
@@ -25,9 +26,7 @@ def queue(cohort: Cohort, rater: str, found: ArmMaps) -> pd.DataFrame:
     """
     theirs = cohort.labels[cohort.labels["rater"] != rater]
     by = theirs.groupby(["clip_id", "frame"])["rater"].unique().map(sorted).map(", ".join).to_dict()
-    table = painting.painted(cohort)
-    own = table[table["rater"] == rater]
-    mine = set(zip(own["clip_id"], own["frame"], strict=True))
+    mine = painting.kept(cohort, rater)
     labelled = defaultdict(set)
     for clip_id, frame in {*by, *mine}:
         labelled[clip_id].add(frame)
@@ -91,8 +90,9 @@ def start(
 ) -> tuple[np.ndarray, np.ndarray]:
     """A frame's maps to start from, one of `starts`: uint8 (C, H, W), and what is looked at, bool (C,).
 
-    A rater's map comes with the features that this rater looked at; an arm's, which looks at all, is brought
-    to the clip's size (bilinear). Raises PaintingError for a source that is not there.
+    A rater's map comes with the features that this rater looked at. An arm's is brought to the clip's size
+    (bilinear), without what is below FAINT, and counts as looked at where it marks something. Raises
+    PaintingError for a source that is not there.
     """
     height, width = cohorts.clip(cohort, clip_id).shape[1:]
     count = len(cohort.features)
@@ -111,7 +111,9 @@ def start(
             f"clip {clip_id}, frame {frame}: expected one of its starts, got {checks.short(source)}; "
             "choose again."
         )
-    return np.stack([_resized(one, height, width) for one in told[0]]), np.ones(count, bool)
+    maps = np.stack([_resized(one, height, width) for one in told[0]])
+    maps[maps < FAINT] = 0
+    return maps, maps.any(axis=(1, 2))
 
 
 def _resized(values: np.ndarray, height: int, width: int) -> np.ndarray:

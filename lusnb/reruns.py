@@ -66,7 +66,9 @@ def code_fingerprint(notebook: str, base: Path) -> str:
 
 
 def _cohort_files(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.rglob("*") if p.is_file() and not p.name.startswith("."))
+    """All but hidden files and the table of who painted when, on which nothing else depends."""
+    found = (p for p in folder.rglob("*") if p.is_file() and not p.name.startswith("."))
+    return sorted(p for p in found if p != folder / ANNOTATIONS)
 
 
 def cohort_fingerprint(folder: Path) -> str:

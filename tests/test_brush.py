@@ -292,21 +292,67 @@ def test_another_brush_of_the_same_rater_takes_over(brush, folder):
     assert got(Heard(folder, "ben").patch([[7]])) and got(other.patch([[6]]))
 
 
-def test_a_brush_that_could_not_save_never_saves_over_the_one_that_took_over(brush, folder, monkeypatch):
+def test_what_could_not_be_saved_is_not_thrown_away_by_another_brush(brush, folder, monkeypatch):
     def full(*_):
         raise OSError("no space left")
 
-    monkeypatch.setattr("lusnb.widgets.brush.LATER", 0.1)
+    monkeypatch.setattr("lusnb.widgets.brush.LATER", 60)
     monkeypatch.setattr(painting, "save", full)
     brush.patch([[9]])
-    other = Heard(folder, "anna")
+    with pytest.raises(PaintingError, match=r"could not save what is painted on clip .*brush\.drop\(\)"):
+        Heard(folder, "anna")
+    assert brush.maps[0, 0, 0] == 9 and brush._dirty
     monkeypatch.undo()
-    other.patch([[8]])
-    time.sleep(0.3)
-    brush.flush()
+    other = Heard(folder, "anna")  # now there is room: saved, and handed over
+    assert other.maps[0, 0, 0] == 9 and not got(brush.patch([[7]]))
+
+
+def test_what_cannot_be_saved_can_be_given_up(brush, folder):
+    brush.patch([[9]])
+    brush.patch(np.full((64, 64), 255))
+    assert brush._dirty
+    assert got(brush.ask("drop")) and not brush._dirty
+    assert brush.maps[0, 0, 0] == 9 and brush.maps[0].sum() == 9
+    brush.patch(np.full((64, 64), 255))
     brush.close()
-    saved = painting.read(other.cohort, other.painting.clip_id, other.painting.frame, "anna")
-    assert saved.maps[0, 0, 0] == 8
+    assert Heard(folder, "anna").maps[0].sum() == 9  # a brush that was closed stands in nobody's way
+
+
+def test_a_frame_counts_as_painted_while_something_of_it_is_kept(brush, folder):
+    def marked(one):
+        own = (one.queue["clip_id"] == brush.painting.clip_id) & (one.queue["frame"] == brush.painting.frame)
+        return one.queue.loc[own, "painted"].tolist()
+
+    brush.patch([[9]])
+    assert marked(brush) == [True]
+    brush.patch([[0]], looked=False)
+    assert marked(brush) == [False] and marked(Heard(folder, "anna", clip_id=brush.painting.clip_id)) == [
+        False
+    ]
+
+
+def test_a_frame_that_shows_nothing_is_told_when_it_is_opened(folder):
+    clip = cohorts.read(folder, look=False).clips.iloc[3]
+    frames = np.load(folder / clip["path"])
+    frames[2] = 0
+    np.save(folder / clip["path"], frames)
+    brush = Heard(folder, "anna")
+    sent = brush.ask("open", clip_id=clip["clip_id"], frame=2)
+    assert "cannot be saved" in sent[0][0]["odd"] and sent[0][0]["type"] == "picture"
+    assert brush.patch([[9]])[0][0]["type"] == "unsaved"
+    brush.patch([[0]], looked=False)
+    assert got(brush.ask("open", clip_id=clip["clip_id"], frame=1))
+
+
+def test_an_interpreter_ends_with_work_that_was_refused(folder):
+    code = (
+        "import sys, numpy as np\n"
+        "from lusnb.widgets.brush import Brush\n"
+        "brush = Brush(sys.argv[1], 'anna')\n"
+        "brush.maps[0], brush.painting.looked[0] = 255, True\n"
+        "brush._dirty = True\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code, folder], timeout=120, check=False).returncode == 0
 
 
 def test_time_goes_with_what_is_painted(brush, folder):

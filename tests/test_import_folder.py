@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from lusnb import cohort as cohorts
+from lusnb import painting
 from lusnb.checks import CohortError
 from lusnb.readers.folder import import_folder
 from tests.test_readers_clips import dicom
@@ -85,6 +86,20 @@ def test_the_same_files_are_imported_once_and_changed_ones_again(source, tmp_pat
     assert {p: p.stat().st_mtime_ns for p in folder.rglob("*")} == before
     write(source / "C2.png", [[9, 8], [7, 6]])
     assert cohorts.clip(imported(source, folder), "C2").tolist() == [[[9, 8], [7, 6]]]
+
+
+def test_what_was_painted_in_an_import_is_kept_and_used(source, tmp_path):
+    folder = tmp_path / "cohort"
+    cohort = imported(source, folder)
+    clip = cohort.clips["clip_id"].iloc[0]
+    one = painting.read(cohort, clip, 0, "anna")
+    one.maps[0, 0, 0], one.looked[0] = 77, True
+    painting.save(cohort, one)
+    again = imported(source, folder)  # as 00_cohort does, whenever the cohort changed
+    assert "anna" in set(again.labels["rater"]) and painting.read(again, clip, 0, "anna").maps[0, 0, 0] == 77
+    write(source / "C2.png", [[9, 8], [7, 6]])
+    with pytest.raises(ValueError, match="importing anew would lose that"):
+        imported(source, folder)
 
 
 def test_two_imports_are_the_same_byte_for_byte_by_name_or_by_key(source, tmp_path):

@@ -53,6 +53,7 @@ FLOORS = [
         "sensitivity_words",
         "sensitivity_figures",
         "queue",
+        "export",
         "exploring",
     ],
     [

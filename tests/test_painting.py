@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from lusnb import cohort as cohorts
-from lusnb import files, painting
+from lusnb import export, files, painting, reruns
 from lusnb.painting import Painting, PaintingError
 from lusnb.readers import labels as readers
 
@@ -55,7 +55,7 @@ def test_what_was_painted_opens_again_and_the_rest_stays(own, clip):
     assert np.array_equal(back.maps, one.maps) and np.array_equal(back.looked, one.looked)
     assert (back.seconds, back.started_from) == (12.3, "rater rater_1")
     after = state(own.folder)
-    new = {"labels.csv", "annotations.csv", *rows["path"]}
+    new = {"labels.csv", "annotations.csv", ".painting.lock", *rows["path"]}
     assert {k: v for k, v in after.items() if k not in new} == {
         k: v for k, v in before.items() if k not in new
     }
@@ -118,7 +118,7 @@ def test_two_raters_and_names_that_look_alike_as_paths_never_meet(own, clip):
     [
         (
             lambda one: one.maps.__setitem__(0, 255),
-            "expected a confidence image, got sharp_pleura, 100 % all over",
+            "expected some of the frame unpainted, got sharp_pleura, 100 % all over; undo the fill",
         ),
         (lambda one: one.maps.__setitem__((3, 2, 2), 9), "not looked at, got a_line; mark it as looked at"),
         (lambda one: setattr(one, "maps", one.maps[:, :-1]), r"expected maps uint8 \(6, 64, 64\)"),
@@ -201,7 +201,7 @@ def test_a_cohort_without_labels_can_be_painted(own, clip):
 def test_what_is_exported_reads_back(own, clip, tmp_path):
     one = some(own, clip, frame=1)
     painting.save(own, one)
-    found = painting.export(own, "anna", tmp_path / "out")
+    found = export.painted(own, "anna", tmp_path / "out")
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == sorted([*found["path"], "labels.csv"])
     for row in found.itertuples():
         values = readers.read(tmp_path / "out" / row.path, one.maps.shape[1:], frame=1)
@@ -211,5 +211,59 @@ def test_what_is_exported_reads_back(own, clip, tmp_path):
     import SimpleITK as sitk
 
     down, across = cohorts.pixel_mm(own, clip)
-    spacing = sitk.ReadImage(str(tmp_path / "out" / f"{clip}_f1_b_line.nrrd")).GetSpacing()
-    assert spacing == pytest.approx((across, down, 1.0))
+    nrrd, nifti = (sitk.ReadImage(str(tmp_path / "out" / f"{clip}_f1_b_line.{e}")) for e in ("nrrd", "nii"))
+    assert nrrd.GetSpacing() == pytest.approx((across, down, 1.0))
+    corner = (nrrd.GetWidth() - 1, nrrd.GetHeight() - 1, 0)
+    here, there = (one.TransformIndexToPhysicalPoint(corner) for one in (nrrd, nifti))
+    assert here == pytest.approx(there), "both lie in the same place for other programs"
+
+
+def test_the_same_rater_in_two_windows_loses_nothing(own, clip):
+    first, second = (painting.read(own, clip, 0, "anna") for _ in range(2))
+    first.maps[0, 5:9], first.looked[0] = 90, True
+    painting.save(own, first)
+    second.maps[1, 5:9], second.looked[1] = 50, True
+    with pytest.raises(PaintingError, match="anna painted this in another window meanwhile, and that stays"):
+        painting.save(own, second)
+    back = painting.read(own, clip, 0, "anna")
+    assert back.looked.tolist() == [True] + [False] * 5 and (back.maps[0, 5:9] == 90).all()
+    first.maps[0, 20:22] = 30
+    painting.save(own, first)  # the first window goes on
+
+
+def test_time_alone_makes_no_study_run_again(own, clip):
+    one = some(own, clip)
+    painting.save(own, one)
+    before = reruns.cohort_fingerprint(own.folder), reruns.cohort_stamp(own.folder)
+    one.seconds += 50
+    painting.save(own, one)
+    assert painting.painted(own)["seconds"].tolist() == [50.0]
+    assert (reruns.cohort_fingerprint(own.folder), reruns.cohort_stamp(own.folder)) == before
+    one.maps[0, 0, 0] ^= 1
+    painting.save(own, one)
+    assert reruns.cohort_fingerprint(own.folder) != before[0]
+
+
+def test_files_that_lie_beside_the_saves_do_not_stop_them(own, clip):
+    place = own.folder / f"labels/painted/anna/{clip}_f0"
+    place.mkdir(parents=True)
+    for name in ("b_line.1.copy.png", "b_line.x.png", "b_line.7.png"):
+        (place / name).write_bytes(b"mine")
+    painting.save(own, some(own, clip))
+    assert (place / "b_line.8.png").exists() and (place / "b_line.7.png").read_bytes() == b"mine"
+
+
+def test_names_of_any_length_become_paths_that_do_not_meet():
+    long = ["clip " * 60 + end for end in ("a", "b", "\u00fc" * 90)]
+    slugs = [painting.slug(name) for name in long]
+    assert len(set(slugs)) == 3 and all(len(one.encode()) <= 120 for one in slugs)
+    assert painting.slug("a b") == "a%20%b" and painting.slug("P01_d0-R1") == "P01_d0-R1"
+
+
+def test_a_black_frame_is_told_and_can_be_left(own, clip):
+    frames = np.array(cohorts.clip(own, clip))
+    frames[0] = 0
+    files.write_npy(own.folder / own.clips["path"].iloc[0], frames)
+    assert "cannot be saved: expected a labelled frame with an image" in painting.odd(own, clip, 0)
+    assert painting.odd(own, clip, 1) == ""
+    painting.save(own, painting.read(own, clip, 0, "anna"))  # nothing is painted: nothing to refuse

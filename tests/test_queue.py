@@ -103,7 +103,11 @@ def test_what_there_is_to_start_from(own):
     assert np.array_equal(maps, cohorts.confidence_of(own, table, None)[0][0]) and looked.all()
     maps, looked = queue.start(own, clip, 0, "arm a seed 0", found)
     want = Image.fromarray(ramp[2]).resize((64, 64), Image.Resampling.BILINEAR)
-    assert np.array_equal(maps[2], np.asarray(want)) and looked.all()
+    want = np.where(np.asarray(want) < 13, 0, want)
+    assert np.array_equal(maps[2], want) and looked.all() and not (np.isin(maps, range(1, 13))).any()
+    faint = Arms({("a", 0): {(clip, 0): np.stack([flat(12)[0]] * 5 + [flat(200)[0]])}})
+    maps, looked = queue.start(own, clip, 0, "arm a seed 0", faint)
+    assert looked.tolist() == [False] * 5 + [True] and not maps[:5].any()
     for bad in ("rater nobody", "arm b seed 1", "arm x seed 0", "../etc"):
         with pytest.raises(PaintingError, match="expected one of its starts, got"):
             queue.start(own, clip, 0, bad, found)

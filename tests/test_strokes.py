@@ -229,8 +229,37 @@ def test_120_strokes_are_undone_and_done_again():
       out = { steps, undone, redone, still, distinct: distinct.length };""",
         maps,
     )
-    assert found["steps"] >= 100 and found["distinct"] > 100
+    assert found["steps"] >= 100 and found["distinct"] > 90  # an eraser where nobody looked does nothing
     assert found["undone"] and found["redone"] and found["still"]
+
+
+def test_beside_the_picture_and_with_an_eraser_nothing_is_said_to_be_looked_at():
+    """Unknown stays unknown: only paint, or the button that says so, makes it known."""
+    found = painter(
+        """
+      const looked = () => painter.features.map((one) => one.looked);
+      const stroke = (...spots) => {
+        painter.begin(spots[0], press);
+        painter.extend(spots.slice(1).map((spot) => [spot, press]));
+        painter.end();
+        return [looked(), painter.history.done.length];
+      };
+      painter.size = 4;
+      out = [stroke({ x: -30, y: 10 }, { x: -20, y: 10 })];
+      painter.tool = "eraser";
+      out.push(stroke({ x: 10, y: 10 }, { x: 20, y: 10 }));
+      painter.tool = "line";
+      painter.begin({ x: -30, y: 10 }, press);
+      painter.extend([[{ x: 80, y: 10 }, press]]);
+      painter.extend([[{ x: -40, y: 10 }, press]]);
+      painter.end();
+      out.push([looked(), painter.history.done.length]);
+      painter.tool = "brush";
+      out.push(stroke({ x: -30, y: 10 }, { x: 10, y: 10 }));"""
+    )
+    assert found[0] == [[False, False], 0]
+    assert found[1][0] == [False, False] and found[2][0] == [False, False]
+    assert found[3][0] == [True, False] and found[3][1] == found[2][1] + 1
 
 
 def test_a_history_keeps_200_steps_however_large_and_forgets_what_was_undone():

@@ -50,6 +50,7 @@ def import_folder(
     stamp = _stamp(source, read, name, study_ids)
     if place.is_there(folder, stamp, key, known):
         return as_table(cohort.read(folder, look=False).meta["provenance"]["warnings"])
+    place.check_alone(folder)
     named = (
         identity.study_ids if study_ids else lambda patients, clips, _: identity.own_names(patients, clips)
     )

@@ -45,6 +45,12 @@ def check_places(source: Path, tables: Path, folder: Path) -> None:
             f"{folder}: expected an empty folder or an earlier import, found other files; "
             "choose another name for the cohort."
         )
+
+
+def check_alone(folder: Path) -> None:
+    """Refuse to make an import anew where something was put beside it, as by painting. Raises ValueError."""
+    if not (folder / STAMP).is_file():
+        return
     if added := sorted(set(state_of(folder)) - set(json.loads((folder / STAMP).read_text())["cohort"])):
         raise ValueError(
             f"{folder}: expected an earlier import alone, found also {checks.short(added)}; "

@@ -6,7 +6,7 @@ import { SIZES, Painter } from "./brush_painter.js";
 import { Link } from "./brush_link.js";
 import { Frames } from "./brush_frames.js";
 import { helpSheet } from "./brush_keys.js";
-import { featureTable, frameControls, queueList, startControls, toolbar, viewControls } from "./brush_panel.js";
+import { asking, featureTable, frameControls, queueList, startControls, toolbar, viewControls } from "./brush_panel.js";
 import { drawAbove, listen, pointed } from "./brush_pointer.js";
 
 class Desk {
@@ -43,7 +43,11 @@ class Desk {
     this.state = line("status", "lusnb-status", { role: "status" });
     this.told = line("told", "lusnb-status lusnb-warning", { role: "alert" });
     this.note = line("note", "lusnb-status");
-    const below = [this.read, this.state, this.told];
+    this.drop = asking({
+      id: "drop", label: "Give it up", tip: "Go back to what was saved of this frame", risky: () => true,
+      question: "give up what is not saved?", act: () => this.link.send("drop"),
+    }).node;
+    const below = [this.read, this.state, this.drop, this.told];
     this.main = element("div", { class: "lusnb-main" }, this.heading, ...tools.nodes, this.stage.node, ...below);
     this.side = element("div", { class: "lusnb-side" }, element("h4", { class: "lusnb-heading", text: "Features" }),
       features.node, start.node, ...frames.nodes, ...view.nodes, ...queue.nodes, this.note);
@@ -92,6 +96,7 @@ class Desk {
     this.about = told;
     this.painter.open(told, maps);
     if (other || !this.frames.painting) this.frames.open(told, grey);
+    if (other) this.say(told.odd);
     this.position = this.queue.findIndex(([clip, frame]) => clip === told.clip_id && frame === told.frame);
     const day = told.day === null ? "" : `day ${told.day}`;
     const where = [told.clip_id, `frame ${told.frame}`, told.patient_id, day, told.view];
@@ -217,7 +222,10 @@ class Desk {
   }
 
   open(position) {
-    const [clip_id, frame] = this.queue[position];
+    this.openAt(...this.queue[position]);
+  }
+
+  openAt(clip_id, frame) {
     this.painter.end();
     this.say("");
     this.link.flush();
@@ -225,9 +233,9 @@ class Desk {
   }
 
   markPainted() {
-    const row = this.queue[this.position];
-    if (row && !row[7]) {
-      row[7] = true;
+    const row = this.queue[this.position], done = this.painter.features.some(({ looked }) => looked);
+    if (row && row[7] !== done) {
+      row[7] = done;
       this.parts.queue.sync();
     }
   }
@@ -250,6 +258,7 @@ class Desk {
     this.state.classList.toggle("lusnb-warning", state === "blocked" || state === "refused");
     Object.assign(this.root.dataset, { state, revision: this.link.revision, sequence: this.link.sequence });
     this.root.classList.toggle("lusnb-brush-blocked", state === "blocked");
+    this.drop.hidden = !this.link.refused;
   }
 
   drawn() {

@@ -8,6 +8,7 @@ view that has missed another view's change is told no, and asks for the picture 
 
 import atexit
 import contextvars
+import sys
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,6 +24,7 @@ from lusnb.painting import Painting, PaintingError
 from lusnb.widgets import assets
 from lusnb.widgets import brush_messages as messages
 from lusnb.widgets.brush_messages import MessageError
+from lusnb.widgets.kernel import before_cells
 
 SOON = 0.8  # seconds from a change to its save
 LATER = 5.0  # seconds until a save that failed is tried again
@@ -66,7 +68,7 @@ class Brush(anywidget.AnyWidget):
             self._begin(rater)
         self.on_msg(self._received)
         atexit.register(self.flush)
-        _before_cells(self.flush)
+        self._end_hook = before_cells(self.flush)  # while a cell runs, the kernel may hear nothing
 
     @property
     def maps(self) -> np.ndarray:
@@ -76,7 +78,6 @@ class Brush(anywidget.AnyWidget):
     def go_to(self, clip_id: str, frame: int) -> None:
         """Save, and go to another frame. Raises PaintingError for one that is not there, or if not saved."""
         with self._lock:
-            self._dirty = self._dirty or self._aged
             self.flush(loudly=True)
             self._leave_for(clip_id, frame)
 
@@ -89,9 +90,11 @@ class Brush(anywidget.AnyWidget):
 
     def flush(self, loudly: bool = False) -> None:
         """Save what is not saved yet. Where that cannot be, the view says so; `loudly`: it is raised too."""
+        if sys.is_finalizing():  # atexit has saved; now nothing can be opened, and no thread starts
+            return
         with self._lock:
             self._stop_waiting()
-            if self._dirty and self.painting is not None and not self._retired:
+            if (self._dirty or self._aged) and self.painting is not None and not self._retired:
                 self._save(loudly)
 
     def _stop_waiting(self) -> None:
@@ -111,22 +114,28 @@ class Brush(anywidget.AnyWidget):
             return
         self._dirty = self._aged = False
         own = (self.queue["clip_id"] == self.painting.clip_id) & (self.queue["frame"] == self.painting.frame)
-        self.queue.loc[own, "painted"] = True
+        self.queue.loc[own, "painted"] = bool(self.painting.looked.any())
         self._say("saved", at=self.saved_at, revision=self._revision, picture=self._picture)
 
     def close(self) -> None:
         """Save, and take the widget away."""
-        self._dirty = self._dirty or self._aged
         self.flush()
         atexit.unregister(self.flush)
+        self._end_hook()
+        if _painting_now.get(key := (self.cohort.folder.resolve(), self.rater)) is self:
+            del _painting_now[key]
         super().close()
 
     def _begin(self, rater: str) -> None:
-        self.rater = painting.claim(self.cohort, rater)
-        key = (self.cohort.folder.resolve(), self.rater)
+        name = painting.claim(self.cohort, rater)
+        key = (self.cohort.folder.resolve(), name)
         earlier = _painting_now.get(key)
-        if earlier is not None:
-            earlier._retire()
+        if earlier is not None and not earlier._retire():
+            raise PaintingError(
+                f"rater: the brush of {name} that is open could not save what is painted on clip "
+                f"{earlier.painting.clip_id}; correct it there, or give it up (brush.drop())."
+            )
+        self.rater = name
         _painting_now[key] = self
         self.queue = queue.queue(self.cohort, self.rater, self.arms)
         self.go_to(*self._place(*self._first))
@@ -142,18 +151,28 @@ class Brush(anywidget.AnyWidget):
             return clip_id, max(0, frame)
         return rows["clip_id"].iloc[0], int(rows["frame"].iloc[0]) if frame < 0 else frame
 
-    def _retire(self) -> None:
-        """Save once more, and never again: what the other brush paints is newer."""
+    def drop(self) -> None:
+        """Give up what could not be saved: back to what the cohort has of this frame."""
+        with self._lock:
+            self._stop_waiting()
+            self._dirty = self._aged = False
+            self._leave_for(self.painting.clip_id, self.painting.frame)
+
+    def _retire(self) -> bool:
+        """Save once more, and never again: what the other brush paints is newer. False where it cannot."""
         with self._lock:
             self.flush()
+            if self._dirty:
+                return False
             self._stop_waiting()
-            self._dirty, self._retired = False, True
+            self._retired = True
         self._say("retired", text=RETIRED)
+        return True
 
     def _received(self, _: object, content: Mapping, buffers: Sequence) -> None:
         """Follow one message of a view; whatever it is, nothing is raised into the kernel."""
         with self._lock:
-            self._answer(*_address(content), content, buffers)
+            self._answer(*messages.address(content), content, buffers)
 
     def _answer(self, view: str, sequence: int, content: Mapping, buffers: Sequence) -> None:
         ok = False
@@ -232,6 +251,9 @@ class Brush(anywidget.AnyWidget):
     def _now(self, *_: object) -> None:
         self.flush(loudly=True)
 
+    def _drop(self, *_: object) -> None:
+        self.drop()
+
     def _again(self, view: str, content: Mapping, _: Sequence) -> None:
         self._show(view)
 
@@ -261,6 +283,7 @@ class Brush(anywidget.AnyWidget):
         grey = cohorts.clip(self.cohort, now.clip_id)[now.frame]
         state = {"picture": self._picture, "revision": self._revision, "seconds": now.seconds}
         told = {"starts": self._starts, "saved": self.saved_at, "dirty": self._dirty}
+        told["odd"] = painting.odd(self.cohort, now.clip_id, now.frame)
         about = messages.picture(self.cohort, now)
         pixels = [np.ascontiguousarray(one).tobytes() for one in (grey, *now.maps)]
         self._say("picture", to=view, **state, **told, **about, buffers=pixels)
@@ -275,24 +298,7 @@ HANDLERS = {
     "look": Brush._look,
     "start": Brush._start,
     "save": Brush._now,
+    "drop": Brush._drop,
     "again": Brush._again,
     "seconds": Brush._nothing,
 }
-
-
-def _address(content: Mapping) -> tuple[str, int]:
-    """The view and the number of a message, as far as they are there."""
-    view, sequence = content.get("view"), content.get("sequence")
-    known = view if isinstance(view, str) else ""
-    return known[: messages.LONGEST], sequence if isinstance(sequence, int) else 0
-
-
-def _before_cells(flush: object) -> None:
-    """Save before a cell runs: while it does, the kernel hears nothing."""
-    try:
-        from IPython import get_ipython
-    except ImportError:
-        return
-    shell = get_ipython()
-    if shell is not None:
-        shell.events.register("pre_run_cell", lambda *_: flush())

@@ -36,6 +36,13 @@ class Patch:
     source: str
 
 
+def address(content: Mapping) -> tuple[str, int]:
+    """The view and the number of a message, as far as they are there."""
+    view, sequence = content.get("view"), content.get("sequence")
+    known = view if isinstance(view, str) else ""
+    return known[:LONGEST], sequence if isinstance(sequence, int) else 0
+
+
 def number(content: Mapping, name: str, least: int, most: int) -> int:
     """A whole number of a message, from least to most; raises MessageError for anything else."""
     value = content.get(name)

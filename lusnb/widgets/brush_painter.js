@@ -97,7 +97,8 @@ export class Painter {
     } else {
       for (const place of places) box = joined(box, this.stroke.add(this.point(...place)));
     }
-    this.features[this.drawn.feature].looked = true;
+    if (empty(box)) return;
+    if (this.stroke.kind !== "erase") this.features[this.drawn.feature].looked = true;
     this.shown(this.drawn.feature, box);
   }
 
@@ -106,8 +107,11 @@ export class Painter {
     const { stroke, drawn } = this;
     this.stroke = null;
     if (!stroke) return;
-    const bytes = empty(stroke.box) ? new Uint8Array(0) : taken(stroke.before, this.dims.width, stroke.box);
-    this.keep([{ ...drawn, box: empty(stroke.box) ? NOWHERE : stroke.box, bytes }]);
+    if (empty(stroke.box)) { // beside the picture
+      this.features[drawn.feature].looked = drawn.looked;
+      return;
+    }
+    this.keep([{ ...drawn, box: stroke.box, bytes: taken(stroke.before, this.dims.width, stroke.box) }]);
   }
 
   fillAt({ x, y }, value) {

@@ -13,6 +13,8 @@ export function asking({ id, label, tip, risky, question, act }) {
   const made = button({ id, label, tip, onclick: () => {
     if (risky() && !asked) {
       made.node.textContent = question;
+      made.said = made.node.getAttribute("aria-label");
+      made.node.setAttribute("aria-label", question);
       made.node.classList.add("lusnb-brush-asks");
       asked = setTimeout(calm, 4000);
     } else {
@@ -22,10 +24,12 @@ export function asking({ id, label, tip, risky, question, act }) {
   } });
   const calm = () => {
     clearTimeout(asked);
+    if (asked) made.node.setAttribute("aria-label", made.said);
     asked = 0;
     made.node.classList.remove("lusnb-brush-asks");
     made.node.textContent = made.label || label;
   };
+  made.asks = () => asked !== 0;
   made.name = (text) => {
     made.label = text;
     if (!asked && made.node.textContent !== text) made.node.textContent = text;
@@ -110,7 +114,7 @@ function featureRow(desk, name, colour, k) {
     const { looked, shown, locked } = feature();
     const words = looked ? (some() ? "painted" : "nothing there") : "not looked at";
     state.name(words);
-    state.node.setAttribute("aria-label", `${name}: ${words}; press to change`);
+    if (!state.asks()) state.node.setAttribute("aria-label", `${name}: ${words}; press to change`);
     state.node.dataset.state = words;
     choose.press(desk.painter.active === k);
     show.set(shown);
@@ -159,6 +163,10 @@ export function frameControls(desk) {
     oninput: (v) => { desk.frames.stop(); desk.frames.go(v); },
   });
   const back = button({ id: "back", label: "Back", onclick: () => desk.frames.back() });
+  const paint = button({
+    id: "paint-this", label: "Paint this frame", tip: "Paint this frame: what was painted is saved first",
+    onclick: () => desk.openAt(desk.about.clip_id, desk.frames.at),
+  });
   const told = element("div", { class: "lusnb-status", "aria-live": "polite", data: { testid: "context" } });
   const sync = () => {
     const { at, own, count, playing, painting } = desk.frames;
@@ -168,11 +176,12 @@ export function frameControls(desk) {
     play.node.textContent = playing ? "Stop" : "Play";
     back.node.textContent = `Back to frame ${own}`;
     back.node.disabled = painting && !playing;
+    paint.node.disabled = painting || playing;
     told.textContent = painting ? `Frame ${own} is the one that is painted.`
-      : `Frame ${at} of 0 to ${count - 1}, for context: nothing can be painted here.`;
+      : `Frame ${at} of 0 to ${count - 1}, for context: what is painted is frame ${own}.`;
     told.classList.toggle("lusnb-warning", !painting);
   };
-  return { nodes: [heading("The clip"), group("The clip", play.node, scrub.node, back.node), told], sync };
+  return { nodes: [heading("The clip"), group("The clip", play.node, scrub.node, back.node, paint.node), told], sync };
 }
 
 // From what to start.

@@ -54,6 +54,7 @@ function readout({ painter, pointer, frames, about }) {
 export function pointed(desk, kind, place, event) {
   const { painter, link, stage } = desk;
   link.touched();
+  if (painter.stroke && event.pointerId !== desk.paints) return; // a second finger, a palm beside the pen
   desk.pointer = kind === "leave" ? null : place;
   const press = (one) => ({
     pressure: one.pointerType === "pen" ? one.pressure : 1, erase: event.button === 2 || event.button === 5,
@@ -80,6 +81,7 @@ function down(desk, place, press, event) {
   try {
     stage.canvas.setPointerCapture(event.pointerId);
   } catch { /* no such pointer: an event that a program made */ }
+  desk.paints = event.pointerId;
   painter.begin(place, press);
   if (!painter.stroke) link.flush();
 }

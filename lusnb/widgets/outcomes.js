@@ -128,7 +128,7 @@ class Patients {
   arms({ patient_id: id }) {
     const own = (task) => this.rows(task).filter((row) => row.patient_id === id);
     const [ratio, change, back] = ["sf_ratio", "sf_change", "readmission"].map(own);
-    const days = [...new Set(ratio.map((row) => row.day))].sort();
+    const days = [...new Set(ratio.map((row) => row.day))].sort((a, b) => a - b);
     if (!ratio.length && !change.length && !back.length) {
       return [element("p", { class: "lusnb-status", text: "No predictions of this patient among those shown." })];
     }

@@ -472,6 +472,24 @@ def test_the_list_and_starts(easel):
     assert on.widget("preview").is_checked()
 
 
+def test_beside_the_picture_nothing_is_painted_and_the_frame_that_is_seen_can_be(easel):
+    on = easel("paula")
+    own = on.page.python("brush.painting.frame")
+    on.set("size", 4)
+    on.drag((-9, 20), (-6, 24))
+    assert not on.maps().any() and on.files() == {}
+    assert on.page.python("brush.painting.looked.any()") == 0
+    on.keys("ArrowRight")
+    on.widget("paint-this").click()
+    end = time.monotonic() + 8
+    while on.page.python("brush.painting.frame") != own + 1:
+        assert time.monotonic() < end, on.widget("status").inner_text()
+        time.sleep(0.05)
+    assert f"frame {own + 1} " in on.widget("title").inner_text()
+    on.drag((20, 20), (30, 24))
+    assert on.maps()[0].any() and list(on.files()) == ["sharp_pleura"]
+
+
 def test_a_name_is_asked_for_where_none_is_given(notebook):
     page = notebook("11_annotate")
     page.run_all()
