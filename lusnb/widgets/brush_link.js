@@ -85,7 +85,7 @@ export class Link {
   }
 
   whySilent(seconds) {
-    const kernel = this.model.widget_manager?.kernel?.status, lost = "it has lost this brush: run its cell again";
+    const kernel = this.model.widget_manager?.kernel?.status, lost = "has it lost this brush? Run its cell again";
     const busy = "it is busy: painting goes on when it answers";
     const words = { busy, idle: lost, dead: "it is dead: restart it, and run the notebook again" };
     const why = this.broken ? lost : words[kernel] || "it is busy or restarted: wait, or run its cell again";

@@ -260,13 +260,20 @@ def test_a_long_cell_does_not_keep_it_from_saving(easel):
 
 def test_a_kernel_that_does_not_answer_is_told_and_waited_for(easel):
     on = easel("deb")
-    on.page.page.evaluate(RUN, "import ctypes; ctypes.PyDLL(None).sleep(6)")  # keeps all its threads waiting
-    time.sleep(0.3)
+    there = on.page.project / "asleep"
+    code = f"open({str(there)!r}, 'w').close(); import ctypes, time; time.sleep(1.5)"  # busy, as all are told
+    code += "; ctypes.PyDLL(None).sleep(8)"
+    on.page.page.evaluate(RUN, code)  # keeps all its threads waiting
+    end = time.monotonic() + 20
+    while not there.exists():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    time.sleep(2)
     on.drag((10, 10), (50, 10))
-    on.until("blocked", timeout=4)
+    on.until("blocked", timeout=7)
     assert "it is busy: painting goes on when it answers" in on.widget("status").inner_text()
     on.drag((10, 40), (50, 40))
-    on.until("saved", timeout=10)
+    on.until("saved", timeout=20)
     now = on.maps()[0]
     assert now[9, 30] == 255 and not now[35:].any()
 
