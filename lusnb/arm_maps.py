@@ -192,10 +192,3 @@ def _task_map(stored: np.ndarray, made_from: dict) -> np.ndarray:
     if made_from["channels"] == "probability":
         return np.array(stored)
     return np.unpackbits(stored, axis=-1, count=made_from["task_size"]) * np.uint8(255)
-
-
-def scaled(maps: np.ndarray, height: int, width: int) -> np.ndarray:
-    """A prediction on its frame's own pixels: uint8 (C, S, S) -> (C, height, width), nearest neighbour."""
-    rows = ((np.arange(height) + 0.5) * maps.shape[1] / height).astype(int)
-    columns = ((np.arange(width) + 0.5) * maps.shape[2] / width).astype(int)
-    return maps[:, rows[:, None], columns]

@@ -15,7 +15,7 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -57,10 +57,6 @@ class Painting:
     seconds: float = 0.0
     started_from: str = EMPTY
     known: dict[str, str] | None = None  # feature -> path, as labels.csv had them when this was read or saved
-
-    def copy(self) -> "Painting":
-        """The same, with arrays of its own."""
-        return replace(self, maps=self.maps.copy(), looked=self.looked.copy())
 
 
 def painted(cohort: Cohort) -> pd.DataFrame:

@@ -35,3 +35,10 @@ def arms(names: str, **groups: str) -> pd.DataFrame:
     """Arms of one letter each, every one a group of its own unless told."""
     rows = {n: {"threshold": 0.5, "shown": f"arm {n}", "group": groups.get(n, n)} for n in names}
     return pd.DataFrame.from_dict(rows, orient="index").assign(published=False).rename_axis("arm")
+
+
+def scaled(maps: np.ndarray, height: int, width: int) -> np.ndarray:
+    """A prediction on its frame's own pixels: uint8 (C, S, S) -> (C, height, width), nearest neighbour."""
+    rows = ((np.arange(height) + 0.5) * maps.shape[1] / height).astype(int)
+    columns = ((np.arange(width) + 0.5) * maps.shape[2] / width).astype(int)
+    return maps[:, rows[:, None], columns]

@@ -10,6 +10,7 @@ import pytest
 
 from lusnb import arm_maps, files, predictions, reruns
 from lusnb import cohort as cohorts
+from tests.predicted import scaled
 
 SIZE, TASK_SIZE, FEATURES = 32, 13, 6
 
@@ -177,5 +178,5 @@ def test_arms_that_do_not_fit_the_cohort_are_left_out_by_name(cohort, runs):
 
 def test_scaling_takes_the_nearest_pixel_by_hand():
     maps = np.arange(4, dtype=np.uint8).reshape(1, 2, 2)
-    assert arm_maps.scaled(maps, 2, 6)[0].tolist() == [[0, 0, 0, 1, 1, 1], [2, 2, 2, 3, 3, 3]]
-    assert arm_maps.scaled(maps, 3, 2)[0].tolist() == [[0, 1], [2, 3], [2, 3]]
+    assert scaled(maps, 2, 6)[0].tolist() == [[0, 0, 0, 1, 1, 1], [2, 2, 2, 3, 3, 3]]
+    assert scaled(maps, 3, 2)[0].tolist() == [[0, 1], [2, 3], [2, 3]]

@@ -15,6 +15,7 @@ import pytest
 from lusnb import arm_maps, confidence, exploring, predictions, study
 from lusnb import cohort as cohorts
 from lusnb.widgets import explorer, outcomes
+from tests.predicted import scaled
 from tests.test_arm_maps import checked, finished
 
 WIDGETS = Path(explorer.__file__).parent
@@ -220,7 +221,7 @@ def test_predictions_are_scaled_as_in_python(node, shape, height, width):
     maps = np.random.default_rng(1).integers(0, 256, shape, np.uint8)
     expression = f"[...scaledUp(new Uint8Array(given), {list(shape)}, {height}, {width})]"
     found = np.array(node(PICTURE, expression, maps.ravel().tolist())).reshape(shape[0], height, width)
-    np.testing.assert_array_equal(found, arm_maps.scaled(maps, height, width))
+    np.testing.assert_array_equal(found, scaled(maps, height, width))
 
 
 def test_errors_are_counted_and_marked_feature_by_feature(node):

@@ -126,6 +126,9 @@ class Brush(anywidget.AnyWidget):
             del _painting_now[key]
         super().close()
 
+    def __del__(self) -> None:
+        """Nothing: close() and the end of the kernel save, not the collection of garbage, at any moment."""
+
     def _begin(self, rater: str) -> None:
         name = painting.claim(self.cohort, rater)
         key = (self.cohort.folder.resolve(), name)

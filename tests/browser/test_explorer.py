@@ -10,6 +10,7 @@ from PIL import Image
 
 from lusnb import arm_maps, confidence, exploring, files, looks, study
 from lusnb import cohort as cohorts
+from tests.predicted import scaled
 from tests.test_arm_maps import checked, finished
 from tests.test_exploring import predictions
 
@@ -235,7 +236,7 @@ def test_errors_of_an_arm_are_coloured_and_counted(notebook, data, runs):
     maps, _ = cohorts.confidence_of(data, pd.DataFrame([row]), None)
     stored, role = arm_maps.open_runs(runs, data).maps("t060", 0, row["clip_id"], row["frame"])
     assert exploring.ROLES[role] in page.widget("role").inner_text()
-    said = arm_maps.scaled(stored, 64, 64)
+    said = scaled(stored, 64, 64)
     down, across = cohorts.pixel_mm(data, row["clip_id"])
     for threshold, output in ((50, 50), (20, 80)):
         page.widget("threshold").fill(str(threshold))
