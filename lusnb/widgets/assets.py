@@ -18,9 +18,9 @@ def module(name: str) -> str:
     return "\n".join(EXPORT.sub("", IMPORT.sub("", _text(one))) for one in _ordered(name, []))
 
 
-def style() -> str:
-    """The style sheet of all widgets."""
-    return _text("style.css")
+def style(own: str) -> str:
+    """The style sheet of all widgets, and a widget's own behind it."""
+    return _text("style.css") + _text(own)
 
 
 def _text(name: str) -> str:

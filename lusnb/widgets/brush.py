@@ -42,7 +42,7 @@ class Brush(anywidget.AnyWidget):
     """
 
     _esm = assets.module("brush.js")
-    _css = assets.style() + (assets.HERE / "brush.css").read_text(encoding="utf-8")
+    _css = assets.style("brush.css")
 
     def __init__(
         self,

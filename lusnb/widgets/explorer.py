@@ -30,7 +30,7 @@ class Explorer(anywidget.AnyWidget):
     """
 
     _esm = assets.module("explorer.js")
-    _css = assets.style() + (assets.HERE / "explorer.css").read_text(encoding="utf-8")
+    _css = assets.style("explorer.css")
 
     clip_id = traitlets.Unicode("").tag(sync=True)
     patient = traitlets.Unicode("").tag(sync=True)

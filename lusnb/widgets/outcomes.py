@@ -19,7 +19,7 @@ class Outcomes(anywidget.AnyWidget):
     """
 
     _esm = assets.module("outcomes.js")
-    _css = assets.style() + (assets.HERE / "explorer.css").read_text(encoding="utf-8")
+    _css = assets.style("explorer.css")
 
     patient = traitlets.Unicode("").tag(sync=True)
 
