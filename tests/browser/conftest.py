@@ -246,6 +246,14 @@ class NotebookPage:
 
 
 @pytest.fixture
+def own_cohort(project: Path, phantom: Path, request: pytest.FixtureRequest) -> str:
+    """A copy of the small phantom for whoever paints: its folder, as the project names it."""
+    name = "".join(one if one.isalnum() else "_" for one in request.node.name)
+    shutil.copytree(phantom, project / "data" / name)
+    return f"data/{name}"
+
+
+@pytest.fixture
 def notebook(lab: Lab, chromium: object, shots: Path, request: pytest.FixtureRequest) -> Iterator[Callable]:
     """Open a copy of a notebook with parameters of one's own: `notebook("11_annotate", rater="anna")`."""
     opened = []
