@@ -14,10 +14,9 @@ from scipy import ndimage
 from lusnb import cohort as cohorts
 from lusnb import confidence
 from lusnb.cohort import Cohort
+from lusnb.confidence import LEVELS, TENS
 
 ALL = "all"  # the feature of a table's row that is pooled over features
-LEVELS = np.arange(256)
-TENS = np.rint(LEVELS / 25.5).astype(int)  # an 8-bit level in tens of per cent, 0 to 10
 FRAME = ["patient_id", "clip_id", "frame", "feature"]
 DICE = ["measure", "feature", "rater", "other", "threshold", "value", "patients", "frames", "both_empty"]
 ALPHA = ["measure", "feature", "value", "raters", "patients", "frames", "units", "reading"]

@@ -14,12 +14,11 @@ import pandas as pd
 from lusnb import cohort as cohorts
 from lusnb import confidence
 from lusnb.cohort import Cohort
+from lusnb.confidence import LEVELS, TENS
 
 ALL = "all"  # the feature of a row over all features
 CELL = ["cohort", "calibration", "noise"]
 FRAME = ["clip_id", "frame", "feature"]
-LEVELS = np.arange(256)
-TENS = np.rint(LEVELS / 25.5).astype(int)  # an 8-bit level in tens of per cent, 0 to 10
 SAME_ARM = 0.02  # neighbouring thresholds whose targets differ by less than this share of the paint: one arm
 
 

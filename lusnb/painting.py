@@ -114,13 +114,13 @@ def read(cohort: Cohort, clip_id: str, frame: int, rater: str) -> Painting:
     maps = np.zeros((len(cohort.features), *shape), np.uint8)
     looked = np.zeros(len(cohort.features), bool)
     rows = _rows_of(_labels(cohort), clip_id, frame, rater)
-    for feature, path in zip(rows["feature"], rows["path"], strict=True):
+    known = _paths(rows)
+    for feature, path in known.items():
         at = cohort.features.index(feature)
         maps[at], looked[at] = cohorts.image(cohort, path), True
     table = painted(cohort)
     own = table[(table["clip_id"] == clip_id) & (table["frame"] == frame) & (table["rater"] == rater)]
     seconds, start = (0.0, EMPTY) if own.empty else own.iloc[0][["seconds", "started_from"]]
-    known = dict(zip(rows["feature"], rows["path"], strict=True))
     return Painting(clip_id, frame, rater, maps, looked, float(seconds), str(start), known)
 
 
@@ -164,7 +164,7 @@ def save(cohort: Cohort, painting: Painting) -> str:
                 f"clip {painting.clip_id}, frame {painting.frame}: the labels of {painting.rater} were not "
                 "painted here, and they stay as they are; paint under another name."
             )
-        named = dict(zip(rows["feature"], rows["path"], strict=True))
+        named = _paths(rows)
         if painting.known not in (None, named):
             raise PaintingError(
                 f"clip {painting.clip_id}, frame {painting.frame}: {painting.rater} painted this in another "
@@ -260,6 +260,11 @@ def _read(path: Path, columns: list[str]) -> pd.DataFrame:
 def _rows_of(labels: pd.DataFrame, clip_id: str, frame: int, rater: str) -> pd.DataFrame:
     own = (labels["clip_id"] == clip_id) & (labels["rater"] == rater)
     return labels[own & (pd.to_numeric(labels["frame"], errors="coerce") == frame)]
+
+
+def _paths(rows: pd.DataFrame) -> dict[str, str]:
+    """The image of each feature, of the rows of one rater and frame."""
+    return dict(zip(rows["feature"], rows["path"], strict=True))
 
 
 @contextmanager

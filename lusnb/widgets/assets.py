@@ -28,8 +28,8 @@ def _text(name: str) -> str:
 
 
 def _ordered(name: str, seen: list[str]) -> list[str]:
-    """File names, what is imported before what imports it."""
+    """`seen` and behind it the files that `name` still needs, each behind what it imports, and itself last."""
     for other in IMPORT.findall(_text(name)):
         if other not in seen:
-            _ordered(other, seen)
-    return [*seen, name] if name in seen else (seen.append(name) or seen)
+            seen = _ordered(other, seen)
+    return [*seen, name]

@@ -45,9 +45,8 @@ def of_an_arm(way: Way, k: int, what: str) -> float:
     """Seconds of an arm of `quick` behind its segmenter, from the parts measured in round k."""
     total = getattr(way.rounds[cases.ONCE,][k], what)
     for task in study.TASKS:
-        p = cases.task_params(task)
-        epochs = study.load("quick").folds * len(p.learning_rates) * p.epochs
-        total += epochs * getattr(way.rounds[task,][k], what)
+        trainings = study.load("quick").folds * len(cases.task_params(task).learning_rates)
+        total += trainings * getattr(way.rounds[task,][k], what)
     return total
 
 

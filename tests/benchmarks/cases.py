@@ -219,10 +219,10 @@ def task_params(task: str, **changed: object) -> Params:
     return params_of(task, "quick", arm=ARM["arm"], **changed)
 
 
-def task_epoch(task: str, cohort: Cohort, bank: ClipBank) -> int:
-    """Train one epoch of one fold of a task, with one learning rate."""
+def one_training(task: str, cohort: Cohort, bank: ClipBank, **changed: object) -> int:
+    """Train one fold of a task as `quick` does, with one learning rate."""
     rate = task_params(task).learning_rates[:1]
-    downstream.train_fold(task, cohort, bank, 1, task_params(task, epochs=1, learning_rates=rate))
+    downstream.train_fold(task, cohort, bank, 1, task_params(task, learning_rates=rate, **changed))
     return 1
 
 
@@ -235,14 +235,14 @@ def segmented_tasks(folder: Path, encoder: str, **changed: object) -> tuple:
 
 
 def tasks(folder: Path, encoder: str, size: int) -> Callable[[str], int]:
-    """What a further arm costs behind its segmenter: segment every clip once, an epoch of each task."""
+    """What a further arm costs behind its segmenter: segment every clip once, a training of each task."""
     cohort, bank, network, p = segmented_tasks(folder, encoder, size=size)
     masks, _ = segmentation.segment_clips(network, cohort, p)
     stored = replace(bank, packed=torch.from_numpy(masks))
 
     def work(task: str) -> int:
         if task != ONCE:
-            return task_epoch(task, cohort, stored)
+            return one_training(task, cohort, stored)
         segmentation.segment_clips(network, cohort, p)
         return 1
 
@@ -261,7 +261,7 @@ def grown(folder: Path) -> Callable[[str], int]:
     do = {
         "opening": lambda: cohorts.read(folder, FOLDS),
         "reading the clips": lambda: clipbank.load(cohort, 64, 4),
-        "an epoch of task 1": lambda: task_epoch("sf_change", cohort, bank),
+        "an epoch of task 1": lambda: one_training("sf_change", cohort, bank, epochs=1),
         "an epoch of the segmenter": lambda: segmentation.train(frames, roles, p),
     }
 

@@ -190,12 +190,12 @@ class SegmentingBank(ClipBank):
 
 
 def tasks(folder: Path, encoder: str, size: int) -> Callable[[str], int]:
-    """An epoch of a task that segments its clips itself, each time that it uses them."""
+    """A training of a task that segments its clips itself, each time that it uses them."""
     cohort, bank, network, p = cases.segmented_tasks(folder, encoder, size=size)
     given = {"frames": bank.frames, "features": bank.features, "cohort": cohort, "network": network, "p": p}
     inside = SegmentingBank(bank.clips, **given)
 
     def work(task: str) -> int:
-        return cases.task_epoch(task, cohort, inside) if task != cases.ONCE else 1
+        return cases.one_training(task, cohort, inside) if task != cases.ONCE else 1
 
     return work
