@@ -26,8 +26,10 @@ lint: $(READY)
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 
+# browsers by themselves: beside whole studies they would wait on a busy machine
 test-rest: lint
-	$(PY) -m pytest -m slow
+	$(PY) -m pytest -m slow --ignore tests/browser --numprocesses 2 --dist worksteal
+	$(PY) -m pytest -m slow tests/browser
 
 test-all: test test-rest
 

@@ -28,7 +28,7 @@ def _text(name: str) -> str:
 
 
 def _ordered(name: str, seen: list[str]) -> list[str]:
-    """`seen` and behind it the files that `name` still needs, each behind what it imports, and itself last."""
+    """`seen`, then the files that `name` still needs, each behind what it imports, and itself last."""
     for other in IMPORT.findall(_text(name)):
         if other not in seen:
             seen = _ordered(other, seen)

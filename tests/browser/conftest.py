@@ -47,6 +47,14 @@ def project(phantom: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return base
 
 
+def eventually(so: Callable[[], bool], seconds: float = 30) -> bool:
+    """Whether something comes to be so, asked again and again: a page shows a thing when it can."""
+    end = time.monotonic() + seconds
+    while not (found := so()) and time.monotonic() < end:
+        time.sleep(0.1)
+    return bool(found)
+
+
 @dataclass(frozen=True)
 class Lab:
     """A running JupyterLab: its address, the folder it serves and its connection files."""

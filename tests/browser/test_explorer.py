@@ -10,6 +10,7 @@ from PIL import Image
 
 from lusnb import arm_maps, confidence, exploring, files, looks, study
 from lusnb import cohort as cohorts
+from tests.browser.conftest import eventually
 from tests.predicted import scaled
 from tests.test_arm_maps import checked, finished
 from tests.test_exploring import predictions
@@ -71,10 +72,15 @@ def first(data):
     return frames.loc[data.clips["clip_id"][0]]
 
 
-def seen(page, clip, stretch):
-    page.page.wait_for_timeout(250)
+def seen(page, clip, stretch, expected):
+    """Whether the picture comes to be, and is then held against it pixel by pixel."""
     height, width = clip.shape[1:]
-    return np.array(page.page.evaluate(SAMPLE, [height, width, stretch])).reshape(height, width, 3)
+
+    def now():
+        return np.array(page.page.evaluate(SAMPLE, [height, width, stretch])).reshape(height, width, 3)
+
+    eventually(lambda: (now() == expected).all(), 10)
+    np.testing.assert_array_equal(now(), expected)
 
 
 def painted(clip, frame, masks, colours):
@@ -141,9 +147,7 @@ def test_what_a_threshold_keeps_is_what_is_seen(notebook, data):
     for percent in (0, 20, 60, 100):
         page.widget("threshold").fill(str(percent))
         masks = [confidence.targets(one / 255, percent / 100) for one in maps[0]]
-        np.testing.assert_array_equal(
-            seen(page, clip, down / across), painted(clip, row["frame"], masks, colours)
-        )
+        seen(page, clip, down / across, painted(clip, row["frame"], masks, colours))
         kept = [page.widget(f"kept-{c}").inner_text() for c in range(6)]
         shares = [
             m.sum() / (one > 0).sum() if one.any() else None for m, one in zip(masks, maps[0], strict=True)
@@ -156,7 +160,7 @@ def test_what_a_threshold_keeps_is_what_is_seen(notebook, data):
     page.page.keyboard.press("1")  # a feature off by its key
     masks = [confidence.targets(one / 255, 0.2) for one in maps[0]]
     expected = painted(clip, row["frame"], masks[1:], colours[1:])
-    np.testing.assert_array_equal(seen(page, clip, down / across), expected)
+    seen(page, clip, down / across, expected)
     assert not page.widget("feature-0").is_checked()
     page.screenshot("explorer_labels")
 
@@ -170,8 +174,7 @@ def test_the_slider_is_dragged_and_python_knows(notebook):
     page.page.mouse.move(box["x"] + box["width"] - 2, middle, steps=5)
     page.page.mouse.up()
     assert page.widget("threshold").input_value() == "100"
-    page.page.wait_for_timeout(600)
-    assert page.python(STATE)[2] == 100
+    assert eventually(lambda: page.python(STATE)[2] == 100)
 
 
 def test_keys_play_step_and_turn_and_a_reload_keeps_it_all(notebook, data):
@@ -188,17 +191,14 @@ def test_keys_play_step_and_turn_and_a_reload_keeps_it_all(notebook, data):
     page.page.keyboard.press("n")
     page.page.wait_for_selector(f"[data-testid=explorer][data-clip={data.clips['clip_id'][1]}]")
     page.page.keyboard.press("ArrowRight")
-    page.page.wait_for_timeout(600)
-    state = page.python(STATE)
-    assert state[:3] == (data.clips["clip_id"][1], 1, 51)
+    assert eventually(lambda: page.python(STATE)[:3] == (data.clips["clip_id"][1], 1, 51))
     page.page.keyboard.press(" ")
-    page.page.wait_for_timeout(700)
+    assert eventually(lambda: page.widget("frame").input_value() != "1")
     assert page.widget("play").get_attribute("aria-pressed") == "true"
     page.page.keyboard.press(" ")
     assert page.widget("play").get_attribute("aria-pressed") == "false"
-    assert int(page.widget("frame").input_value()) != 1
     page.widget("frame").fill("3")
-    page.page.wait_for_timeout(600)
+    assert eventually(lambda: page.python(STATE)[1] == 3)
     page.command("docmanager:save")
     page.page.wait_for_timeout(1000)
     page.reload()
@@ -219,6 +219,7 @@ def test_the_pixel_under_the_pointer_is_read_out(notebook, data):
     left, top = (box["width"] - 64 * side) / 2, (box["height"] - 64 * side * down / across) / 2
     place = (box["x"] + left + (x + 0.5) * side, box["y"] + top + (y + 0.5) * side * down / across)
     page.page.mouse.move(*place)
+    assert eventually(lambda: page.widget("readout").inner_text().startswith("column"))
     told = page.widget("readout").inner_text()
     mm = f"{(x + 0.5) * across:.1f} mm across, {(y + 0.5) * down:.1f} mm down"
     assert told == f"column {x}, row {y} · {mm} · grey {clip[row['frame']][y, x]}"
@@ -247,15 +248,14 @@ def test_errors_of_an_arm_are_coloured_and_counted(notebook, data, runs):
         agreeing = (labelled & predicted).any(0)
         marks = [agreeing & ~missed & ~spurious, missed & ~spurious, spurious & ~missed, missed & spurious]
         expected = painted(clip, row["frame"], marks, ERRORS.values())
-        np.testing.assert_array_equal(seen(page, clip, down / across), expected)
+        seen(page, clip, down / across, expected)
         told = page.widget("errors").inner_text()
         for mask in (labelled & predicted, labelled & ~predicted, ~labelled & predicted):
             assert f"{mask.sum()} px" in told
         assert f"{marks[3].sum()} px" in told.split("missed and spurious")[1]
     page.screenshot("explorer_errors")
     page.theme("dark")
-    page.page.wait_for_timeout(500)
-    np.testing.assert_array_equal(seen(page, clip, down / across), expected)
+    seen(page, clip, down / across, expected)
     page.screenshot("explorer_errors_dark")
     page.theme("light")
     page.widget("threshold").fill("50")
@@ -266,7 +266,7 @@ def test_errors_of_an_arm_are_coloured_and_counted(notebook, data, runs):
     predicted = 100 * said.astype(int) >= 255 * 30
     colours = list(looks.feature_colours(data.features).values())
     expected = painted(clip, row["frame"], predicted, colours)
-    np.testing.assert_array_equal(seen(page, clip, down / across), expected)
+    seen(page, clip, down / across, expected)
 
 
 def test_a_patient_leads_to_that_patients_clips(notebook, data, runs, tmp_path):
