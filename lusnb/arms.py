@@ -15,6 +15,7 @@ SHARED = (  # what all arms of a profile share: said in <notebook>.yaml or by th
     *("profile", "cohort", "arm", "seed", "fold", "inner", "protocol", "measured_on"),
     *("size", "task_size", "task_frames", "task_channels"),
 )
+NAME = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"  # of an arm or a cohort: a folder's
 ON_LOGITS = ("weighted_ce", "focal", "lovasz", "dice_ce")  # losses that want the sigmoid
 ON_PROBABILITIES = ("dice", "tversky", "wing")  # losses that take any activation
 WORDS = {  # how a parameter that differs from the notebook's default is told
@@ -50,7 +51,7 @@ def check(where: str, arm: str, fields: object) -> None:
     where = f"{where}, arm {arm}"
     if arm in (GRAYSCALE, TRUE_MASKS):
         raise params.ParameterError(f"{where}: this name is a baseline's; give the arm another one.")
-    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", str(arm)):
+    if not re.fullmatch(NAME, str(arm)):
         raise params.ParameterError(
             f"{where}: expected a name of letters, digits and _ . - that can be a folder's; rename the arm."
         )
@@ -61,10 +62,10 @@ def check(where: str, arm: str, fields: object) -> None:
             raise params.ParameterError(
                 f"{where}: `{name}` is the same for all arms; set it in 03_train_segmentation.yaml."
             )
-    threshold = params.check_type(where, "label_threshold", "float", fields["label_threshold"])
-    params.fraction(where, "label_threshold", threshold)
+    params.check(where, "label_threshold", "float", fields["label_threshold"])
     for name in ("confidence_weight", "background_weight"):
-        params.check_type(where, name, "str | float", fields.get(name, "paper"))
+        params.check(where, name, "str | float", fields.get(name, "paper"))
+    params.check(where, "mc_samples", "int", fields.get("mc_samples", 0))
     try:
         _check_way({**AS_PUBLISHED, "mc_samples": 0, **fields})
     except ValueError as error:
@@ -85,8 +86,6 @@ def _check_way(arm: Mapping) -> None:
         raise ValueError(
             f"merge: expected one of {', '.join(merges)} under {arm['supervision']}, got {arm['merge']!r}."
         )
-    if isinstance(arm["mc_samples"], int) and arm["mc_samples"] < 0:
-        raise ValueError(f"mc_samples: expected 0 or more, got {arm['mc_samples']}.")
 
 
 def copies(arms: dict, count: int | None) -> dict:

@@ -65,9 +65,11 @@ def change_batches(
     if p.pairing == "batch":
         groups = examples.zone_batches(clips["zone"].to_numpy(), p.batch, rng)
         chunks = [_all_pairs(ids[group]) for group in groups]
-    else:
+    elif p.pairing == "pair":
         pairs = rng.permutation(examples.training_pairs(clips, cohort.views))
         chunks = np.array_split(pairs, max(1, len(pairs) // p.batch_pairs))
+    else:
+        raise ValueError(f"pairing: expected batch or pair, got {p.pairing!r}; correct the parameter.")
     for chunk in chunks:
         ordered = examples.orient(chunk, rng)
         first, second = sf.loc[ordered[:, 0]].to_numpy(), sf.loc[ordered[:, 1]].to_numpy()

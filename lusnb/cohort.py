@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from lusnb import bitmasks, checks, confidence, contents, files, splits
+from lusnb import bitmasks, checks, confidence, contents, files, relations, splits
 
 META = {"name": str, "features": list, "views": (dict, list), "sf_max": (int, float)}
 FOLDS = 5  # to make where nobody asks for another number
@@ -67,13 +67,13 @@ class Cohort:
 def summary(cohort: Cohort) -> pd.DataFrame:
     """Counts per split: patients, clips, labelled frames, readmitted patients, days with S/F."""
     split_of = cohort.patients.set_index("patient_id")["split"]
-    frames = labelled_frames(cohort)
+    frames, with_sf = labelled_frames(cohort), cohort.exams[cohort.exams["sf_ratio"].notna()]
     counts = {
         "patients": cohort.patients["split"].value_counts(),
         "clips": cohort.clips["patient_id"].map(split_of).value_counts(),
         "labelled frames": frames["patient_id"].map(split_of).value_counts(),
         "readmitted": cohort.patients.groupby("split")["readmitted_30d"].sum(),
-        "days with S/F": cohort.exams["patient_id"].map(split_of).value_counts(),
+        "days with S/F": with_sf["patient_id"].map(split_of).value_counts(),
     }
     table = pd.DataFrame(counts).reindex(checks.SPLITS).fillna(0).astype(int)
     table.loc["all"] = table.sum()
@@ -135,10 +135,10 @@ def read(folder: str | Path, folds: int | None = None, look: bool = True) -> Coh
         tables[name], new = checks.read_table(folder / f"{name}.csv", table)
         found += new
     patients = tables["patients"]
-    found += contents.check_links(folder, meta, tables, found)
-    found += contents.check_names(folder, tables)
-    found += contents.check_patients(folder, patients, folds or max(FOLDS, len(patients)))
-    found += contents.check_exams(folder, tables["exams"], meta.get("sf_max", np.inf))
+    found += relations.check_links(folder, meta, tables, found)
+    found += relations.check_names(folder, tables)
+    found += relations.check_patients(folder, patients, folds or max(FOLDS, len(patients)))
+    found += relations.check_exams(folder, tables["exams"], meta.get("sf_max", np.inf))
     found += contents.check_files(folder, tables, len(meta.get("features", []))) if look else []
     wrong, odd = checks.sorted_out(found)
     if wrong:

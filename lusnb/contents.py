@@ -1,4 +1,4 @@
-"""The door of a cohort, its contents: what tables say of each other, and what lies in its files."""
+"""The door of a cohort, its contents: what lies in its files."""
 
 import os
 import re
@@ -10,97 +10,18 @@ import pandas as pd
 from PIL import Image, ImageSequence
 
 from lusnb import bitmasks
-from lusnb.checks import Unfit, decoding, problem, short, unread
+from lusnb.checks import Unfit, decoding, problem, short
 
 PNG_END = b"IEND\xaeB`\x82"  # the last chunk of every whole PNG
-SF_AGREEMENT = 1.0  # S/F given and S/F computed may differ by this much, from rounding
 FAINT = 12  # of 255: an image that never exceeds 5 % looks like a mask of ones, or like numbers of classes
 DIM = 8  # of 255: an image of which 99 % is darker shows nothing
 MOST = 0.5  # share of a frame beyond which sure paint looks like the background
-
-
-def check_links(folder: Path, meta: dict, tables: dict[str, pd.DataFrame], found: list[dict]) -> list[dict]:
-    """Check what one table says of another: known patients, clips, views and features.
-
-    `found`: what was found before. No link to a table or list that could not be read is told, nor what may be
-    the name of a row whose own is not legible.
-    """
-    links = [("exams", "patient_id", "patients"), ("clips", "patient_id", "patients")]
-    links += [(name, "clip_id", "clips") for name in ("labels", "truth", "masks")]
-    links = [link for link in links if link[0] in tables and link[2] not in unread(found)]
-    known = [(t, c, tables[target][c], f"{target}.csv") for t, c, target in links]
-    about = "cohort.yaml's features"
-    if meta.get("features"):
-        known += [
-            (t, "feature", pd.Series(meta["features"]), about) for t in ("labels", "truth") if t in tables
-        ]
-    if meta.get("views"):
-        known.append(("clips", "view", pd.Series(list(meta["views"])), "cohort.yaml's views"))
-    told = []
-    for name, column, allowed, where in known:
-        cells = tables[name][column]
-        strange = cells[~cells.isin(set(allowed)) & cells.notna()]
-        if strange.nunique() <= allowed.isna().sum():
-            continue
-        for row, value in strange.items():
-            expected, remedy = f"a {column} listed in {where}", "correct it or add it there."
-            told.append(problem(folder / f"{name}.csv", row, expected, short(value), remedy))
-    return told
-
-
-def check_names(folder: Path, tables: dict[str, pd.DataFrame]) -> list[dict]:
-    """Names that differ so little that they may mean one and the same: warnings."""
-    found = []
-    people = "patients" if (folder / "patients.csv").is_file() else "clips"
-    written = [(people, "patient_id"), ("clips", "clip_id"), ("labels", "rater"), ("labels", "feature")]
-    for name, column in written:
-        seen = {}
-        for row, value in tables[name][column].dropna().drop_duplicates().items():
-            other = seen.setdefault(plain(value), value)
-            if other != value:
-                expected = f"each {column} written in one way"
-                remedy = "are they the same? Then write them alike."
-                arrived = f"{short(other)} and {short(value)}"
-                found.append(problem(folder / f"{name}.csv", row, expected, arrived, remedy, warning=True))
-    return found
 
 
 def plain(name: str) -> str:
     """A name without case, spaces, leading zeros and ways of writing accents."""
     joined = "".join(unicodedata.normalize("NFKC", name).casefold().split())
     return re.sub(r"(?<!\d)0+(?=\d)", "", joined)
-
-
-def check_patients(folder: Path, patients: pd.DataFrame, folds: int) -> list[dict]:
-    """Folds must be among those asked for; without a test patient a warning is due."""
-    path, found = folder / "patients.csv", []
-    for row, fold in patients["fold"].dropna().items():
-        if fold > folds:
-            remedy = "correct it, leave it blank, or ask for more folds."
-            found.append(problem(path, row, f"a fold from 1 to {folds}", f"fold {fold}", remedy))
-    given = patients["split"].dropna()
-    if len(given) and "test" not in set(given) and len(patients) - len(given) <= 2:
-        arrived = f"{len(given)} of {len(patients)} patients in {' and '.join(sorted(set(given)))}"
-        remedy = "name some `test`, or leave more splits blank to have them drawn."
-        found.append(problem(path, None, "patients to test on", arrived, remedy, warning=True))
-    return found
-
-
-def check_exams(folder: Path, exams: pd.DataFrame, sf_max: float) -> list[dict]:
-    """S/F must agree with SpO2 / FiO2 where all three are given, and stay within 0 to sf_max."""
-    found = []
-    computed = exams["spo2"] / exams["fio2"]
-    for row, given, want in zip(exams.index, exams["sf_ratio"], computed, strict=True):
-        here = (folder / "exams.csv", row)
-        if pd.notna(given) and pd.notna(want) and abs(given - want) > SF_AGREEMENT:
-            expected = f"sf_ratio within {SF_AGREEMENT:g} of spo2 / fio2 = {want:.1f}"
-            remedy = "correct one of the three, or leave sf_ratio blank to have it computed."
-            found.append(problem(*here, expected, f"sf_ratio {given:g}", remedy))
-        value = given if pd.notna(given) else want
-        if pd.notna(value) and value > sf_max + SF_AGREEMENT:
-            remedy = "is fio2 a fraction from 0.21 to 1?"
-            found.append(problem(*here, f"S/F of at most {sf_max:g}", f"{value:.1f}", remedy))
-    return found
 
 
 def inside(folder: Path, path: str) -> bool:

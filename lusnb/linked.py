@@ -27,7 +27,7 @@ import pandas as pd
 from scipy.stats import binomtest
 from sklearn.isotonic import IsotonicRegression
 
-from lusnb import stats
+from lusnb import matrix, stats
 from lusnb.arms import GRAYSCALE, TRUE_MASKS
 from lusnb.cohort import Cohort
 
@@ -51,11 +51,7 @@ def kinds(asked: Mapping[str, Mapping]) -> pd.DataFrame:
     """
     rows = []
     for cohort, own in asked.items():
-        if own["source"] != "phantom" or own["null"] not in ("none", "outcome"):
-            raise ValueError(
-                f"cohort {cohort}: expected a phantom with null none or outcome, got source {own['source']} "
-                f"with null {own['null']}; correct it in study.yaml."
-            )
+        matrix.check_linked(cohort, own)
         rows.append((cohort, own["null"] == "outcome", float(own["link"])))
     table = pd.DataFrame(rows, columns=["cohort", "null", "link"])
     return table.sort_values("null", kind="stable", ignore_index=True)

@@ -1,5 +1,7 @@
 """What a study.yaml may say: its keys, and what must hold between them."""
 
+import re
+from collections.abc import Mapping
 from pathlib import Path
 
 from lusnb import arms, params
@@ -29,10 +31,20 @@ OPTIONAL_KEYS = {
 STUDY_KEYS = {"cohorts": dict, "arms": dict, "tasks": list, "seeds": list, "folds": int, "protocol": str}
 
 
+def check_linked(cohort: str, own: Mapping) -> None:
+    """Raise ParameterError unless a cohort, made with these parameters, can stand in 13_outcome."""
+    if own["source"] != "phantom" or own["null"] not in ("none", "outcome"):
+        raise params.ParameterError(
+            f"cohort {cohort}: expected a phantom with null none or outcome, got source {own['source']} "
+            f"with null {own['null']}; correct it in study.yaml."
+        )
+
+
 def check(path: Path, matrix: dict) -> None:
     """Raise ParameterError unless the content of a study.yaml makes a study: keys and types, arms with a
     threshold each, enough folds, tasks that can start."""
     _check_keys(path, matrix)
+    _check_cohorts(path, matrix["cohorts"])
     for arm, fields in matrix["arms"].items():
         arms.check(str(path), arm, fields)
     seeds = matrix["seeds"]
@@ -75,6 +87,27 @@ def _check_across(path: Path, matrix: dict) -> None:
             f"{path}: {name} reads {ACROSS[name]}: expected {'tasks' if reads_tasks else 'tasks: []'}, got "
             f"{matrix['tasks']}; correct tasks."
         )
+    if name == NOTEBOOKS["outcome"] and "sf_ratio" not in matrix["tasks"]:
+        raise params.ParameterError(
+            f"{path}: {name} compares errors of sf_ratio: expected it among tasks, got {matrix['tasks']}; "
+            "add it."
+        )
+
+
+def _check_cohorts(path: Path, cohorts: dict) -> None:
+    if not cohorts:
+        raise params.ParameterError(f"{path}: expected at least one cohort; add one below cohorts.")
+    for name, fields in cohorts.items():
+        if not re.fullmatch(arms.NAME, str(name)):
+            raise params.ParameterError(
+                f"{path}, cohort {name}: expected the name of a folder below data/, of letters, digits and "
+                "_ . -; rename the cohort."
+            )
+        if not isinstance(fields, dict | None):
+            raise params.ParameterError(
+                f"{path}, cohort {name}: expected {{source: folder}} or other parameters of "
+                f"{NOTEBOOKS['cohort']}, or {{}}, got {fields!r}; correct it."
+            )
 
 
 def _check_keys(path: Path, matrix: dict) -> None:

@@ -13,13 +13,15 @@ from pathlib import Path
 
 import yaml
 
+from lusnb import values
+
 MARK = "# parameters:"
 INJECTED = "# Parameters"
 TYPES = {"int": int, "float": (float, int), "str": str, "bool": bool, "list": list}
 
 
 class ParameterError(ValueError):
-    """A parameter that is unknown, of the wrong type, or given twice."""
+    """A parameter that is unknown, of the wrong type, impossible, or given twice."""
 
 
 class Params(Mapping):
@@ -116,16 +118,19 @@ def _assigned(source: str) -> list[str]:
     return [t.id for t in targets if isinstance(t, ast.Name)]
 
 
-def check_type(where: str, name: str, kind: str, value: object) -> object:
-    """Return the value, an int as float where a float is declared; raise ParameterError on another type.
+def check(where: str, name: str, kind: str, value: object) -> object:
+    """Return the value, an int as float where a float is declared.
 
-    kind: a name of TYPES or None, or several, `str | float`.
+    kind: a name of TYPES or None, or several, `str | float`. Raises ParameterError on another type, and on a
+    value that no parameter of this name can have (values.py).
     """
     kinds = kind.split(" | ")
     if value is None and "None" in kinds:
         return None
     for plain in (k for k in kinds if k != "None"):
         if isinstance(value, TYPES[plain]) and (plain == "bool" or not isinstance(value, bool)):
+            if told := values.wrong(name, value):
+                raise ParameterError(f"{where}: {name}: {told}; change its value.")
             return float(value) if plain == "float" else value
     raise ParameterError(f"{where}: parameter `{name}` must be {kind}, got {value!r}; change its value.")
 
@@ -134,7 +139,7 @@ def freeze(notebook: str, namespace: Mapping[str, object]) -> Params:
     """Freeze the parameters of a running notebook; call it in the cell behind the parameters.
 
     `namespace` is the notebook's `globals()`. The cells already run (`In`) tell what was declared and what
-    papermill injected. Raises ParameterError on an unknown name or a wrong type.
+    papermill injected. Raises ParameterError on an unknown name, a wrong type or an impossible value.
     """
     cells = list(namespace["In"])
     own = [c for c in cells if c.lstrip().startswith(MARK)]
@@ -146,14 +151,12 @@ def freeze(notebook: str, namespace: Mapping[str, object]) -> Params:
             for name in _assigned(cell):
                 if name not in known:
                     raise ParameterError(unknown(notebook, name, known))
-    values = {n: check_type(notebook, n, kind, namespace[n]) for n, (kind, _) in known.items()}
-    return Params(notebook, values)
+    found = {n: check(notebook, n, kind, namespace[n]) for n, (kind, _) in known.items()}
+    check_together(notebook, found)
+    return Params(notebook, found)
 
 
-def fraction(where: str, name: str, value: float) -> float:
-    """Return a fraction in [0, 1]; a percentage or anything else raises ParameterError."""
-    if not 0 <= value <= 1:
-        raise ParameterError(
-            f"{where}: {name} must be a fraction from 0 to 1, got {value:g}; write 60 % as 0.6."
-        )
-    return float(value)
+def check_together(where: str, found: Mapping[str, object]) -> None:
+    """Raise ParameterError where values that are each right by themselves do not go together."""
+    if told := values.wrong_together(found):
+        raise ParameterError(f"{where}: {told}; change one.")

@@ -75,7 +75,8 @@ def one_thread() -> None:
 def start(p: Params) -> Run:
     """Open the run of some parameters: its folder, emptied but for the notebook that is running.
 
-    Writes params.yaml and provenance.json. Raises ParameterError when the arm's fields are not those that the
+    Call it when all that the run reads is open: bad input then leaves an earlier run as it was. Writes
+    params.yaml and provenance.json. Raises ParameterError when the arm's fields are not those that the
     profile's study.yaml gives this arm.
     """
     one_thread()
@@ -131,7 +132,7 @@ def find(p: Params, notebook: str, **identity: object) -> Path:
     if not (folder / "finished").is_file():
         raise MissingRun(
             f"{p.notebook} needs the finished run runs/{where}, which is not there; "
-            f"make what is missing with: make study PROFILE={p.profile}"
+            + study.advice(p.profile, identity.get("arm"))
         )
     return folder
 

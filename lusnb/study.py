@@ -129,7 +129,18 @@ def load(profile: str, base: Path | None = None) -> Study:
 def segmenter_of(study: Study, arm: str) -> str:
     """The arm whose stored frames a task arm reads: its own; for a baseline the first one, of which it takes
     the size and the frames."""
-    return arm if arm in study.arms else next(iter(study.arms))
+    return next(iter(study.arms)) if arm in (GRAYSCALE, TRUE_MASKS) else arm
+
+
+def advice(profile: str, arm: str | None) -> str:
+    """What makes a missing run: the study; where that does not have the arm, another name, or 03 by hand."""
+    known = load(profile).arms if (root() / "params" / profile / "study.yaml").is_file() else {}
+    if not known or arm in (None, *known, GRAYSCALE, TRUE_MASKS):
+        return f"make what is missing with: make study PROFILE={profile}"
+    return (
+        f"params/{profile}/study.yaml has no arm {arm!r} (its arms: {', '.join(known)}): correct the name, "
+        f"or run {NOTEBOOKS['train']} with it first."
+    )
 
 
 def nodes(study: Study) -> list[Node]:
@@ -203,7 +214,8 @@ def overrides(profile: str, notebook: str, base: Path | None = None) -> dict:
 def check(study: Study, base: Path | None = None) -> None:
     """Check every key of a profile against its notebook before anything runs.
 
-    Raises ParameterError on an unknown key, a wrong type, a key in both files, or a file of no notebook.
+    Raises ParameterError on an unknown key, a wrong type, an impossible value, a key in both files, a file of
+    no notebook, and on cohorts that the notebook across them would refuse.
     """
     base = base or root()
     names = {path.stem for path in (base / "notebooks").glob("*.ipynb")}
@@ -218,12 +230,31 @@ def check(study: Study, base: Path | None = None) -> None:
             place = where if name in given else f"params/{study.profile}/study.yaml"
             if name not in known:
                 raise params.ParameterError(params.unknown(place, name, known))
-            params.check_type(place, name, known[name][0], value)
+            params.check(place, name, known[name][0], value)
+        defaults = {name: value for name, (_, value) in known.items()}
+        params.check_together(where, {**defaults, **given, **dict(node.identity)})
         for name, _ in node.identity:
             if name in given:
                 raise params.ParameterError(
                     f"{where}: `{name}` also comes from study.yaml (it is part of the node's identity); "
                     "keep it in one of the two."
+                )
+    if study.across == NOTEBOOKS["outcome"]:
+        _check_linked(study, base)
+
+
+def _check_linked(study: Study, base: Path) -> None:
+    """What 13_outcome needs of each cohort, said before anything is made and trained."""
+    from lusnb.stats import FEW  # scipy takes a while, and no other study asks
+
+    for node in nodes(study):
+        if node.notebook == NOTEBOOKS["cohort"]:
+            own = parameters(node, base)
+            matrices.check_linked(own["cohort"], own)
+            if own["split"][2] < FEW:
+                raise params.ParameterError(
+                    f"params/{study.profile}: cohort {own['cohort']}: expected at least {FEW} test patients "
+                    f"(the third number of split) for {study.across}, got {own['split'][2]}; set more."
                 )
 
 

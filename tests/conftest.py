@@ -57,7 +57,7 @@ def params_of() -> Callable[..., params.Params]:
             raise params.ParameterError(params.unknown(notebook, name, declared))
         values = {name: default for name, (_, default) in declared.items()} | overrides
         kinds = {name: kind for name, (kind, _) in declared.items()}
-        checked = {n: params.check_type(notebook, n, kinds[n], value) for n, value in values.items()}
+        checked = {n: params.check(notebook, n, kinds[n], value) for n, value in values.items()}
         return params.Params(notebook, checked)
 
     return make

@@ -57,7 +57,7 @@ def test_arms_that_differ_by_their_seed_alone_are_one_group():
     ("fields", "text"),
     [
         ({"supervision": "soft"}, r"here, arm x: expected \{label_threshold: ...\}, got"),
-        ({"label_threshold": 60}, "label_threshold must be a fraction from 0 to 1, got 60"),
+        ({"label_threshold": 60}, "label_threshold: expected a fraction from 0 to 1 .*, got 60"),
         (
             {"label_threshold": 0.5, "supervision": "smooth"},
             "here, arm x: supervision: expected one of .*'smooth'",

@@ -460,6 +460,21 @@ def test_without_anyone_to_test_on_there_is_a_warning(folder: Path):
     assert one["expected"] == "patients to test on" and one["arrived"] == "6 of 6 patients in train"
 
 
+def test_a_change_that_is_rounding_alone_is_warned_of(folder: Path):
+    """95 / 0.36 = 263.9, written as 264 on one day and left to be computed on the other."""
+    rows = table(folder, "exams")
+    first, second = rows.index[rows["patient_id"] == rows["patient_id"].iloc[0]][:2]
+    rows.loc[[first, second], ["spo2", "fio2"]] = ["95", "0.36"]
+    rows.loc[first, "sf_ratio"], rows.loc[second, "sf_ratio"] = "264", ""
+    rows.to_csv(folder / "exams.csv", index=False)
+    (one,) = cohorts.read(folder, 2).warnings.to_dict("records")
+    assert one["row"] == second + 1 and one["expected"].startswith("sf_ratio given on all days of a patient")
+    assert one["arrived"] == f"computed as 263.9 here and given as 264 on day {rows.loc[first, 'day']}"
+    rows.loc[first, "sf_ratio"] = ""
+    rows.to_csv(folder / "exams.csv", index=False)
+    assert cohorts.read(folder, 2).warnings.empty
+
+
 def test_confidence_in_per_cent_is_warned_of_once_a_rater_and_feature(folder: Path):
     rows = table(folder, "labels")
     for path in rows.loc[rows["feature"] == "sharp_pleura", "path"]:

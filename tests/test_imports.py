@@ -11,7 +11,7 @@ from lusnb import reruns
 
 ROOT = Path(__file__).parents[1]
 FLOORS = [
-    ["cells"],
+    ["cells", "values"],
     [
         "params",
         "files",
@@ -30,6 +30,7 @@ FLOORS = [
     ["arms", "reruns", "splits"],
     ["matrix"],
     ["study", "contents", "phantom", "predictions", "training", "tables", "losses"],
+    ["relations"],
     ["cohort", "held"],
     [
         "readers",

@@ -86,8 +86,8 @@ def test_params_are_frozen_and_name_what_they_lack():
 
 @pytest.mark.parametrize("value", [-0.1, 1.01, 60.0, float("nan")])
 def test_a_fraction_outside_0_to_1_is_refused(value):
-    with pytest.raises(params.ParameterError, match="must be a fraction from 0 to 1"):
-        params.fraction("here", "label_threshold", value)
+    with pytest.raises(params.ParameterError, match="here: label_threshold: expected a fraction from 0 to 1"):
+        params.check("here", "label_threshold", "float", value)
 
 
 def test_params_travel_to_another_process():

@@ -147,7 +147,7 @@ def test_the_stored_probabilities_give_the_ious_of_the_table(project):
     ("given", "message"),
     [
         ({"epoch": 3}, "there is no parameter `epoch`; did you mean `epochs`"),
-        ({"arm": "odd", "label_threshold": 60}, "expected a fraction from 0 to 1, got 60"),
+        ({"arm": "odd", "label_threshold": 60}, "expected a fraction from 0 to 1 (60 % is 0.6), got 60"),
         (
             {"arm": "t000", "label_threshold": 0.5},
             "arm t000 of profile smoke has label_threshold = 0.0, got 0.5",
@@ -163,6 +163,22 @@ def test_bad_input_stops_with_a_sentence_and_leaves_no_finished_run(project, giv
     if given.get("arm") != "t000":
         assert not list(where.glob(f"{given.get('arm', 'nothing')}/**/finished"))
         assert not list(where.glob(f"{given.get('arm', 'nothing')}/**/metrics.csv"))
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"arm": "greyscale"}, "has no arm 'greyscale' (its arms: t000, t060): correct the name, or run 03_"),
+        ({"arm": "t060", "protocol": "cross_fitted"}, "'cross_fitted', but profile smoke has 'paper'"),
+        ({"arm": "t060", "epochs": 0}, "epochs: expected 1 or more, got 0"),
+    ],
+)
+def test_a_task_that_cannot_start_leaves_what_is_there(project, given, message):
+    folder = project / COHORT / "05_sf_change"
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    done = papermill(project, "05_sf_change", **given)
+    assert done.returncode != 0 and message in done.stderr
+    assert before == {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
 
 
 def test_a_broken_cohort_is_named_and_repaired_by_running_again(project):

@@ -116,9 +116,12 @@ def test_a_wrong_key_stops_before_anything_runs(project, file, change, message):
     [
         (
             {"arms": {"t060": {"label_threshold": 60}}},
-            "label_threshold must be a fraction from 0 to 1, got 60",
+            "label_threshold: expected a fraction from 0 to 1 .*, got 60",
         ),
         ({"arm": {}}, "no parameter `arm`; did you mean `arms`"),
+        ({"cohorts": {}}, "expected at least one cohort"),
+        ({"cohorts": {"x": "folder"}}, r"cohort x: expected \{source: folder\} or .*, got 'folder'"),
+        ({"cohorts": {"../x": {}}}, "cohort ../x: expected the name of a folder below data/"),
         ({"tasks": ["sf_chnge"]}, "did you mean `sf_change`"),
         ({"folds": "two"}, "`folds` must be a int, got 'two'"),
         ({"protocol": "papers"}, "protocol must be one of"),
@@ -399,7 +402,19 @@ def test_a_notebook_across_cohorts_may_read_their_tasks(project):
     edit(path, tasks=[])
     with pytest.raises(params.ParameterError, match="13_outcome reads 08_compare_tasks: expected tasks, got"):
         study.load("smoke", project)
-    edit(path, tasks=["sf_ratio"], across="12_sensitivity")
+    edit(path, tasks=["sf_change"])
+    with pytest.raises(params.ParameterError, match="13_outcome compares errors of sf_ratio: .*; add it"):
+        study.load("smoke", project)
+    edit(path, tasks=["sf_ratio"])
+    with pytest.raises(params.ParameterError, match="one: expected at least 6 test patients .*, got 2"):
+        study.check(study.load("smoke", project), project)
+    edit(path, cohorts={"one": {"source": "folder"}, "two": {"null": "confidence"}})
+    with pytest.raises(params.ParameterError, match="one: expected a phantom with null none or outcome"):
+        study.check(study.load("smoke", project), project)
+    edit(path, cohorts={"two": {"null": "confidence"}})
+    with pytest.raises(params.ParameterError, match="got source phantom with null confidence"):
+        study.check(study.load("smoke", project), project)
+    edit(path, cohorts={"one": {"seed": 0}}, tasks=["sf_ratio"], across="12_sensitivity")
     with pytest.raises(
         params.ParameterError, match="12_sensitivity reads 04_.*: expected tasks: \\[\\], got"
     ):
@@ -419,3 +434,22 @@ def test_no_notebook_uses_what_drives_the_graph():
         cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
         code = "\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "code")
         assert "graph.py" not in {used.name for used in reruns.closure(code, ROOT)}, path.stem
+
+
+def test_whose_masks_a_task_reads():
+    asked = study.load("smoke", ROOT)
+    assert [study.segmenter_of(asked, arm) for arm in ("t060", "grayscale", "true_masks")] == [
+        "t060", "t000", "t000",
+    ]  # fmt: skip
+    assert study.segmenter_of(asked, "t030") == "t030"  # one trained by hand: never another arm's
+
+
+def test_an_impossible_value_stops_before_anything_runs(project):
+    path = project / "params" / "smoke" / "05_sf_change.yaml"
+    path.write_text("learning_rates: [1e-4, 1e-5]\n")
+    with pytest.raises(params.ParameterError, match=r"05_sf_change.yaml: learning_rates: .* got \['1e-4'"):
+        study.check(study.load("smoke", project), project)
+    path.unlink()
+    (project / "params" / "smoke" / "07_readmission.yaml").write_text("second_day: 0\n")
+    with pytest.raises(params.ParameterError, match="07_readmission.yaml: first_day and second_day"):
+        study.check(study.load("smoke", project), project)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pandera.pandas as pa
 
-from lusnb import checks, contents
+from lusnb import checks, contents, relations
 from lusnb.cells import Table, text_column, whole_column
 from lusnb.checks import TABLES, Unfit, problem, short
 from lusnb.cohort import FOLDS
@@ -87,11 +87,11 @@ def _between(folder: Path, meta: dict, tables: dict[str, pd.DataFrame], found: l
     patients = tables["patients"]
     if not (folder / "patients.csv").is_file() and "clips" in checks.unread(found):
         tables = {name: rows for name, rows in tables.items() if name != "exams"}
-    told = contents.check_links(folder, meta, tables, found)
-    told += contents.check_names(folder, tables)
-    told += contents.check_patients(folder, patients, max(FOLDS, len(patients)))
+    told = relations.check_links(folder, meta, tables, found)
+    told += relations.check_names(folder, tables)
+    told += relations.check_patients(folder, patients, max(FOLDS, len(patients)))
     if "exams" in tables:
-        told += contents.check_exams(folder, tables["exams"], meta.get("sf_max", 477))
+        told += relations.check_exams(folder, tables["exams"], meta.get("sf_max", 477))
     return told
 
 

@@ -1,0 +1,59 @@
+"""What the value of a parameter may be: said once, whatever notebook declares it."""
+
+from collections.abc import Callable, Mapping
+
+PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "bf16-true", "16-true", "64-true")  # Lightning's names
+Rule = tuple[Callable[[object], bool], str]  # whether a value will do, and what is expected
+
+
+def _at_least(least: int) -> Rule:
+    return lambda value: value >= least, f"{least} or more"
+
+
+def _one_of(*names: str) -> Rule:
+    return lambda value: value in names, f"one of {', '.join(names)}"
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _are_rates(values: list) -> bool:
+    numbers = all(map(_is_number, values)) and len(set(values)) == len(values)
+    return bool(values) and numbers and min(values) > 0
+
+
+FRACTION = (lambda value: 0 <= value <= 1, "a fraction from 0 to 1 (60 % is 0.6)")
+RULES: dict[str, Rule] = {
+    **dict.fromkeys(("epochs", "batch", "batch_pairs", "restart_epochs"), _at_least(1)),
+    **dict.fromkeys(("task_size", "task_frames", "workers"), _at_least(1)),
+    **dict.fromkeys(("seed", "shuffle_seed", "fold", "inner", "explained", "mc_samples"), _at_least(0)),
+    **dict.fromkeys(("tolerance", "rotation", "first_day", "second_day"), _at_least(0)),
+    **dict.fromkeys(("label_threshold", "agreement_threshold", "compared_at", "paper_threshold"), FRACTION),
+    "learning_rate": (lambda value: value > 0, "a number above 0"),
+    "learning_rates": (
+        _are_rates,
+        "different numbers above 0, as [0.0001, 0.00001] (1e-4 is text to YAML: write 0.0001 or 1.0e-4)",
+    ),
+    "pairing": _one_of("batch", "pair"),
+    "class_weights": _one_of("none", "balanced"),
+    "protocol": _one_of("paper", "cross_fitted"),
+    "precision": _one_of(*PRECISIONS),
+    "task_channels": _one_of("binary", "probability"),
+    "measured_on": _one_of("mean", "majority", "staple"),
+}
+
+
+def wrong(name: str, value: object) -> str:
+    """What is wrong with a value of the right type, "expected ..., got ..."; "" for one that will do."""
+    if name not in RULES or value is None:
+        return ""
+    will_do, expected = RULES[name]
+    return "" if will_do(value) else f"expected {expected}, got {value!r}"
+
+
+def wrong_together(values: Mapping[str, object]) -> str:
+    """What is wrong with the values of one notebook that are each right by themselves; "" for nothing."""
+    if "first_day" in values and values["first_day"] == values["second_day"]:
+        return f"first_day and second_day: expected two different days, got {values['first_day']} twice"
+    return ""
