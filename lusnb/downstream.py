@@ -35,17 +35,6 @@ def build(task: str, bank: ClipBank, fold: int, p: Params, start: dict[str, Tens
     return network
 
 
-def _rates(p: Params) -> list[float]:
-    """The learning rates to try. Raises ValueError unless they are numbers above 0."""
-    rates = p.learning_rates
-    numbers = all(isinstance(rate, int | float) and not isinstance(rate, bool) for rate in rates)
-    if not rates or not numbers or min(rates) <= 0 or len(set(rates)) < len(rates):
-        raise ValueError(
-            f"learning_rates: expected different numbers above 0, as [0.0001, 0.00001], got {rates!r}."
-        )
-    return rates
-
-
 def _lesson(task: str, cohort: Cohort, bank: ClipBank, fold: int, p: Params) -> tuple:
     """What a fold learns from: how an epoch is drawn, and the truth of the units, of which it needs some."""
     members = splits.task_roles(cohort.patients, fold, p.protocol)["train"]
@@ -72,7 +61,7 @@ def train_fold(
     best epoch of the chosen rate, and the history of all rates: fold, learning_rate, chosen, epoch, ..., best
     (the epoch that was kept of each rate). Without validation units the first rate is taken.
     """
-    members, rates = splits.task_roles(cohort.patients, fold, p.protocol), _rates(p)
+    members, rates = splits.task_roles(cohort.patients, fold, p.protocol), p.learning_rates
     draw, truth = _lesson(task, cohort, bank, fold, p)
     weights = class_weights(p.class_weights, truth, CLASSES[task]) if task in CLASSES else None
     held_out = batches.units(task, cohort, members["validation"], p)

@@ -65,6 +65,7 @@ def fit(
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="lightning", category=UserWarning)
+        warnings.filterwarnings("ignore", message=".*treespec, LeafSpec", category=FutureWarning)  # its own
         trainer = lightning.Trainer(
             max_epochs=epochs,
             precision=precision,
