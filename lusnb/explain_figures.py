@@ -38,7 +38,8 @@ def sampling_error(table: pd.DataFrame) -> float:
 
 
 def heatmap(table: pd.DataFrame, ax: Axes) -> Axes:
-    """Mean share of each frame (rows, the pair's clips below one another) and channel, over patients."""
+    """Mean share of each frame of the input (rows, the pair's clips below one another) and channel, over
+    patients. Frames are counted from 1 in the order in which the network sees them."""
     channels = list(dict.fromkeys(table["channel"]))
     mean = mean_shares(table, ["clip", "slot", "channel"]).mean().unstack("channel")[channels].sort_index()
     cells = 100 * mean.to_numpy()
@@ -50,9 +51,9 @@ def heatmap(table: pd.DataFrame, ax: Axes) -> Axes:
     names = [words(channel) for channel in channels]
     ax.set_xticks(range(len(names)), names, rotation=45, ha="right", rotation_mode="anchor")
     ax.set_yticks(range(len(mean)), [str(slot + 1) for _, slot in mean.index])
-    clips, slots = ["frames"], table["slot"].nunique()
+    clips, slots = ["input frames"], table["slot"].nunique()
     if table["clip"].nunique() > 1:
-        clips = ["clip 1, frames", "clip 2, frames"]
+        clips = ["clip 1,\ninput frames", "clip 2,\ninput frames"]
         ax.axhline(slots - 0.5, color="w", linewidth=2)
     for k, name in enumerate(clips):
         place = {"xycoords": ("axes fraction", "data"), "ha": "center", "va": "center", "rotation": 90}
@@ -98,7 +99,10 @@ def _overlay(ax: Axes, frame: np.ndarray, values: np.ndarray, mask: np.ndarray |
 
 
 def clip_maps(figure: Figure | SubFigure, example: tuple) -> None:
-    """The example's frames, one row a channel of its maps, with these over them, on one symmetric scale."""
+    """The example's frames, one row a channel of its maps, with these over them, on one symmetric scale.
+
+    Above each which frame of the network's input it is, from 1, and its number in the clip, from 0.
+    """
     frames, numbers, maps, mask, told = example
     some = np.unique(np.linspace(0, len(frames) - 1, min(SHOWN, len(frames))).round().astype(int))
     axes = figure.subplots(len(maps), len(some), squeeze=False)
@@ -108,7 +112,7 @@ def clip_maps(figure: Figure | SubFigure, example: tuple) -> None:
             _overlay(ax, frames[k], values[k], None if channel == "gray" else mask[k], limit)
         row[0].set_ylabel(words(channel), fontsize=SMALL)
     for ax, k in zip(axes[0], some, strict=True):
-        ax.set_title(f"frame {numbers[k]}", fontsize=7)
+        ax.set_title(f"input frame {k + 1}\nclip frame {numbers[k]}", fontsize=7)
     scale = ScalarMappable(Normalize(-limit, limit), DIVERGING)
     bar = figure.colorbar(scale, ax=axes, fraction=0.03, pad=0.01)
     bar.set_label("what a patch adds\nto the output", fontsize=7)

@@ -8,7 +8,7 @@ import torch
 from captum.attr import FeatureAblation
 from torch import Tensor
 
-from lusnb import batches, downstream, explain, splits
+from lusnb import batches, downstream, explain, outcomes, splits
 from lusnb import cohort as cohorts
 from lusnb.arms import GRAYSCALE
 from lusnb.cohort import Cohort
@@ -18,6 +18,8 @@ from lusnb.segmented import Segmented
 PATCHES, BESIDE = 5, 2  # of the example's maps: patches along each side of a frame, references
 COLUMNS = ["fold", "split", *explain.COLUMNS]
 COLUMNS.insert(COLUMNS.index("channel"), "frame")
+OUTPUTS = {"prediction": "predicted S/F / maximum", "logit_1 - logit_0": "log odds of readmission"}
+OUTPUTS |= {f"logit_{k}": f"logit of {name}" for k, name in enumerate(outcomes.CHANGES)}
 
 
 class Example(NamedTuple):
@@ -25,7 +27,7 @@ class Example(NamedTuple):
 
     frames: uint8 (T, s, s). numbers: frame numbers (T,). maps: channel -> float (T, s, s), in units of the
     output: what it loses when this patch of this channel becomes that of a reference. mask: float (T, s, s)
-    from 0 to 1, of the mask channel among the maps; zeros where there is none. told: which clip this is.
+    from 0 to 1, of the mask channel among the maps; zeros where there is none. told: which clip and output.
     """
 
     frames: np.ndarray
@@ -54,8 +56,9 @@ def spread(table: pd.DataFrame, count: int) -> np.ndarray:
 def chosen(task: str, cohort: Cohort, folds: list[int], p: Params, count: int) -> pd.DataFrame:
     """At most `count` units of the folds' test patients, `spread` over these: fold, unit, and the units' own.
 
-    unit: its row among those of the fold's test patients (batches.units). Where several folds are asked the
-    same, they take turns.
+    unit: its row among those of the fold's test patients (batches.units). Of pairs of S/F change those of two
+    days, where there are any: the answer to a same-day pair is "same" and known beforehand. Where several
+    folds are asked the same, they take turns.
     """
     parts = [
         batches.units(task, cohort, splits.task_roles(cohort.patients, k, p.protocol)["test"], p)
@@ -67,6 +70,8 @@ def chosen(task: str, cohort: Cohort, folds: list[int], p: Params, count: int) -
     if not parts:
         return pd.DataFrame(columns=["fold", "unit", "patient_id"])
     table = pd.concat(parts, ignore_index=True)
+    if task == "sf_change" and (crossing := table["day_1"] != table["day_2"]).any():
+        table = table[crossing]
     same = [own for _, own in table.groupby(["patient_id", "unit"], sort=True)]
     where = spread(pd.DataFrame({"patient_id": [own["patient_id"].iloc[0] for own in same]}), count)
     turns = [same[k].iloc[[turn % len(same[k])]] for turn, k in enumerate(where)]
@@ -155,10 +160,11 @@ def example(
         ]
         lost += explain.effects(measure, own, other, players, FeatureAblation)[players] / BESIDE
     which = f" ({('first', 'second')[place]} of its pair)" if len(unit.where) > 1 else ""
+    told = f"clip {row['clip_id']}{which}, patient {row['patient_id']}, fold {row['fold']}"
     return Example(
         bank.frames[unit.where[place]].cpu().numpy(),
         numbers[row["clip_id"]],
         {channel: lost[:, k].cpu().numpy() for channel, k in shown.items()},
         (own[:, shown[name]] if name else torch.zeros_like(own[:, 0])).cpu().numpy(),
-        f"clip {row['clip_id']}{which}, patient {row['patient_id']}, fold {row['fold']}; output: {unit.name}",
+        f"{told}; output: {OUTPUTS[unit.name]}",
     )

@@ -52,21 +52,24 @@ def fit_temperature(logits: np.ndarray, truth: np.ndarray) -> float:
     """The temperature T at which softmax(logits / T) has the least cross-entropy (Guo et al. 2017).
 
     logits: float (n, classes), of validation units; truth: int (n,). The cross-entropy is convex in 1 / T.
-    From 0.05 to 20. 1.0 where there is nothing to fit on: no unit, logits that name no class, or everything
-    right by so much that nothing bounds the certainty. 20 where the logits say less than chance.
+    From 0.05 to 20, the nearer of the two where the least lies beyond: 20 too where the logits say less than
+    chance. 1.0 where there is nothing to fit on: no unit, logits that name no class, or no unit with a class
+    above the true one, so that nothing bounds the certainty.
     """
     logits, truth = np.asarray(logits, float), np.asarray(truth, int)
     if not len(truth) or not np.ptp(logits, axis=1).any():
         return 1.0
     own = logits[np.arange(len(truth)), truth]
+    if (own >= logits.max(axis=1)).all():
+        return 1.0
 
     def slope(sharpness: float) -> float:
         return float(((softmax(sharpness * logits, axis=1) * logits).sum(1) - own).mean())
 
-    low, high = (1 / t for t in reversed(TEMPERATURES))
-    if slope(low) >= 0:
-        return TEMPERATURES[1]
-    return 1.0 if slope(high) <= 0 else 1 / brentq(slope, low, high, xtol=1e-12)
+    coldest, hottest = TEMPERATURES
+    if slope(1 / hottest) >= 0:
+        return hottest
+    return coldest if slope(1 / coldest) <= 0 else 1 / brentq(slope, 1 / hottest, 1 / coldest, xtol=1e-12)
 
 
 def auroc(score: np.ndarray, positive: np.ndarray, groups: np.ndarray | None = None) -> float:

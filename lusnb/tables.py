@@ -1,6 +1,7 @@
 """Tidy tables to the paper's Table 1 in our own layout, and what Tables 1 to 4 share: the published numbers
 beside ours, headings, words. The tasks' own are in task_tables.py."""
 
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 
@@ -124,10 +125,36 @@ def beside_published(table: pd.DataFrame, number: int, own: pd.Series) -> pd.Dat
     return table
 
 
+def for_paper(table: pd.DataFrame, name: str, leading: Sequence[str]) -> pd.DataFrame:
+    """The columns for which a page has room, `readable`: the rows' names, and metrics beside the published.
+
+    table: as `beside_published` leaves it. name: the column of the rows' names. leading: metrics that stay
+    though the paper prints none; every other one stays where there is `paper_<metric>`.
+    """
+    columns = [name]
+    for metric in (column for column in table if not column.endswith("_sd")):
+        if metric in leading or f"paper_{metric}" in table:
+            columns += [f"{metric}{end}" for end in ("", "_sd", "_low", "_high")]
+            columns += [f"paper_{metric}", f"paper_{metric}_sd"]
+    return readable(table[[column for column in columns if column in table]])
+
+
 def write_latex(path: Path, table: pd.DataFrame, heading: str) -> None:
-    """Write a table as LaTeX (booktabs), with its heading as the caption; numbers to three digits."""
-    text = rounded(table).to_latex(index=False, escape=True, caption=heading.replace("_", r"\_"))
-    files.write_text(path, text)
+    """Write a table as LaTeX (booktabs), with its heading as the caption; numbers to three digits.
+
+    It is as wide as the page's text, whatever that is: lines break within a cell, and names of columns at
+    their underscores. The first column, of the rows' names, has a fifth.
+    """
+    others = max(1, table.shape[1] - 1)
+    width = r"p{{\dimexpr {:.4f}\linewidth-2\tabcolsep\relax}}"
+    places = width.format(0.2) + width.format(0.8 / others) * others
+    caption = heading.replace("_", r"\_").replace("%", r"\%")
+    text = rounded(table).to_latex(index=False, escape=True, caption=caption, column_format=places)
+    lines = text.replace("±", r"$\pm$").split("\n")
+    names = lines.index(r"\toprule") + 1
+    lines[names] = lines[names].replace(r"\_", r"\_\allowbreak ")
+    lines.insert(names - 2, r"\footnotesize\setlength{\tabcolsep}{3pt}")
+    files.write_text(path, "\n".join(lines))
 
 
 def told_whose(table: pd.DataFrame, cohort: str, origin: str) -> pd.DataFrame:
@@ -137,15 +164,18 @@ def told_whose(table: pd.DataFrame, cohort: str, origin: str) -> pd.DataFrame:
     return table
 
 
-def heading(number: int | str, cohort: str, origin: str, patients: int, protocol: str = "") -> str:
+def heading(
+    number: int | str, cohort: str, origin: str, patients: int, protocol: str = "", among: str = ""
+) -> str:
     """Heading of a table or figure: where its numbers come from, and where they do not.
 
-    protocol: of a clinical task; said where every patient is held out once.
+    protocol: of a clinical task; said where every patient is held out once. among: what is to be said of the
+    patients, in brackets behind their number.
     """
     own = f"our runs on the {origin} cohort {cohort}" if origin == "phantom" else f"our runs on {cohort}"
     note = " A phantom is not a patient." if origin == "phantom" else ""
     own = own[0].upper() + own[1:]
-    who = counted(patients, "held-out patient")
+    who = counted(patients, "held-out patient") + (f" ({among})" if among else "")
     once = ", each predicted once, by models that never saw them" if protocol == "cross_fitted" else ""
     return f"Table {number}. {own}, {who}{once}.{note} Columns paper_*: as published."
 
@@ -159,8 +189,8 @@ def can_show(patients: int, comparisons: int, images: int | None = None) -> str:
     """What so many held-out patients can and cannot show about so many comparisons, in words.
 
     Differences are tested patient by patient and corrected by Holm: the smallest p that can come out is what
-    the sign-flip test attains, times the number of comparisons. images: labelled ones, where these are what
-    is measured.
+    the sign-flip test attains, times the number of comparisons: 0 where there is one arm, with nothing beside
+    it. images: labelled ones, where these are what is measured.
     """
     who = counted(patients, "held-out patient")
     who += "" if images is None else f", {counted(images, 'labelled image')}"

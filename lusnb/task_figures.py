@@ -35,20 +35,19 @@ def task_scores(scores: pd.DataFrame, metric: str, ax: Axes | None = None) -> Ax
     """Each fold's test score per arm as dots, the table's number as a bar, baselines as a line and crosses.
 
     scores: a task's tidy scores (outcomes.py), arms in the order of the picture, baseline arms among them.
+    Where no test patient has this score, the picture says so.
     """
     ax = ax or plt.gca()
-    if scores.empty or metric not in set(scores["metric"]):
+    scores = _tested(scores, metric)
+    if scores["value"].isna().all():
         ax.text(0.5, 0.5, IMPOSSIBLE, ha="center", transform=ax.transAxes)
         ax.set(xticks=[], yticks=[])
         return ax
-    scores = scores[(scores["metric"] == metric) & (scores["split"] == "test")]
-    scores = scores[scores["patient_id"].fillna("") == ""]
     order = list(dict.fromkeys(scores["arm"]))
     means = outcomes.over_folds(scores).set_index(["model", "arm"])["mean"]
     width = min(16, 180 / len(order))  # points: bars of neighbouring arms do not touch
     dots = scores[(scores["model"] == "tsm") & (scores["fold"] != outcomes.POOLED)]
-    style = {"color": "0.45", "size": max(2.5, width / 4), "jitter": False, "alpha": 0.7}
-    sns.stripplot(dots, x="arm", y="value", order=order, **style, ax=ax)
+    _dots(ax, dots, order, max(2.5, width / 4))
     places = np.arange(len(order))
     beside = {  # so that no mark hides another one
         "tsm": (0, {"marker": "_", "markersize": width, "markeredgewidth": 2, "color": BLUE, "label": "TSM"}),
@@ -69,6 +68,21 @@ def task_scores(scores: pd.DataFrame, metric: str, ax: Axes | None = None) -> Ax
     ax.legend(frameon=False, fontsize=7, loc="upper left", bbox_to_anchor=(1, 1))
     sns.despine(ax=ax)
     return ax
+
+
+def _tested(scores: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """The rows of a metric over all test patients; none, with the same columns, where a task has no rows."""
+    if scores.empty:
+        return pd.DataFrame(columns=[*outcomes.RUN, "patient_id", "metric", "value"])
+    pooled = scores["patient_id"].fillna("") == ""
+    return scores[pooled & (scores["metric"] == metric) & (scores["split"] == "test")]
+
+
+def _dots(ax: Axes, scores: pd.DataFrame, order: list[str], size: float) -> None:
+    """A gray dot a row of scores, above its arm, and one in the legend. size: in points."""
+    look = {"color": "0.45", "alpha": 0.7}
+    sns.stripplot(scores, x="arm", y="value", order=order, size=size, jitter=False, **look, ax=ax)
+    ax.plot([], [], "o", markersize=size, label="TSM, one fold and seed", **look)  # stripplot names nothing
 
 
 def three_tasks(scores: pd.DataFrame) -> Figure:

@@ -70,12 +70,12 @@ def _numbers(scores: pd.DataFrame) -> pd.Series:
     return outcomes.over_folds(scores).set_index(["model", "arm", "metric"])["mean"].sort_index()
 
 
-def _who(scores: pd.DataFrame) -> str:
+def _who(scores: pd.DataFrame, patients: int) -> str:
     """How many patients a picture is of, and over how many models each a table's numbers are averaged: seeds,
     times folds on the same patients."""
     runs = scores.loc[scores["split"] == "test", ["seed", "fold"]].drop_duplicates()
     models = len(runs[runs["fold"] == outcomes.POOLED]) or len(runs)
-    who = tables.counted(task_tables.tested(scores), "patient")
+    who = tables.counted(patients, "patient")
     return who if models == 1 else f"{who}, each judged by {models} models (numbers: means over these)"
 
 
@@ -90,6 +90,7 @@ def change_confusion(scores: pd.DataFrame, arms: list[str]) -> Figure:
     numbers = _numbers(scores)
     crossing = numbers.xs("pairs_cross_day", level="metric").max() > 0
     end, which = ("_cross_day", "cross-day pairs") if crossing else ("", "pairs")
+    patients = task_tables.tested(scores, "pairs_cross_day" if crossing else "pairs")
     figure, axes = _grid(len(shown), side=2.35)
     for ax, row in zip(axes, shown, strict=True):
         own = numbers[row]
@@ -100,7 +101,7 @@ def change_confusion(scores: pd.DataFrame, arms: list[str]) -> Figure:
         ax.set_title(f"{task_tables.title(*row)}: {own[f'accuracy_3class{end}']:.2f} right", fontsize=SMALL)
     figure.supxlabel("called", fontsize=SMALL)
     figure.supylabel("true change of S/F", fontsize=SMALL)
-    told = f"{_left_out(shown, arms)}Share of the true class and number of {which}; {_who(scores)}"
+    told = f"{_left_out(shown, arms)}Share of the true class and number of {which}; {_who(scores, patients)}"
     figure.suptitle(told, fontsize=SMALL)
     return figure
 
@@ -154,7 +155,8 @@ def ratio_agreement(
     figure.supxlabel("mean of predicted and true S/F", fontsize=SMALL)
     figure.supylabel("predicted less true S/F", fontsize=SMALL)
     dots = "a colour a patient" if len(set(colour.values())) > 1 else "a dot a patient's day"
-    told = f"{_left_out(shown, arms)}Bias [95 % limits of agreement]; {_who(scores)}; {dots}"
+    who = _who(scores, task_tables.tested(scores))
+    told = f"{_left_out(shown, arms)}Bias [95 % limits of agreement]; {who}; {dots}"
     figure.suptitle(told, fontsize=SMALL)
     return figure
 
@@ -168,7 +170,8 @@ def _colours(patients: pd.Series) -> dict[str, str]:
 def readmission_scores(predictions: pd.DataFrame, scores: pd.DataFrame, arms: list[str]) -> Figure:
     """Each patient's tempered probability of readmission by what came true, one panel an arm.
 
-    predictions, scores: of readmission. A dot is a patient as one model judges them; titles are the table's.
+    predictions, scores: of readmission. A dot is a patient as one model judges them; titles are the table's:
+    AUROC and Brier score are those of the tempered probabilities, as drawn.
     With at least 20 patients also the share readmitted in four bins of equal counts, against the diagonal.
     """
     shown = _shown(scores, arms)
@@ -183,12 +186,13 @@ def readmission_scores(predictions: pd.DataFrame, scores: pd.DataFrame, arms: li
         _probabilities(ax, pd.concat(votes))
         ranked, brier = (numbers.get((model, arm, m), np.nan) for m in ("auroc", "brier_tempered"))
         told = "none" if np.isnan(ranked) else f"{ranked:.2f}"
-        ax.set_title(f"{task_tables.title(model, arm)}\nAUROC {told}, Brier {brier:.2f}", fontsize=SMALL)
+        told = f"{task_tables.title(model, arm)}\nAUROC {told}, tempered Brier {brier:.2f}"
+        ax.set_title(told, fontsize=SMALL)
     axes[0].set_ylim(-0.3, 1.3)
     figure.supxlabel("predicted probability of readmission, tempered", fontsize=SMALL)
-    told = f"{_left_out(shown, arms)}{_who(scores)}"
-    many = task_tables.tested(scores) >= CURVE
-    figure.suptitle(told + (f"; line: share readmitted in {BINS} bins" if many else ""), fontsize=SMALL)
+    patients = task_tables.tested(scores)
+    line = f"; line: share readmitted in {BINS} bins" if patients >= CURVE else ""
+    figure.suptitle(f"{_left_out(shown, arms)}{_who(scores, patients)}{line}", fontsize=SMALL)
     return figure
 
 

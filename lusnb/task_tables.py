@@ -51,6 +51,13 @@ AGAINST = {  # what baselines are compared in, one value a patient; -1: smaller 
     "sf_ratio": ("mse_mean", -1),  # always the better guess of two, and would be too easy to beat
     "readmission": ("brier", -1),
 }
+PROTOCOLS = {
+    "paper": "The published test patients, the same in every fold: the spread over folds is that of "
+    "retraining alone.",
+    "cross_fitted": "Every patient who can be asked is predicted once a seed, by models that never saw them. "
+    "Patients of one fold share a model: tests and intervals speak of these fitted models; as statements "
+    "about arms trained anew they reject too often.",
+}
 COMPARED = [
     *("task", "metric", "arm", "model", "reference", "patients", "difference", "low", "high"),
     *("p", "p_holm", "attainable_p", "better", "reading"),
@@ -154,8 +161,7 @@ def _by_patient(scores: pd.DataFrame, metric: str) -> pd.DataFrame:
 
 
 def patient_values(scores: pd.DataFrame, metric: str, model: str = "tsm") -> pd.DataFrame:
-    """Each test patient's score of a model, averaged over folds and seeds: one row a patient, one column an
-    arm."""
+    """Each test patient's score of a model, mean over folds and seeds: a row a patient, a column an arm."""
     if scores.empty:
         return pd.DataFrame()
     chosen = scores[(scores["metric"] == metric) & (scores["split"] == "test") & (scores["model"] == model)]
@@ -164,15 +170,18 @@ def patient_values(scores: pd.DataFrame, metric: str, model: str = "tsm") -> pd.
 
 
 def differences(scores: dict[str, pd.DataFrame], arms: list[str], rng: np.random.Generator) -> pd.DataFrame:
-    """Each arm against the first in each task's leading metric, patient by patient (stats.compare)."""
-    parts = [pd.DataFrame(columns=[name for name in COMPARED if name not in ("model", "better")])]
+    """Each arm against the first in each task's leading metric, patient by patient (stats.compare).
+
+    As in `against_baselines` a difference above 0 means better than the first arm, of an error too.
+    """
+    columns = [name for name in COMPARED if name != "model"]
+    parts = [pd.DataFrame(columns=columns)]
     for name, metric in LEADING.items():
         values = patient_values(scores[name], metric)
         if len(values):
-            compared = stats.compare(values.reindex(columns=arms), arms, arms[0], rng)
-            compared.insert(0, "task", name)
-            compared.insert(1, "metric", metric)
-            parts.append(compared)
+            sign = -1 if name == "sf_ratio" else 1  # the smaller error is the better one
+            compared = stats.compare(sign * values.reindex(columns=arms), arms, arms[0], rng)
+            parts.append(compared.assign(task=name, metric=metric, better=_in_words(compared))[columns])
     return pd.concat(parts[1:] or parts, ignore_index=True)
 
 
@@ -226,8 +235,7 @@ def _opponents(
     for model in ("tsm", *REGRESSIONS, *TRIVIAL):
         found = patient_values(scores, metric, model)
         if model in TRIVIAL and len(found):
-            trivial = f"{model}:"
-            columns[trivial] = found.iloc[:, 0]
+            columns[trivial := f"{model}:"] = found.iloc[:, 0]
         elif model not in TRIVIAL:
             known = [arm for arm in (*arms, GRAYSCALE, TRUE_MASKS) if arm in found]
             columns |= {f"{model}:{arm}": found[arm] for arm in known}
@@ -241,14 +249,10 @@ def _opponents(
 
 def _in_words(compared: pd.DataFrame) -> list[str]:
     """Which way the mean points, and whether the test shows it."""
-    said = []
-    for row in compared.itertuples():
-        if not row.difference or np.isnan(row.difference):
-            said.append("alike" if row.difference == 0 else "")
-            continue
-        way = "better" if row.difference > 0 else "worse"
-        said.append(way if row.p_holm < 0.05 else f"{way}, not shown")
-    return said
+    said = {-1.0: "worse", 0.0: "alike", 1.0: "better"}
+    ways = [said.get(way, "") for way in np.sign(compared["difference"])]
+    shown = (compared["difference"] == 0) | (compared["p_holm"] < 0.05) | compared["difference"].isna()
+    return [way if sure else f"{way}, not shown" for way, sure in zip(ways, shown, strict=True)]
 
 
 # -- words
@@ -262,28 +266,39 @@ def title(model: str, arm: str = "") -> str:
     return name if model == "tsm" else f"{model}, {name}"
 
 
-def tested(scores: pd.DataFrame) -> int:
-    """Number of patients in the test rows of a task's scores."""
+def tested(scores: pd.DataFrame, count: str = "") -> int:
+    """Number of patients in the test rows of a task's scores; count: of those with more than 0 of this."""
     if scores.empty:
         return 0
-    return scores.loc[scores["split"] == "test", "patient_id"].replace("", np.nan).nunique()
+    rows = scores[scores["split"] == "test"]
+    rows = rows[(rows["metric"] == count) & (rows["value"] > 0)] if count else rows
+    return rows["patient_id"].replace("", np.nan).nunique()
+
+
+def heading(name: str, scores: pd.DataFrame, cohort: str, origin: str, protocol: str) -> str:
+    """`tables.heading` of one of Tables 2 to 4; of S/F change with whom its leading score rests on."""
+    patients, number = tested(scores), tested(scores, POOLED[name][1])
+    among = f"{number or 'none'} of them with cross-day pairs, on which the leading score rests"
+    among = among if number < patients else ""  # a patient of another task always weighs something
+    return tables.heading(tables.NUMBER[name], cohort, origin, patients, protocol, among)
+
+
+def for_paper(name: str, table: pd.DataFrame) -> pd.DataFrame:
+    """Of `main` what a page has room for (tables.for_paper), each row with its name in words."""
+    rows = [title(row.model, row.arm) for row in table.itertuples()]
+    return tables.for_paper(table.assign(row=rows), "row", (LEADING[name],))
 
 
 def told(protocol: str, scores: dict[str, pd.DataFrame], against: pd.DataFrame) -> str:
     """What the test patients of each task can show of the comparisons of `against_baselines`, a line each."""
-    lines = [
-        {
-            "paper": "The published test patients, the same in every fold: the spread over folds is that of "
-            "retraining alone.",
-            "cross_fitted": "Every patient who can be asked is predicted once a seed, by models that never "
-            "saw them. Patients of one fold share a model: tests and intervals speak of these fitted models; "
-            "as statements about arms trained anew they reject too often.",
-        }[protocol]
-    ]
+    lines = [PROTOCOLS[protocol]]
     for name, table in scores.items():
-        rows = against[against["task"] == name]
-        number = int(rows["patients"].max()) if len(rows) else tested(table)
-        said = tables.can_show(number, len(rows)) if number else "not possible with this cohort."
+        rows, said = against[against["task"] == name], "not possible with this cohort."
+        if len(rows):
+            said = tables.can_show(int(rows["patients"].max()), len(rows))
+        elif tested(table):
+            who, metric = tables.counted(tested(table), "held-out patient"), WORDS[AGAINST[name][0]]
+            said = f"{who}, none with a value to compare ({metric}); nothing is compared."
         lines.append(f"{WORDS[name]}: {said}")
     return "\n".join(lines)
 

@@ -66,6 +66,7 @@ def test_the_heatmap_shows_the_mean_over_patients():
     assert shown == [f"{v:.0f}" for v in want.ravel()]
     assert [t.get_text() for t in ax.get_xticklabels()] == ["gray", "sharp pleura", "b line"]
     assert [t.get_text() for t in ax.get_yticklabels()] == ["1", "2"]
+    assert "input frames" in {t.get_text() for t in ax.texts}  # not the clip's own numbers
 
 
 def test_the_heatmap_of_pairs_has_the_frames_of_both_clips():
@@ -74,7 +75,7 @@ def test_the_heatmap_of_pairs_has_the_frames_of_both_clips():
     rows = ax.images[0].get_array().sum(axis=1)
     np.testing.assert_allclose(rows / rows.sum(), [1 / 7] * 5 + [2 / 7])
     assert [t.get_text() for t in ax.get_yticklabels()] == ["1", "2", "3"] * 2
-    assert {"clip 1, frames", "clip 2, frames"} <= {t.get_text() for t in ax.texts}
+    assert {f"clip {k},\ninput frames" for k in (1, 2)} <= {t.get_text() for t in ax.texts}
 
 
 def test_small_shares_have_a_decimal():
@@ -119,7 +120,8 @@ def test_the_maps_share_one_symmetric_scale_and_the_mask_is_outlined():
         assert any(isinstance(c, ContourSet) for c in ax.collections) == (channel == 1)
     (bar,) = [ax for ax in figure.axes if any(isinstance(c, QuadMesh) for c in ax.collections)]
     assert bar.get_ylim() == (-limit, limit)
-    assert [ax.get_title() for ax in frames] == ["frame 1", "frame 4", "", ""]
+    said = ["input frame 1\nclip frame 1", "input frame 2\nclip frame 4"]  # places in the input, in the clip
+    assert [ax.get_title() for ax in frames] == [*said, "", ""]
     assert figure._suptitle.get_text() == f"Example: {shown[4]}; yellow: its mask"
 
 
@@ -129,7 +131,8 @@ def test_long_clips_show_eight_frames_from_first_to_last(slots: int, shown: int)
     explain_figures.clip_maps(figure, example(slots))
     titles = [ax.get_title() for ax in figure.axes if ax.get_title()]
     assert len(titles) == shown
-    assert (titles[0], titles[-1]) == ("frame 1", f"frame {3 * (slots - 1) + 1}")
+    assert titles[0] == "input frame 1\nclip frame 1"
+    assert titles[-1] == f"input frame {slots}\nclip frame {3 * (slots - 1) + 1}"
 
 
 @pytest.mark.parametrize(("task", "clips"), [("sf_change", 2), ("sf_ratio", 1), ("readmission", 2)])

@@ -122,6 +122,25 @@ def test_only_test_units_are_chosen_and_every_fold_has_its_turn(
     assert explain_task.chosen(task, told, [], p, 4).empty
 
 
+@pytest.mark.parametrize("protocol", ["paper", "cross_fitted"])
+def test_pairs_of_two_days_are_chosen_where_there_are_any(told: Cohort, params_of: Callable, protocol: str):
+    told = replace(told, clips=told.clips.assign(view=told.clips["view"].iloc[0]))  # all of one zone
+    p = asked_of(params_of, "sf_change", protocol=protocol)
+    folds = splits.task_folds(told.patients, protocol)
+    tested = splits.task_roles(told.patients, folds[0], protocol)["test"]
+    known = batches.units("sf_change", told, tested, p)
+    assert (known["day_1"] == known["day_2"]).any()  # there are others to choose
+    table = explain_task.chosen("sf_change", told, folds, p, 40)
+    assert len(table) and (table["day_1"] != table["day_2"]).all()
+    own = table[table["fold"] == folds[0]]
+    names = ["patient_id", "clip_1", "clip_2"]
+    assert (known.loc[own["unit"], names].to_numpy() == own[names].to_numpy()).all()  # unit is still the row
+    pd.testing.assert_frame_equal(table, explain_task.chosen("sf_change", told, folds, p, 40))
+    once = told.clips.assign(day=told.clips["day"].where(told.clips["day"].isna(), told.clips["day"].min()))
+    alone = explain_task.chosen("sf_change", replace(told, clips=once), folds, p, 4)
+    assert len(alone) == 4 and (alone["day_1"] == alone["day_2"]).all()
+
+
 # -- a whole task
 
 
@@ -205,6 +224,21 @@ def test_the_example_shows_the_only_patch_and_channel_that_count(
     assert np.abs(example.maps["gray"]).max() < 1e-6
     assert ("of its pair" in example.told) == (task != "sf_ratio")
     assert example.told.startswith("clip ") and ", patient " in example.told
+    named = {
+        "sf_change": {"logit of decrease", "logit of same", "logit of increase"},
+        "sf_ratio": {"predicted S/F / maximum"},
+        "readmission": {"log odds of readmission"},
+    }
+    assert example.told.split("; output: ")[1] in named[task]
+
+
+def test_every_output_has_a_name_in_words():
+    """Those that explain gives: of a value, of two classes, of each of three."""
+    given = [explain._name(count, k) for count, k in ((1, 0), (2, 0), (3, 0), (3, 1), (3, 2))]
+    assert [explain_task.OUTPUTS[name] for name in given] == [
+        *("predicted S/F / maximum", "log odds of readmission"),
+        *("logit of decrease", "logit of same", "logit of increase"),
+    ]
 
 
 def test_the_example_of_grayscale_alone_has_one_map(told: Cohort, segmented: Segmented, params_of: Callable):

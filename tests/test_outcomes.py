@@ -306,6 +306,15 @@ def test_the_temperature_without_anything_to_fit_on_is_1():
     assert outcomes.fit_temperature(np.zeros((0, 3)), np.zeros(0, int)) == 1.0
     assert outcomes.fit_temperature(np.full((4, 2), 0.3), np.array([0, 1, 1, 1])) == 1.0
     assert outcomes.fit_temperature(np.array([[2.0, 0.0], [0.0, 1.0]]), np.array([0, 1])) == 1.0  # all right
+    assert outcomes.fit_temperature(np.array([[0.01, 0.0], [0.0, 0.0]]), np.array([0, 1])) == 1.0  # or even
+
+
+def test_the_lowest_temperature_is_taken_where_the_best_lies_below():
+    """Three of four right by the same small margin d: softmax says 3/4 at T = d / ln 3."""
+    truth = np.array([0, 0, 0, 1])
+    for margin, want in ((0.1, 0.1 / np.log(3)), (0.06, 0.06 / np.log(3)), (0.05, 0.05), (0.001, 0.05)):
+        logits = np.tile([margin, 0.0], (4, 1))
+        assert outcomes.fit_temperature(logits, truth) == pytest.approx(want, rel=1e-6)
 
 
 def test_logits_that_say_less_than_chance_are_not_believed():

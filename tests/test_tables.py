@@ -1,5 +1,6 @@
 """Table 1: recomputed plainly, in order, beside what was published; and the words that all tables share."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -153,6 +154,13 @@ def test_a_heading_says_who_predicted_whom_where_everybody_is_held_out_once():
     assert tables.heading(3, "here", "imported", 4, "paper") == tables.heading(3, "here", "imported", 4)
 
 
+def test_what_is_to_be_said_of_the_patients_stands_behind_their_number():
+    said = tables.heading(2, "here", "imported", 8, "cross_fitted", "6 of them thin")
+    assert said.startswith(
+        "Table 2. Our runs on here, 8 held-out patients (6 of them thin), each predicted once, "
+    )
+
+
 EQUAL = "That two are equal cannot be shown."
 NARROW = "Intervals of {} patients are too narrow."
 
@@ -249,7 +257,36 @@ def test_a_number_is_followed_by_its_interval():
 
 def test_latex_escapes_names_and_holds_every_row(tmp_path: Path):
     table = pd.DataFrame({"arm": ["t_000", "t_060"], "iou_plain": [0.25, 0.125]})
-    tables.write_latex(tmp_path / "table.tex", table, "Runs on phantom_quick")
+    tables.write_latex(tmp_path / "table.tex", table, "Runs on phantom_quick, 95 % ± SD")
     text = (tmp_path / "table.tex").read_text()
-    assert r"\caption{Runs on phantom\_quick}" in text
-    assert r"t\_000 & 0.25 \\" in text and r"iou\_plain" in text and r"\toprule" in text
+    assert r"\caption{Runs on phantom\_quick, 95 \% $\pm$ SD}" in text
+    assert r"t\_000 & 0.25 \\" in text and r"iou\_\allowbreak plain" in text and r"\toprule" in text
+
+
+def test_a_page_has_the_published_metrics_each_beside_its_own():
+    table = tables.segmentation(metrics(), ["P2", "P3"], ARMS)
+    page = tables.for_paper(table, "arm", ("iou", "iou_plain"))
+    assert list(page) == [
+        *("arm", "iou", "paper_iou", "iou_plain", "weighted_ce", "paper_weighted_ce"),
+        *("ce", "paper_ce", "trimap_ce", "paper_trimap_ce"),
+    ]
+    assert page["arm"].to_list() == list(ARMS.index)
+    assert page["paper_iou"].to_list() == tables.rounded(table)["paper_iou"].to_list()
+
+
+def test_a_latex_table_is_as_wide_as_the_text(tmp_path: Path):
+    for others in (1, 5, 22):
+        table = pd.DataFrame({f"long_name_{k}": ["0.5 ± 0.1"] for k in range(others)})
+        table.insert(0, "row", "t_060")
+        tables.write_latex(tmp_path / "table.tex", table, "Runs on phantom_quick")
+        lines = (tmp_path / "table.tex").read_text().splitlines()
+        (begin,) = [line for line in lines if line.startswith(r"\begin{tabular}")]
+        shares = [
+            float(share) for share in re.findall(r"p{\\dimexpr ([\d.]+)\\linewidth-2\\tabcolsep", begin)
+        ]
+        assert len(shares) == 1 + others and shares[0] == 0.2
+        assert sum(shares) == pytest.approx(1, abs=0.002)
+        names = lines[lines.index(r"\toprule") + 1]
+        assert names.count(r"long\_\allowbreak name\_\allowbreak ") == others
+        assert r"t\_060 & 0.5 $\pm$ 0.1" in lines[lines.index(r"\midrule") + 1]
+        assert lines.index(r"\footnotesize\setlength{\tabcolsep}{3pt}") == lines.index(begin) - 1

@@ -1,6 +1,9 @@
 """Pictures of the tasks show the tables' numbers, for any number of arms, patients and folds."""
 
+import json
+import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
@@ -12,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 
-from lusnb import outcomes, task_figures, task_panels, task_tables
+from lusnb import files, outcomes, runs, tables, task_figures, task_panels, task_tables
 from tests.guesses import every, predictions
 
 mpl.use("Agg")
@@ -91,7 +94,29 @@ def test_folds_put_together_are_drawn_as_the_number_and_each_fold_as_a_dot():
     np.testing.assert_allclose(lines(ax)["TSM"], [0.25])
 
 
-@pytest.mark.parametrize("table", [pd.DataFrame(), scores()[:0], pd.DataFrame(columns=["task"])])
+def test_the_legend_names_the_dots():
+    ax = task_figures.task_scores(scores(), "accuracy")
+    marks = dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True))
+    named, drawn = marks["TSM, one fold and seed"], ax.collections[0]
+    assert colors.same_color(named.get_color(), "0.45") and named.get_marker() == "o"
+    assert np.allclose(drawn.get_facecolor()[0][:3], 0.45)
+    assert named.get_markersize() ** 2 == pytest.approx(drawn.get_sizes()[0])
+    assert len(named.get_xdata()) == 0  # it adds no dot
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        pd.DataFrame(),
+        scores()[:0],
+        pd.DataFrame(columns=["task"]),
+        scores().assign(split="validation"),
+        scores().assign(patient_id="P1"),
+        scores().assign(metric="recall"),
+        scores().assign(value=np.nan),  # S/F change of a cohort without cross-day pairs
+    ],
+    ids=["left out", "no rows", "read", "nobody tested", "none pooled", "another metric", "no value"],
+)
 def test_an_impossible_task_says_so(table: pd.DataFrame):
     ax = task_figures.task_scores(table, "accuracy")
     assert [t.get_text() for t in ax.texts] == ["not possible with this cohort"]
@@ -104,6 +129,14 @@ def test_three_tasks_have_a_panel_each():
     said = ["2-class accuracy, cross-day pairs", "RMSE of S/F / maximum", "accuracy"]
     assert [ax.get_ylabel() for ax in figure.axes] == said
     assert len(task_figures.three_tasks(pd.DataFrame(columns=["task"])).axes) == 3
+
+
+def test_one_task_without_tested_patients_leaves_the_other_panels():
+    parts = [scores().assign(task=task, metric=metric) for task, metric in task_tables.LEADING.items()]
+    parts[2]["split"] = "validation"
+    change, ratio, readmission = task_figures.three_tasks(pd.concat(parts)).axes
+    assert [t.get_text() for t in readmission.texts] == ["not possible with this cohort"]
+    assert not change.texts and not ratio.texts and dots(change) == dots(ratio) != []
 
 
 # -- a panel an arm
@@ -173,6 +206,17 @@ def test_confusion_shows_the_counts_of_the_table_and_their_shares():
     assert ax.get_title() == f"t060: {own['accuracy_3class_cross_day']:.2f} right"
 
 
+def test_confusion_counts_the_patients_with_cross_day_pairs():
+    """Three patients of a fold; one was seen on one day alone, and none of its pairs is shown."""
+    table = predictions("sf_change", "paper", np.random.default_rng(0), arms=("t000",), patients=9, folds=1)
+    here = (table["patient_id"] == "P06") & (table["day_1"] != table["day_2"])
+    figure = task_panels.change_confusion(outcomes.score("sf_change", table[~here]), ["t000"])
+    assert figure.get_suptitle().endswith("number of cross-day pairs; 2 patients")
+    same = table[table["day_1"] == table["day_2"]]
+    figure = task_panels.change_confusion(outcomes.score("sf_change", same), ["t000"])
+    assert figure.get_suptitle().endswith("number of pairs; 3 patients")
+
+
 def test_a_class_that_does_not_occur_stays_empty_and_same_day_pairs_count_where_there_are_no_others():
     table = predictions("sf_change", "paper", np.random.default_rng(0), arms=("t000",), patients=2, folds=1)
     table = table[(table["day_1"] == table["day_2"]) & (table["model"] == "tsm")]
@@ -214,7 +258,7 @@ def test_probabilities_are_tempered_and_coloured_by_what_came_true():
     returned = [tuple(c[:3]) == colors.to_rgb(task_figures.ORANGE) for c in path.get_facecolors()]
     assert (np.abs(places[:, 1] - returned) < 0.2).all() and sum(returned) == votes["truth"].sum()
     own = outcomes.over_folds(found).query("model == 'tsm' and arm == 't060'").set_index("metric")["mean"]
-    assert ax.get_title() == f"t060\nAUROC {own['auroc']:.2f}, Brier {own['brier_tempered']:.2f}"
+    assert ax.get_title() == f"t060\nAUROC {own['auroc']:.2f}, tempered Brier {own['brier_tempered']:.2f}"
     assert len(ax.get_lines()) == 1  # no reliability of eight patients
 
 
@@ -235,7 +279,7 @@ def test_many_patients_show_their_reliability():
 def test_one_outcome_alone_has_no_auroc_in_its_title():
     made = predictions("readmission", "paper", np.random.default_rng(0), arms=("t060",), patients=3, folds=1)
     figure = task_panels.readmission_scores(made, outcomes.score("readmission", made), ["t060"])
-    assert "AUROC none, Brier 0." in titles(figure)[0]
+    assert "AUROC none, tempered Brier 0." in titles(figure)[0]
     assert "1 patient" in figure.get_suptitle()
 
 
@@ -302,3 +346,84 @@ def test_baselines_of_synthetic_studies_are_drawn():
     rows = [t.get_text() for t in figure.axes[0].get_yticklabels()]
     assert rows[:4] == ["t000", "t060", "grayscale", "true masks"] and len(rows) == 4 + 2 * 3
     assert sum(len(c.get_offsets()) for ax in figure.axes for c in marks(ax)) == len(table)
+
+
+# -- whatever is missing
+
+
+def lacking(kind: str) -> tuple[dict, dict]:
+    """Predictions and scores of a study in which a task, or every one, has no test patient or no row."""
+    made, found = every("cross_fitted")
+    readmission = made["readmission"].query("split == 'validation'")
+    nothing = dict.fromkeys(made, pd.DataFrame())
+    return {
+        "one task without test rows": (
+            made | {"readmission": readmission},
+            found | {"readmission": outcomes.score("readmission", readmission, "cross_fitted")},
+        ),
+        "one task empty": (made | {"sf_ratio": pd.DataFrame()}, found | {"sf_ratio": found["sf_ratio"][:0]}),
+        "first task left out": (made | {"sf_change": pd.DataFrame()}, found | {"sf_change": pd.DataFrame()}),
+        "all without test rows": (
+            {task: table.query("split == 'validation'") for task, table in made.items()},
+            {task: table.query("split == 'validation'") for task, table in found.items()},
+        ),
+        "all empty": (nothing, {task: table[:0] for task, table in found.items()}),
+        "all left out": (nothing, nothing),
+    }[kind]
+
+
+def read_again(table: pd.DataFrame, tmp_path: Path) -> pd.DataFrame:
+    """A table as it is after writing and reading, which makes blanks of empty words."""
+    files.write_csv(tmp_path / "table.csv", table)
+    return runs.read_csv(tmp_path, "table.csv")
+
+
+KINDS = (
+    *("one task without test rows", "one task empty", "first task left out"),
+    *("all without test rows", "all empty", "all left out"),
+)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_tables_and_pictures_of_a_study_that_lacks_something(kind: str, tmp_path: Path):
+    """Every call of 08 and of 09, in their order."""
+    made, found = lacking(kind)
+    arms = pd.DataFrame({"threshold": [0.0, 0.6], "published": True}, index=pd.Index(ARMS, name="arm"))
+    against = task_tables.against_baselines(found, ARMS, np.random.default_rng(0))
+    said = task_tables.told("cross_fitted", found, against).split("\n")[1:]
+    gone = [task for task in found if task_tables.tested(found[task]) == 0]
+    assert sum("not possible with this cohort." in line for line in said) == len(gone)
+    written = {}
+    for task, own in found.items():
+        table = task_tables.main(task, own, arms, np.random.default_rng(0))
+        assert (len(table) == 0) == (task in gone)
+        tables.readable(table)
+        tables.readable(task_tables.second(task, own, arms))
+        written[task] = read_again(tables.told_whose(table, "here", "imported"), tmp_path)
+    compared = task_tables.differences(found, ARMS, np.random.default_rng(0))
+    assert set(compared["task"]) == set(task_tables.patients(found)["task"]) == set(found) - set(gone)
+    for task, own in found.items():
+        plt.figure()
+        ax = task_figures.task_scores(own, task_tables.LEADING[task])
+        assert [t.get_text() for t in ax.texts] == [task_figures.IMPOSSIBLE] * (task in gone)
+        drawn(task, "cross_fitted", made[task], own, ARMS).canvas.draw()
+    task_figures.baselines(against).canvas.draw()
+    stacked = read_again(task_tables.stacked(found), tmp_path)
+    impossible = [ax for ax in task_figures.three_tasks(stacked).axes if ax.texts]
+    assert len(impossible) == len(gone)
+    task_figures.baselines(read_again(against, tmp_path)).canvas.draw()
+    for task, table in written.items():
+        own = stacked[stacked["task"] == task]
+        drawn(task, "cross_fitted", made[task], own, ARMS).canvas.draw()
+        page = task_tables.for_paper(task, table)
+        heading = task_tables.heading(task, own, "here", "imported", "cross_fitted")
+        assert len(page) == len(table) and f", {0 if task in gone else 8} held-out patients" in heading
+        tables.write_latex(tmp_path / "table.tex", page, heading)
+
+
+def test_08_writes_every_table_before_it_draws():
+    path = Path(__file__).parents[1] / "notebooks" / "08_compare_tasks.ipynb"
+    code = ["".join(c["source"]) for c in json.loads(path.read_text())["cells"] if c["cell_type"] == "code"]
+    writes = [k for k, source in enumerate(code) if "write_csv(" in source]
+    draws = [k for k, source in enumerate(code) if re.search(r"task_(figures|panels)\.", source)]
+    assert len(draws) == 7 and max(writes) < min(draws)

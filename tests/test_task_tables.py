@@ -221,6 +221,27 @@ def test_differences_of_tasks_are_to_the_first_arm_with_the_patient_as_the_unit(
     )
 
 
+def test_a_difference_above_0_is_better_in_every_task():
+    """Seven patients: the second arm has the higher accuracies, and the higher error."""
+    little = 0.01 * np.arange(7)
+    own = {("tsm", "t000"): 0.5 - little, ("tsm", "t060"): 0.7 + little}
+    found = {task: errors(own, metric) for task, metric in task_tables.LEADING.items()}
+    table = task_tables.differences(found, ["t000", "t060"], rng()).set_index("task")
+    assert table["metric"].to_dict() == task_tables.LEADING
+    assert table["difference"].to_dict() == pytest.approx(
+        {"sf_change": 0.26, "sf_ratio": -0.26, "readmission": 0.26}
+    )
+    assert table["better"].to_dict() == {"sf_change": "better", "sf_ratio": "worse", "readmission": "better"}
+    assert (table["low"] < table["difference"]).all() and (table["difference"] < table["high"]).all()
+    assert list(table.reset_index()) == [name for name in task_tables.COMPARED if name != "model"]
+
+
+def test_what_is_not_shown_is_said_to_point_one_way():
+    table = pd.DataFrame({"difference": [0.1, -0.1, 0.1, -0.1, 0.0, np.nan]})
+    said = task_tables._in_words(table.assign(p_holm=[0.01, 0.01, 0.5, np.nan, 1.0, np.nan]))
+    assert said == ["better", "worse", "better, not shown", "worse, not shown", "alike", ""]
+
+
 def errors(values: dict[tuple[str, str], list[float]], metric: str) -> pd.DataFrame:
     """Test scores of patients, a list each (model, arm)."""
     rows = [
@@ -297,6 +318,50 @@ def test_rows_in_words():
     assert [task_tables.title(m, "t060") for m in ("majority", "mean")] == ["majority class", "training mean"]
 
 
+def same_day_alone(seen_again: tuple[str, ...] = ()) -> pd.DataFrame:
+    """Scores of S/F change of eight patients, of whom only these were seen on another day."""
+    table = every("cross_fitted")[0]["sf_change"]
+    kept = (table["day_1"] == table["day_2"]) | table["patient_id"].isin(seen_again)
+    return outcomes.score("sf_change", table[kept], "cross_fitted")
+
+
+def test_a_heading_says_on_whom_the_leading_score_rests():
+    rests = ", on which the leading score rests)"
+    said = task_tables.heading(
+        "sf_change", same_day_alone(("P01", "P04")), "here", "imported", "cross_fitted"
+    )
+    assert said == (
+        f"Table 2. Our runs on here, 8 held-out patients (2 of them with cross-day pairs{rests}, each "
+        "predicted once, by models that never saw them. Columns paper_*: as published."
+    )
+    none = task_tables.heading("sf_change", same_day_alone(), "here", "imported", "paper")
+    assert f"8 held-out patients (none of them with cross-day pairs{rests}." in none
+    _, found = every("cross_fitted")
+    for number, (task, own) in enumerate(found.items(), 2):
+        said = task_tables.heading(task, own, "here", "imported", "paper")
+        assert said == tables.heading(number, "here", "imported", 8, "paper") and "(" not in said
+
+
+def test_a_page_has_room_for_the_scores_that_the_paper_prints_and_the_leading_one():
+    _, found = every("cross_fitted")
+    table = task_tables.main("sf_change", found["sf_change"], ARMS, rng())
+    table["arm"] = table["arm"].replace("", np.nan)  # as it is read
+    page = task_tables.for_paper("sf_change", table)
+    two = [f"{end}accuracy_{k}class" for k in (3, 2) for end in ("", "paper_")]
+    assert list(page) == ["row", *two, "accuracy_2class_cross_day"]
+    assert page["row"].to_list()[2:6] == ["grayscale", "true masks", "majority class", "ridge, t000"]
+    assert page["paper_accuracy_2class"].to_list()[:3] == ["0.497 ± 0.055", "0.515", ""]
+    low, high = (f"{table[f'accuracy_2class_cross_day_{end}'][0]:.3g}" for end in ("low", "high"))
+    assert page["accuracy_2class_cross_day"][0].endswith(f"[{low}, {high}]")
+    for protocol in ("paper", "cross_fitted"):  # with and without a spread over folds
+        for task, own in every(protocol)[1].items():
+            table = task_tables.main(task, own, ARMS, rng())
+            page = task_tables.for_paper(task, table)
+            assert page.shape[1] == (6 if task == "sf_change" else 7) and page.columns.is_unique
+            metric = task_tables.METRICS[task][1]
+            assert page[metric].str.contains(" ± ").any() == (protocol == "paper")
+
+
 def test_what_is_told_counts_the_patients_and_the_comparisons_of_each_task():
     _, found = every("cross_fitted")
     found = found | {"readmission": found["readmission"][:0]}
@@ -312,6 +377,12 @@ def test_what_is_told_counts_the_patients_and_the_comparisons_of_each_task():
     assert said[1] == "S/F change: " + tables.can_show(8, 9)
     assert said[2] == "S/F ratio: " + tables.can_show(8, 7)
     assert said[3] == "readmission: not possible with this cohort."
+    found |= {"sf_change": same_day_alone()}
+    against = task_tables.against_baselines(found, ["t000"], rng())
+    assert task_tables.told("cross_fitted", found, against).split("\n")[1] == (
+        "S/F change: 8 held-out patients, none with a value to compare (Brier score, cross-day pairs); "
+        "nothing is compared."
+    )
     paper = task_tables.told("paper", found, against).split("\n")[0]
     assert paper.startswith("The published test patients, the same in every fold")
 
@@ -322,6 +393,9 @@ def test_the_tested_are_counted_once():
     as_read = table.assign(patient_id=table["patient_id"].replace("", np.nan))
     assert task_tables.tested(as_read) == 3
     assert task_tables.tested(pd.DataFrame()) == 0
+    assert task_tables.tested(table, "accuracy") == 3 and task_tables.tested(table, "pairs") == 0
+    none = table.assign(value=table["value"].where(table["patient_id"] != "P2", 0.0))
+    assert task_tables.tested(none, "accuracy") == 2
 
 
 def test_stacked_scores_name_their_task():
