@@ -13,6 +13,7 @@ import fcntl
 import hashlib
 import os
 import re
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -65,38 +66,61 @@ def painted(cohort: Cohort) -> pd.DataFrame:
     return table.astype({"frame": int, "saves": int, "seconds": float}).rename_axis(columns=None)
 
 
+def labels_now(cohort: Cohort) -> pd.DataFrame:
+    """labels.csv as the disk has it now: clip_id, frame (whole number), rater, feature, path.
+
+    `cohort.labels` is as it was when the cohort was opened; since then others may have painted.
+    """
+    labels = _labels(cohort)
+    return labels.assign(frame=pd.to_numeric(labels["frame"]).astype(int)).rename_axis(columns=None)
+
+
 def kept(cohort: Cohort, rater: str) -> set[tuple[str, int]]:
     """The frames, (clip_id, frame), of which labels.csv has something by a rater now."""
-    labels = _labels(cohort)
+    labels = labels_now(cohort)
     own = labels[labels["rater"] == rater]
-    return set(zip(own["clip_id"], own["frame"].astype(int), strict=True))
+    return set(zip(own["clip_id"], own["frame"], strict=True))
 
 
 def claim(cohort: Cohort, rater: str) -> str:
     """The name under which a rater may paint here: `rater` without needless spaces.
 
     Raises PaintingError for a name that is blank, too long or not printable, that differs from a known
-    rater's by case or spaces alone, or whose labels here were not painted here: those stay as they are.
+    rater's by case or spaces alone, or whose labels here were not painted here: those stay as they are. It
+    raises it too where nobody may write in the cohort, so that nothing is painted that cannot be saved.
     """
     name = " ".join(rater.split())
     if not name or len(name) > LONGEST or not name.isprintable() or not re.search(r"\w", name):
         raise PaintingError(
             f"rater: expected a name of 1 to {LONGEST} letters, got {checks.short(rater)}; give your name."
         )
-    labels = _labels(cohort)
-    known = {*labels["rater"], *cohort.truth["rater"], *painted(cohort)["rater"]}
+    taken = {*_not_painted(cohort, _labels(cohort))["rater"], *cohort.truth["rater"]}
+    known = taken | {*_labels(cohort)["rater"], *painted(cohort)["rater"]}
+    another = "choose another name, and start from that rater's map."
     for other in sorted(known - {name}):
         if contents.plain(other) == contents.plain(name):
-            raise PaintingError(
-                f"rater: {name!r} and {other!r} differ by case or spaces alone; write it as {other!r}."
+            remedy = (
+                f"{other!r} did not paint here: {another}" if other in taken else f"write it as {other!r}."
             )
-    theirs = _not_painted(cohort, labels[labels["rater"] == name])
-    if len(theirs) or name in set(cohort.truth["rater"]):
+            raise PaintingError(f"rater: {name!r} and {other!r} differ by case or spaces alone; {remedy}")
+    if name in taken:
         raise PaintingError(
             f"rater: {name!r} has labels in {cohort.folder.name} that were not painted here, and they stay "
-            "as they are; choose another name, and start from that rater's map."
+            f"as they are; {another}"
         )
+    _check_writable(cohort)
     return name
+
+
+def _check_writable(cohort: Cohort) -> None:
+    try:
+        with _alone(cohort.folder), tempfile.TemporaryFile(dir=cohort.folder):
+            pass
+    except OSError as error:
+        raise PaintingError(
+            f"{cohort.folder.name}: expected a cohort that can be written to, as every save goes there, got "
+            f"{error.strerror or error}; copy the cohort, or ask for the right to write."
+        ) from error
 
 
 def _not_painted(cohort: Cohort, labels: pd.DataFrame) -> pd.DataFrame:

@@ -78,8 +78,12 @@ def uncertainty(found: ArmMaps, committee: list[tuple[str, int]], clip_id: str, 
 
 
 def starts(cohort: Cohort, clip_id: str, frame: int, rater: str, found: ArmMaps) -> list[str]:
-    """From what a rater can start on a frame: `empty`, `rater <name>` of others, `arm <name> seed <k>`."""
-    rows = cohort.labels[(cohort.labels["clip_id"] == clip_id) & (cohort.labels["frame"] == frame)]
+    """From what a rater can start on a frame: `empty`, `rater <name>` of others, `arm <name> seed <k>`.
+
+    Raters are those whom labels.csv names now: others may paint in the cohort at the same time.
+    """
+    labels = painting.labels_now(cohort)
+    rows = labels[(labels["clip_id"] == clip_id) & (labels["frame"] == frame)]
     others = sorted(set(rows["rater"]) - {rater})
     arms = [one for one in found.names if found.maps(*one, clip_id, frame) is not None]
     return [EMPTY, *(f"rater {name}" for name in others), *(f"arm {arm} seed {seed}" for arm, seed in arms)]
@@ -90,16 +94,17 @@ def start(
 ) -> tuple[np.ndarray, np.ndarray]:
     """A frame's maps to start from, one of `starts`: uint8 (C, H, W), and what is looked at, bool (C,).
 
-    A rater's map comes with the features that this rater looked at. An arm's is brought to the clip's size
-    (bilinear), without what is below FAINT, and counts as looked at where it marks something. Raises
-    PaintingError for a source that is not there.
+    A rater's map is as it was saved last, with the features that this rater looked at. An arm's is brought to
+    the clip's size (bilinear), without what is below FAINT, and counts as looked at where it marks something.
+    Raises PaintingError for a source that is not there.
     """
     height, width = cohorts.clip(cohort, clip_id).shape[1:]
     count = len(cohort.features)
     if source == EMPTY:
         return np.zeros((count, height, width), np.uint8), np.zeros(count, bool)
     if source.startswith("rater "):
-        labels = cohort.labels[cohort.labels["rater"] == source.removeprefix("rater ")]
+        labels = painting.labels_now(cohort)
+        labels = labels[labels["rater"] == source.removeprefix("rater ")]
         table = pd.DataFrame({"clip_id": [clip_id], "frame": [frame]})
         maps, known = cohorts.confidence_of(replace(cohort, labels=labels), table, None)
         if known.any():

@@ -1,5 +1,7 @@
 """The brush's Python half: it trusts nothing that a browser sends, and loses nothing that it was given."""
 
+import errno
+import os
 import re
 import shutil
 import subprocess
@@ -16,7 +18,9 @@ from lusnb import painting
 from lusnb.painting import PaintingError
 from lusnb.widgets import brush_messages as messages
 from lusnb.widgets.brush import HANDLERS, Brush
+from tests.test_strokes import CANVAS, LINK, NODE, node
 
+in_node = pytest.mark.skipif(NODE is None, reason="no node here: install Debian's package `nodejs`")
 FEATURES = ("sharp_pleura", "fuzzy_pleura", "fascia_band", "a_line", "sub_a_line", "b_line")
 
 
@@ -280,6 +284,147 @@ def test_a_save_that_failed_is_tried_again(brush, monkeypatch):
     monkeypatch.undo()
     time.sleep(0.5)
     assert kinds(brush.sent)[-1] == "saved" and not brush._dirty
+
+
+def saved_soon(brush):
+    """Whether a brush comes to be saved by itself within five seconds."""
+    end = time.monotonic() + 5
+    while brush._dirty and time.monotonic() < end:
+        time.sleep(0.05)
+    return not brush._dirty
+
+
+@pytest.mark.parametrize("kind", ["save", "open", "go_to"])
+def test_a_save_that_was_asked_for_and_failed_is_tried_again(brush, folder, monkeypatch, kind):
+    def full(*_):
+        raise OSError("no space left")
+
+    here, other = brush.painting.clip_id, brush.cohort.clips["clip_id"].iloc[-1]
+    monkeypatch.setattr("lusnb.widgets.brush.LATER", 0.2)
+    with monkeypatch.context() as patched:
+        patched.setattr(painting, "save", full)
+        brush.patch([[9]])
+        if kind == "go_to":
+            with pytest.raises(PaintingError, match="not saved: no space left"):
+                brush.go_to(other, 0)
+        else:
+            sent = brush.ask(kind, clip_id=other, frame=0)  # Ctrl+S; N, Next and "Paint this frame"
+            assert kinds(sent) == ["unsaved", "got"] and not got(sent), "said once: `saved` takes it back"
+        assert brush._dirty and brush.painting.clip_id == here
+    assert saved_soon(brush) and kinds(brush.sent)[-1] == "saved"
+    assert painting.read(brush.cohort, here, brush.painting.frame, "anna").maps[0, 0, 0] == 9
+
+
+def test_a_view_that_comes_later_hears_that_the_last_save_failed(brush):
+    def told(view="second"):
+        return next(
+            content["unsaved"] for content, _ in brush.ask("ready", view=view) if "unsaved" in content
+        )
+
+    other = brush.cohort.clips["clip_id"].iloc[-1]
+    assert told() == ""
+    why = brush.patch(np.full((64, 64), 255))[0][0]["text"]
+    assert "100 % all over" in why and told() == told("third") == why
+    brush.patch([[0]])
+    assert told() == ""
+    brush.patch([[255]])
+    assert told() == why and got(brush.ask("drop")) and told() == ""
+    brush.patch([[255]])
+    assert told() == why
+    brush.patch([[0]])
+    assert got(brush.ask("open", clip_id=other, frame=0)) and told() == ""
+
+
+@in_node
+def test_a_view_shows_a_failed_save_that_it_has_not_heard_of_itself():
+    code = """
+      const said = [], shown = { type: "picture", picture: 0, revision: 3, saved: "14:03:14", dirty: true };
+      const note = () => said.push([link.status().state, link.status().text, link.refused]);
+      link.heard({ ...shown, unsaved: "Not saved: no space left" }, []);
+      note();
+      link.heard({ type: "saved", picture: 0, revision: 3, at: "14:03:15" }, []);
+      note();
+      link.heard({ type: "unsaved", text: "Not saved: no space left" }, []);
+      link.heard({ ...shown, dirty: false, unsaved: "" }, []); // given up in another view
+      note();
+      out = said;"""
+    refused, saved, given_up = node(LINK + code, {}, "brush.js", CANVAS)
+    assert refused == ["refused", "Not saved: no space left", "Not saved: no space left"]
+    assert saved == ["saved", "All saved, 14:03:15", ""] and given_up == ["saved", "All saved, 14:03:14", ""]
+
+
+def test_another_rater_s_map_is_offered_and_sent_as_it_is_now(brush, folder):
+    clip_id, frame = brush.painting.clip_id, brush.painting.frame
+    ben = Heard(folder, "ben", clip_id=clip_id, frame=frame)
+    ben.patch([[50]])
+    sent = brush.ask("open", clip_id=clip_id, frame=frame)
+    assert sent[0][0]["starts"] == ["empty", "rater ben", "rater rater_1"]
+    ben.patch([[60]])
+    told, maps = brush.ask("start", source="rater ben")[0]
+    assert told["type"] == "start" and maps[0] == ben.maps[0].tobytes() and maps[0][0] == 60
+
+
+def test_in_a_cohort_that_nobody_may_write_in_nobody_begins(folder, monkeypatch):
+    brush, before, real = Heard(folder), files_of(folder), os.open
+
+    def refused(path, *more, **named):
+        if str(path).endswith(painting.LOCK):
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+        return real(path, *more, **named)
+
+    monkeypatch.setattr(os, "open", refused)
+    with pytest.raises(
+        PaintingError, match="got Read-only file system; copy the cohort, or ask for the right"
+    ):
+        Heard(folder, "anna")
+    sent = brush.ask("rater", name="anna")  # a name that is asked for: said where other names are refused
+    assert kinds(sent) == ["refused", "got"] and "copy the cohort" in sent[0][0]["text"]
+    assert brush.painting is None and brush.rater == "" and files_of(folder) == before
+    monkeypatch.undo()
+    assert got(brush.ask("rater", name="anna")) and got(brush.patch([[9]]))
+
+
+@in_node
+def test_who_hears_of_an_undo_sees_the_history_as_it_is_then():
+    code = """
+      const heard = [], lengths = ({ done, undone }) => [done.length, undone.length];
+      const changed = () => heard.push(lengths(painter.history));
+      const painter = new Painter({ changed, told() {} });
+      painter.name(["one"], ["#0072b2"]);
+      painter.open({ height: 2, width: 2, looked: [false], source: "empty" }, [new Uint8Array(4)]);
+      painter.look(0, true);
+      painter.look(0, false);
+      painter.undo(); painter.undo(); painter.redo(); painter.redo();
+      out = heard;"""
+    expected = [[1, 0], [2, 0], [1, 1], [0, 2], [1, 1], [2, 0]]
+    assert node(code, {}, "brush.js", CANVAS) == expected
+
+
+PUSHES = [
+    ("a notch of a mouse is one step", [(0, 100), (0, 120), (0, -100)], [-1, -1, 1]),
+    ("a trackpad's small pushes are summed", [(0, 4)] * 31, [*[0] * 14, -1, *[0] * 14, -1, 0]),
+    ("the other way begins anew", [(0, 50), (0, -50), (0, -9), (0, -1)], [0, 0, 0, 1]),
+    ("lines and pages", [(1, 3), (1, -2), (2, 1)], [-1, 1, -1]),
+    ("a strong push is one step", [(0, 900), (0, 4)], [-1, 0]),
+]
+
+
+@in_node
+@pytest.mark.parametrize(("told", "pushes", "steps"), PUSHES, ids=[told for told, *_ in PUSHES])
+def test_a_wheel_is_counted_in_steps(told, pushes, steps):
+    code = """
+      const wheel = new Wheel();
+      const push = ([deltaMode, deltaY]) => wheel.step({ deltaMode, deltaY, deltaX: 0, shiftKey: false });
+      out = given.map(push);"""
+    assert node(code, pushes, "brush.js", CANVAS) == steps
+
+
+@in_node
+def test_a_push_to_the_side_counts_with_shift_alone():
+    code = """
+      const wheel = new Wheel(), side = { deltaMode: 0, deltaX: 100, deltaY: 0 };
+      out = [false, true].map((shiftKey) => wheel.step({ ...side, shiftKey }));"""
+    assert node(code, {}, "brush.js", CANVAS) == [0, -1]
 
 
 def test_another_brush_of_the_same_rater_takes_over(brush, folder):

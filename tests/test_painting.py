@@ -1,5 +1,6 @@
 """What is painted is kept whole or not at all, beside what others painted."""
 
+import errno
 import os
 import shutil
 import subprocess
@@ -10,10 +11,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from lusnb import checks, export, files, painting, reruns
 from lusnb import cohort as cohorts
-from lusnb import export, files, painting, reruns
 from lusnb.painting import Painting, PaintingError
 from lusnb.readers import labels as readers
+from lusnb.readers import sheets
 
 
 @pytest.fixture
@@ -91,14 +93,42 @@ def test_nobody_paints_over_labels_that_came_from_elsewhere(own, clip):
         painting.claim(own, "rater_1")
     with pytest.raises(PaintingError, match="paint under another name"):
         painting.save(own, some(own, clip, rater="rater_1"))
-    with pytest.raises(PaintingError, match="write it as 'rater_1'"):
-        painting.claim(own, "Rater_1")
     with pytest.raises(PaintingError, match="not painted here"):
         painting.claim(own, "truth")
     for bad in ("", "  ", "x" * 61, "a\x00b", "..."):
         with pytest.raises(PaintingError, match="expected a name of 1 to 60 letters"):
             painting.claim(own, bad)
     assert painting.claim(own, "  Anna   B. ") == "Anna B."
+
+
+def test_the_advice_on_a_name_that_is_nearly_another_works_in_one_go(own, clip):
+    told = "'RATER_1' and 'rater_1' differ by case .* 'rater_1' did not paint here: choose another name"
+    with pytest.raises(PaintingError, match=told):
+        painting.claim(own, "RATER_1")  # as 'rater_1' it would be refused again
+    with pytest.raises(PaintingError, match="'Truth' and 'truth' .* choose another name"):
+        painting.claim(own, "Truth")
+    painting.save(own, some(own, clip, rater="anna"))
+    with pytest.raises(
+        PaintingError, match="'ANNA' and 'anna' differ by case or spaces alone; write it as 'anna'"
+    ):
+        painting.claim(own, "ANNA")
+    assert painting.claim(own, "anna") == "anna"
+
+
+def test_where_nobody_may_write_it_is_said_before_anything_is_painted(own, monkeypatch):
+    def refused(path, *_):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+
+    before = state(own.folder)
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "open", refused)
+        with pytest.raises(PaintingError) as told:
+            painting.claim(own, "anna")
+    assert str(told.value) == (
+        "cohort: expected a cohort that can be written to, as every save goes there, got Read-only file "
+        "system; copy the cohort, or ask for the right to write."
+    )
+    assert painting.claim(own, "anna") == "anna" and state(own.folder) == before | {".painting.lock": b""}
 
 
 def test_two_raters_and_names_that_look_alike_as_paths_never_meet(own, clip):
@@ -202,20 +232,77 @@ def test_what_is_exported_reads_back(own, clip, tmp_path):
     one = some(own, clip, frame=1)
     painting.save(own, one)
     found = export.painted(own, "anna", tmp_path / "out")
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == sorted([*found["path"], "labels.csv"])
+    assert sorted(state(tmp_path / "out")) == sorted([*found["path"], "files.csv", "labels.csv"])
     for row in found.itertuples():
         values = readers.read(tmp_path / "out" / row.path, one.maps.shape[1:], frame=1)
         assert np.array_equal(values, one.maps[own.features.index(row.feature)]), row.path
     sheet = pd.read_csv(tmp_path / "out" / "labels.csv")
-    assert sheet["path"].tolist() == [f"{clip}_f1_sharp_pleura.png", f"{clip}_f1_b_line.png"]
+    assert sheet["path"].tolist() == [f"anna/{clip}_f1_sharp_pleura.png", f"anna/{clip}_f1_b_line.png"]
+    import nibabel
     import SimpleITK as sitk
 
     down, across = cohorts.pixel_mm(own, clip)
-    nrrd, nifti = (sitk.ReadImage(str(tmp_path / "out" / f"{clip}_f1_b_line.{e}")) for e in ("nrrd", "nii"))
+    stem = str(tmp_path / "out" / "anna" / f"{clip}_f1_b_line")
+    nrrd, nifti = (sitk.ReadImage(f"{stem}.{ending}") for ending in ("nrrd", "nii"))
+    assert nibabel.load(f"{stem}.nii").header.get_xyzt_units()[0] == "mm"
+    sizes = found[["mm_down", "mm_across"]].to_numpy()
+    assert sizes == pytest.approx(np.tile((down, across), (6, 1)))
     assert nrrd.GetSpacing() == pytest.approx((across, down, 1.0))
     corner = (nrrd.GetWidth() - 1, nrrd.GetHeight() - 1, 0)
     here, there = (one.TransformIndexToPhysicalPoint(corner) for one in (nrrd, nifti))
     assert here == pytest.approx(there), "both lie in the same place for other programs"
+
+
+def test_raters_who_are_exported_to_one_folder_stay_apart(own, clip, tmp_path):
+    out, paintings = tmp_path / "out", {}
+    for seed, rater in enumerate(("anna", "b/o")):
+        paintings[rater] = some(own, clip, rater=rater, seed=seed)
+        painting.save(own, paintings[rater])
+        export.painted(own, rater, out)
+    export.painted(own, "anna", out)  # again: her rows are not there twice
+    sheet, problems = checks.read_table(out / "labels.csv", sheets.LABELS)
+    assert not problems and len(sheet) == 4 and sheet["rater"].tolist() == ["b/o"] * 2 + ["anna"] * 2
+    for row in sheet.itertuples():
+        one = paintings[row.rater]
+        values = readers.read(out / row.path, one.maps.shape[1:], frame=0)
+        assert np.array_equal(values, one.maps[own.features.index(row.feature)]), row.path
+    listed = pd.read_csv(out / "files.csv")
+    assert sorted(listed["path"]) == sorted(set(state(out)) - {"files.csv", "labels.csv"})
+    assert {path.split("/")[0] for path in sheet["path"]} == {"anna", "b%2f%o"}
+
+
+def test_an_export_overwrites_no_table_but_its_own(own, clip, tmp_path):
+    painting.save(own, some(own, clip))
+    before = state(own.folder)
+    with pytest.raises(
+        PaintingError, match="expected a folder of its own, got the cohort cohort; choose another"
+    ):
+        export.painted(own, "anna", own.folder)
+    assert state(own.folder) == before
+    (tmp_path / "labels.csv").write_text("name,colour\na,red\n")
+    with pytest.raises(
+        PaintingError, match="labels.csv of the export folder: expected clip_id, .*got 'name, colour'"
+    ):
+        export.painted(own, "anna", tmp_path)
+    assert (tmp_path / "labels.csv").read_text() == "name,colour\na,red\n"
+
+
+def test_a_size_that_is_not_known_is_not_exported_as_one(own, clip, tmp_path):
+    import nibabel
+
+    clips = pd.read_csv(own.folder / "clips.csv", dtype=str)
+    clips.loc[clips["clip_id"] == clip, ["depth_cm", "width_cm"]] = None
+    files.write_csv(own.folder / "clips.csv", clips)
+    bare = cohorts.read(own.folder, 2)
+    other = bare.clips["clip_id"].iloc[1]
+    for one in (clip, other):
+        painting.save(bare, some(bare, one))
+    found = export.painted(bare, "anna", tmp_path / "out")
+    for table in (found, pd.read_csv(tmp_path / "out" / "files.csv")):
+        known = table[["mm_down", "mm_across"]].notna()
+        assert (known.to_numpy() == (table[["clip_id"]] == other).to_numpy()).all()
+    header = nibabel.load(tmp_path / "out" / "anna" / f"{clip}_f0_b_line.nii").header
+    assert header.get_xyzt_units()[0] == "unknown" and header.get_zooms() == (1, 1, 1)
 
 
 def test_the_same_rater_in_two_windows_loses_nothing(own, clip):

@@ -111,3 +111,19 @@ def test_what_there_is_to_start_from(own):
     for bad in ("rater nobody", "arm b seed 1", "arm x seed 0", "../etc"):
         with pytest.raises(PaintingError, match="expected one of its starts, got"):
             queue.start(own, clip, 0, bad, found)
+
+
+def test_what_others_saved_since_the_cohort_was_opened_is_offered_as_it_is_now(own):
+    clip = own.clips["clip_id"].iloc[0]
+    one = painting.read(own, clip, 0, "ben")
+    for value in (90, 40):
+        one.maps[2, 3:5], one.looked[2] = value, True
+        painting.save(own, one)
+        assert queue.starts(own, clip, 0, "anna", Arms()) == ["empty", "rater ben", "rater rater_1"]
+        maps, looked = queue.start(own, clip, 0, "rater ben", Arms())
+        assert np.array_equal(maps, one.maps) and looked.tolist() == one.looked.tolist()
+    one.looked[2], one.maps[2] = False, 0
+    painting.save(own, one)
+    assert queue.starts(own, clip, 0, "anna", Arms()) == ["empty", "rater rater_1"]
+    with pytest.raises(PaintingError, match="expected one of its starts, got 'rater ben'"):
+        queue.start(own, clip, 0, "rater ben", Arms())

@@ -18,7 +18,7 @@ class Desk {
     this.pointer = null;
     this.painter = new Painter({ changed: (k, box) => this.changed(k, box), told: (text) => this.say(text) });
     this.link = new Link(model, this.painter, { told: () => this.status(), on: this.hears() });
-    this.painter.blocked = () => this.link.reason();
+    this.painter.blocked = () => Boolean(this.link.reason()) || !this.seen();
     this.frames = new Frames({ ask: (frame) => this.link.send("look", { frame }), shown: () => this.framesShown() });
     this.stage = new Stage({
       label: "Picture to paint on; press ? for help",
@@ -44,7 +44,7 @@ class Desk {
     this.told = line("told", "lusnb-status lusnb-warning", { role: "alert" });
     this.note = line("note", "lusnb-status");
     this.drop = asking({
-      id: "drop", label: "Give it up", tip: "Go back to what was saved of this frame", risky: () => true,
+      id: "drop", label: "Give it up", tip: "Give it up: go back to what was saved of this frame", risky: () => true,
       question: "give up what is not saved?", act: () => this.link.send("drop"),
     }).node;
     const below = [this.read, this.state, this.drop, this.told];
@@ -125,8 +125,10 @@ class Desk {
 
   framesShown() {
     if (!this.stage) return;
+    if (!this.frames.painting) this.painter.end(); // what is not seen is not painted
     this.show();
     this.parts.frames.sync();
+    this.seenAgain();
   }
 
   changed(k, box) {
@@ -184,13 +186,17 @@ class Desk {
   look(k, on) {
     const { locked, name } = this.painter.features[k];
     this.say(locked ? `${name} is locked: unlock it to change it.` : "");
-    if (!locked && !this.link.reason()) this.painter.look(k, on);
+    if (!locked && !this.link.reason() && (on || this.seen())) this.painter.look(k, on);
   }
 
   hide(on) {
+    if (on === this.painter.hidden) return; // a key that is held repeats
+    this.painter.end();
     this.painter.hidden = on;
     this.painter.colour();
     this.stage.draw();
+    this.sync();
+    this.seenAgain();
   }
 
   play() {
@@ -243,10 +249,24 @@ class Desk {
   // Whether something can be painted now; where not, it is said why.
   free() {
     if (!this.about || this.link.reason()) return false; // the line below the picture says why
-    const context = `This frame is for context: go back to frame ${this.frames.own} to paint.`;
-    const why = this.frames.painting ? this.painter.closed() : context;
+    if (!this.seen()) return false;
+    const why = this.painter.closed();
     this.say(why);
     return !why;
+  }
+
+  // Whether the painted frame and its layers are on the screen; where not, it is said why nothing changes.
+  seen() {
+    const context = `This frame is for context: go back to frame ${this.frames.own} to paint.`;
+    const hidden = this.painter.hidden ? "All layers are hidden: let go of H to paint." : "";
+    this.unseen = this.frames.painting ? hidden : context;
+    if (this.unseen) this.say(this.unseen);
+    return !this.unseen;
+  }
+
+  // Takes back what `seen` said, once it is so no more.
+  seenAgain() {
+    if (this.frames.painting && !this.painter.hidden && this.told.textContent === this.unseen) this.say("");
   }
 
   say(text) { this.told.textContent = text; }

@@ -19,11 +19,10 @@ import pandas as pd
 
 from lusnb import arm_maps, painting, queue
 from lusnb import cohort as cohorts
-from lusnb.looks import feature_colours, words
 from lusnb.painting import Painting, PaintingError
 from lusnb.widgets import assets
 from lusnb.widgets import brush_messages as messages
-from lusnb.widgets.brush_messages import MessageError
+from lusnb.widgets.brush_messages import MessageError, NotSaved
 from lusnb.widgets.kernel import before_cells
 
 SOON = 0.8  # seconds from a change to its save
@@ -63,6 +62,7 @@ class Brush(anywidget.AnyWidget):
         self._first = (clip_id, frame)
         self._picture, self._revision, self._authors = 0, 0, {}
         self._dirty, self._aged, self._timer, self._retired = False, False, None, False
+        self._unsaved = ""  # why the last save failed: told to a view that comes later, too
         self._lock = threading.RLock()  # messages, cells and the timer may come in different threads
         if rater.strip():
             self._begin(rater)
@@ -86,6 +86,7 @@ class Brush(anywidget.AnyWidget):
         starts = queue.starts(self.cohort, clip_id, frame, self.rater, self.arms)
         self.painting, self._starts = other, starts
         self._picture, self._revision, self._authors = self._picture + 1, 0, {}
+        self._unsaved = ""
         self._show("")
 
     def flush(self, loudly: bool = False) -> None:
@@ -106,13 +107,14 @@ class Brush(anywidget.AnyWidget):
         try:
             self.saved_at = painting.save(self.cohort, self.painting)
         except Exception as error:  # refused, or a disk that is full, a table that somebody damaged
-            self._say("unsaved", text=f"Not saved: {error}")
-            if loudly:
-                raise PaintingError(f"not saved: {error}") from error
+            self._unsaved = f"Not saved: {error}"
+            self._say("unsaved", text=self._unsaved)
             if not isinstance(error, PaintingError):
                 self._soon(LATER)
+            if loudly:
+                raise NotSaved(f"not saved: {error}") from error
             return
-        self._dirty = self._aged = False
+        self._dirty, self._aged, self._unsaved = False, False, ""
         own = (self.queue["clip_id"] == self.painting.clip_id) & (self.queue["frame"] == self.painting.frame)
         self.queue.loc[own, "painted"] = bool(self.painting.looked.any())
         self._say("saved", at=self.saved_at, revision=self._revision, picture=self._picture)
@@ -182,6 +184,8 @@ class Brush(anywidget.AnyWidget):
         try:
             self._follow(view, content, buffers)
             ok = True
+        except NotSaved:
+            pass  # `unsaved` has said it, and is taken back by `saved`
         except (MessageError, PaintingError) as error:
             self._say("refused", text=str(error), to=view)
         except Exception as error:  # a file that is gone, a disk that is full: the view must hear of it
@@ -265,18 +269,8 @@ class Brush(anywidget.AnyWidget):
 
     def _hello(self, view: str) -> None:
         """Tell a view all that it shows."""
-        features = self.cohort.features
-        colours = feature_colours(features)
-        self._say(
-            "hello",
-            to=view,
-            rater=self.rater,
-            cohort=self.cohort.name,
-            features=[words(feature) for feature in features],
-            colours=[colours[feature] for feature in features],
-            queue=messages.rows(self.queue),
-            note=self.arms.note,
-        )
+        about = messages.hello(self.cohort, self.rater, self.queue)
+        self._say("hello", to=view, note=self.arms.note, **about)
         if self.painting is not None:
             self._show(view)
 
@@ -286,6 +280,7 @@ class Brush(anywidget.AnyWidget):
         grey = cohorts.clip(self.cohort, now.clip_id)[now.frame]
         state = {"picture": self._picture, "revision": self._revision, "seconds": now.seconds}
         told = {"starts": self._starts, "saved": self.saved_at, "dirty": self._dirty}
+        told["unsaved"] = self._unsaved
         told["odd"] = painting.odd(self.cohort, now.clip_id, now.frame)
         about = messages.picture(self.cohort, now)
         pixels = [np.ascontiguousarray(one).tobytes() for one in (grey, *now.maps)]

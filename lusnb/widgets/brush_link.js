@@ -139,8 +139,9 @@ export class Link {
     this.refused = "";
   }
 
-  shown({ picture, revision, saved, dirty }) {
-    if (picture !== this.picture) this.refused = "";
+  // What Python has now: also whether its last save failed, which a view that came later has not heard.
+  shown({ picture, revision, saved, dirty, unsaved = "" }) {
+    this.refused = unsaved;
     Object.assign(this, { picture, revision, stale: false, savedAt: saved });
     this.savedRevision = dirty ? -1 : revision;
     this.dirty.clear();

@@ -8,7 +8,8 @@ import pandas as pd
 
 from lusnb import cohort as cohorts
 from lusnb.cohort import Cohort
-from lusnb.painting import Painting
+from lusnb.looks import feature_colours, words
+from lusnb.painting import Painting, PaintingError
 
 LONGEST = 200  # letters of any text that the browser sends
 MOST_SECONDS = 60.0  # of time spent that one message may report
@@ -16,6 +17,10 @@ MOST_SECONDS = 60.0  # of time spent that one message may report
 
 class MessageError(ValueError):
     """A message of the browser that cannot be followed: what was expected and what arrived."""
+
+
+class NotSaved(PaintingError):
+    """What is painted could not be saved when it was asked for: the text says why."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +104,18 @@ def put(painting: Painting, change: Patch) -> None:
     layer[change.y : change.y + h, change.x : change.x + w] = change.pixels
     painting.looked[change.feature] = change.looked or bool(layer.any())
     painting.started_from = change.source
+
+
+def hello(cohort: Cohort, rater: str, queue: pd.DataFrame) -> dict:
+    """What a view shows of a cohort before any picture: features with their colours, and the queue."""
+    colours = feature_colours(cohort.features)
+    return {
+        "rater": rater,
+        "cohort": cohort.name,
+        "features": [words(feature) for feature in cohort.features],
+        "colours": [colours[feature] for feature in cohort.features],
+        "queue": rows(queue),
+    }
 
 
 def picture(cohort: Cohort, painting: Painting) -> dict:

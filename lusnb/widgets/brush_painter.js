@@ -166,15 +166,18 @@ export class Painter {
     this.history.push({ parts, source: this.source });
   }
 
+  // Takes a step back or does it again; nobody is told before both lists of the history are as they are then.
   undo() { this.again("undo", this.history.done); }
 
   redo() { this.again("redo", this.history.undone); }
 
   again(way, steps) {
     if (this.stroke || !steps.length || this.blocked()) return;
-    const held = steps[steps.length - 1].parts.find(({ feature }) => this.features[feature].locked);
-    if (held) this.told(`${this.features[held.feature].name} is locked: unlock it to ${way}.`);
-    else this.history[way]((step) => this.swap(step));
+    const { parts } = steps[steps.length - 1];
+    const held = parts.find(({ feature }) => this.features[feature].locked);
+    if (held) return void this.told(`${this.features[held.feature].name} is locked: unlock it to ${way}.`);
+    this.history[way]((step) => this.swap(step));
+    for (const { feature, box } of parts) this.shown(feature, box); // now that the history has moved
   }
 
   swap({ parts, source }) {
@@ -187,7 +190,6 @@ export class Painter {
       feature.looked = part.looked;
       return was;
     });
-    for (const { feature, box } of parts) this.shown(feature, box);
     return { parts: back, source: before };
   }
 

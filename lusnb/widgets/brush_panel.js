@@ -130,16 +130,17 @@ export function viewControls(desk) {
     slider({ id, label, min: 0, max: 100, value, unit: " %", oninput: (v) => done(v / 100) });
   const preview = checkbox({ id: "preview", label: "show what is kept", onchange: (on) => desk.set({ preview: on }) });
   const threshold = percent("threshold", "from", 50, (v) => desk.set({ threshold: v, preview: true }));
+  threshold.input.setAttribute("aria-label", "Threshold preview: show what is kept from");
   const opacity = percent("opacity", "Opacity", 70, (v) => desk.set({ opacity: v }));
   const grey = (id, label, min, max, step, value) =>
     slider({ id, label, min, max, step, value, oninput: (v) => desk.grey({ [id]: v }) });
   const window_ = grey("window", "Window", 10, 255, 1, 255), level = grey("level", "Level", 0, 255, 0.5, 127.5);
   const gain = grey("gain", "Gain", 0.2, 4, 0.05, 1);
-  const reset = button({ id: "reset", label: "Reset", tip: "Window, level and gain as they were", onclick: () => {
+  const reset = button({ id: "reset", label: "Reset", tip: "Reset window, level and gain", onclick: () => {
     window_.set(255); level.set(127.5); gain.set(1);
     desk.grey({ window: 255, level: 127.5, gain: 1 });
   } });
-  const fit = button({ id: "fit", label: "Fit", tip: "Show the whole picture", onclick: () => desk.stage.fit() });
+  const fit = button({ id: "fit", label: "Fit", tip: "Fit the whole picture in", onclick: () => desk.stage.fit() });
   const sync = () => {
     preview.set(painter.preview);
     threshold.set(Math.round(100 * painter.threshold));
@@ -151,6 +152,13 @@ export function viewControls(desk) {
     group("Grey values", window_.node, level.node, gain.node, reset.node),
   ];
   return { nodes, sync };
+}
+
+// Another text on a button; its name for screen readers and its tip begin with what is seen.
+function rename(node, text, more) {
+  node.textContent = text;
+  node.title = text + more;
+  node.setAttribute("aria-label", text + more);
 }
 
 // Other frames of the clip.
@@ -173,8 +181,8 @@ export function frameControls(desk) {
     scrub.input.max = count - 1;
     scrub.set(at);
     play.press(playing);
-    play.node.textContent = playing ? "Stop" : "Play";
-    back.node.textContent = `Back to frame ${own}`;
+    rename(play.node, playing ? "Stop" : "Play", " the clip (Space)");
+    rename(back.node, `Back to frame ${own}`, ", the one that is painted");
     back.node.disabled = painting && !playing;
     paint.node.disabled = painting || playing;
     told.textContent = painting ? `Frame ${own} is the one that is painted.`
@@ -188,9 +196,10 @@ export function frameControls(desk) {
 export function startControls(desk) {
   const source = select({ id: "source", label: "Start from", options: [["empty", "empty"]], onchange: () => {} });
   const start = asking({
-    id: "start", label: "Start", tip: "Put this in place of the layers that are not locked; can be undone",
+    id: "start", label: "Start", tip: "Start from this: it replaces all layers that are not locked; can be undone",
     risky: () => desk.painter.features.some(({ locked, looked }) => looked && !locked),
-    question: "replace what is here?", act: () => desk.link.send("start", { source: source.get() }),
+    question: "replace what is here?",
+    act: () => { if (desk.seen()) desk.link.send("start", { source: source.get() }); },
   });
   const fill = (names) => source.fill(names.map((name) => [name, name]));
   return { node: group("Start from", source.node, start.node), fill };

@@ -2,6 +2,9 @@
 import { KEYS, keyName, ownKey } from "./brush_keys.js";
 import { keepKeys } from "./controls.js";
 
+const PUSH = 60; // px of a wheel that make a step: a notch of a mouse is 100 to 120, a trackpad sends a few at once
+const UNITS = [1, 40, 800]; // px of a wheel's unit: pixels, lines (three a notch), pages
+
 // Drawn over the layers, in screen pixels.
 export function drawAbove(context, { painter, pointer, stage, frames }) {
   const { sx, sy, left, top } = stage.view(), screen = (p) => [left + p.x * sx, top + p.y * sy];
@@ -88,7 +91,7 @@ function down(desk, place, press, event) {
 
 // Wheel and keys, while something in the widget has the focus.
 export function listen(desk) {
-  const { root, stage, painter, link } = desk;
+  const { root, stage, painter, link } = desk, wheel = new Wheel();
   const calm = () => { if (painter.hidden) desk.hide(false); };
   keepKeys(root);
   root.addEventListener("keydown", (event) => pressed(desk, event));
@@ -103,7 +106,7 @@ export function listen(desk) {
   }
   root.addEventListener("pointermove", () => link.touched());
   stage.canvas.addEventListener("dblclick", () => desk.closePolygon());
-  stage.node.addEventListener("wheel", (event) => wheeled(desk, event), { capture: true, passive: false });
+  stage.node.addEventListener("wheel", (event) => wheeled(desk, wheel, event), { capture: true, passive: false });
 }
 
 // Nothing that is typed here may reach the notebook, whose single letters delete cells.
@@ -116,7 +119,22 @@ function pressed(desk, event) {
   if (desk.about) action[2](desk, name);
 }
 
-function wheeled(desk, event) {
+// Steps of a wheel. What is pushed is summed up, in one direction, until it makes one: a notch is never two.
+export class Wheel {
+  constructor() { this.sum = 0; }
+
+  // 1 up, -1 down, 0 not yet. With Shift some browsers tell a push down as one to the right.
+  step({ deltaMode, deltaX, deltaY, shiftKey }) {
+    const push = (UNITS[deltaMode] || 1) * (deltaY || (shiftKey ? deltaX : 0));
+    this.sum = push * this.sum < 0 ? push : this.sum + push;
+    if (Math.abs(this.sum) < PUSH) return 0;
+    const way = this.sum < 0 ? 1 : -1;
+    this.sum = 0;
+    return way;
+  }
+}
+
+function wheeled(desk, wheel, event) {
   if (!desk.root.matches(":focus-within")) {
     event.stopPropagation(); // the page scrolls until the picture was clicked
     return;
@@ -124,7 +142,8 @@ function wheeled(desk, event) {
   desk.link.touched();
   if (event.ctrlKey || event.metaKey) return; // the stage zooms
   event.preventDefault();
-  const up = (event.deltaY || event.deltaX) < 0 ? 1 : -1, { confidence } = desk.painter;
+  const up = wheel.step(event), { confidence } = desk.painter;
+  if (!up) return;
   if (event.shiftKey) desk.grow(up);
   else desk.set({ confidence: Math.min(1, Math.max(0, Math.round(20 * confidence + up) / 20)) });
 }

@@ -313,6 +313,129 @@ def test_what_was_looked_at_and_what_takes_nothing(easel):
     assert on.maps()[3, 49, 30] == 255
 
 
+def test_what_is_not_seen_is_not_changed(easel):
+    on = easel("eva")
+    own, told = on.page.python("brush.painting.frame"), on.widget("told")
+    on.drag((10, 30), (50, 30))
+    one = on.maps()
+    on.drag((10, 50), (50, 50))
+    both = on.maps()
+    on.keys("ArrowRight")
+    context = f"This frame is for context: go back to frame {own} to paint."
+    for step in (lambda: on.keys("Control+z"), on.widget("undo").click, on.widget("start").click):
+        on.widget("source").select_option("rater rater_1")
+        step()
+        if on.widget("start").inner_text() != "Start":  # it asks first: something is painted
+            on.widget("start").click()
+        assert eventually(lambda: told.inner_text() == context)
+        on.keys("Home", "ArrowRight")
+        assert eventually(lambda: not told.is_visible()), "it is taken back on the frame that is painted"
+    on.widget("looked-0").click()
+    on.widget("looked-0").click()
+    assert eventually(lambda: told.inner_text() == context) and (on.maps() == both).all()
+    on.widget("back").click()
+    on.canvas.focus()
+    on.page.page.keyboard.down("h")
+    on.drag((10, 10), (50, 10))
+    hidden = "All layers are hidden: let go of H to paint."
+    assert told.inner_text() == hidden
+    on.page.page.keyboard.press("Control+z")
+    assert on.widget("redo").is_disabled() and told.inner_text() == hidden
+    on.page.page.keyboard.up("h")
+    assert eventually(lambda: not told.is_visible()) and (on.maps() == both).all()
+    on.widget("undo").click()
+    assert on.widget("undo").is_enabled() and on.widget("redo").is_enabled() and (on.maps() == one).all()
+    on.widget("undo").click()
+    assert on.widget("undo").is_disabled() and on.widget("redo").is_enabled() and not on.maps().any()
+    on.keys("Control+Shift+z")
+    assert on.widget("undo").is_enabled() and on.widget("redo").is_enabled() and (on.maps() == one).all()
+    on.keys("Control+Shift+z")
+    assert on.widget("redo").is_disabled() and (on.maps() == both).all()
+
+
+def test_a_stroke_ends_where_its_layers_are_no_longer_seen(easel):
+    on = easel("evi")
+    for key, back in (("h", None), ("ArrowRight", "Home")):
+        screen, _ = on.spots((10, 20), (20, 20), (50, 20))
+        on.canvas.focus()
+        on.mouse.move(*screen[0])
+        on.mouse.down()
+        on.mouse.move(*screen[1])
+        on.page.page.keyboard.down(key)
+        on.mouse.move(*screen[2])
+        on.mouse.up()
+        on.page.page.keyboard.up(key)
+        if back:
+            on.keys(back)
+        now = on.maps()[0]
+        assert now[19, 15] == 255 and not now[:, 35:].any(), key
+        on.keys("Control+z")
+        assert not on.maps().any()
+
+
+UNNAMED = """root => {
+  const shown = (node) => node.checkVisibility(), plain = (text) => text.trim().toLowerCase();
+  const told = (node) => node.getAttribute("aria-label") || node.innerText;
+  const buttons = Array.from(root.querySelectorAll("button")).map((one) => [one, one.innerText]);
+  const inputs = Array.from(root.querySelectorAll("label")).map(
+    (one) => [one.querySelector("input, select"), one.querySelector("span:not(.lusnb-swatch)").innerText]);
+  const wrong = ([node, text]) => shown(node) && !plain(told(node)).includes(plain(text));
+  return [...buttons, ...inputs].filter(wrong).map(([node, text]) => `${text}: ${told(node)}`);
+}"""
+SWATCH = """button => [getComputedStyle(button).color,
+  getComputedStyle(button.querySelector(".lusnb-swatch")).borderTopColor]"""
+
+
+def test_controls_are_called_what_is_written_on_them(easel):
+    on = easel("evo")
+    assert on.root.evaluate(UNNAMED) == []
+    on.keys("ArrowRight")
+    assert eventually(lambda: on.widget("back").is_enabled()) and on.root.evaluate(UNNAMED) == []
+    on.widget("play").click()
+    assert on.widget("play").inner_text() == "Stop" and on.root.evaluate(UNNAMED) == []
+    on.widget("back").click()
+    on.drag((10, 30), (50, 30))
+    on.widget("start").click()
+    assert on.widget("start").inner_text() == "replace what is here?" and on.root.evaluate(UNNAMED) == []
+    assert on.widget("threshold").get_attribute("aria-label") == "Threshold preview: show what is kept from"
+    for feature in ("feature-0", "feature-1"):  # chosen, and not
+        text, edge = on.widget(feature).evaluate(SWATCH)
+        assert text == edge
+    assert on.widget("feature-0").evaluate(SWATCH) != on.widget("feature-1").evaluate(SWATCH)
+
+
+FULL = """
+from lusnb import painting
+kept = painting.save
+def full(*_):
+    raise OSError("no space left")
+painting.save = full
+"""
+
+
+def test_a_save_that_failed_is_told_to_every_view_and_tried_again(easel):
+    on = easel("evy")
+    clip = on.page.python("brush.painting.clip_id")
+    on.page.execute(FULL)
+    on.drag((10, 30), (50, 30))
+    on.until("refused")
+    on.keys("n")  # asked for, and refused: it is tried again all the same
+    assert eventually(lambda: on.page.python("brush._timer is not None"))
+    on.page.page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
+    on.page.page.wait_for_function("() => !window.jupyterapp.shell.currentWidget.context.model.dirty")
+    on.page.reload()
+    on.root = on.page.page.get_by_test_id("brush").first
+    on.canvas = on.root.get_by_test_id("stage")
+    on.until("refused")
+    assert on.widget("status").inner_text() == "Not saved: no space left" and on.widget("drop").is_visible()
+    on.widget("status").scroll_into_view_if_needed()
+    on.page.screenshot("brush_refused")
+    on.page.execute("painting.save = kept")
+    on.find()  # waits until it is saved
+    assert not on.widget("drop").is_visible() and on.page.python("brush.painting.clip_id") == clip
+    assert on.files()["sharp_pleura"][29, 30] == 255
+
+
 def test_what_is_shown_is_what_is_there(easel):
     on = easel("lea")
     clip = "__import__('lusnb.cohort').cohort.clip(brush.cohort, brush.painting.clip_id)"
@@ -380,6 +503,12 @@ def test_keys_do_not_reach_the_notebook(easel):
     assert not on.widget("help-sheet").is_visible()
     (spot,), _ = on.spots((30, 30))
     on.mouse.move(*spot)
+    on.mouse.wheel(0, 100)
+    assert eventually(lambda: on.widget("confidence").input_value() == "45")
+    for _ in range(12):
+        on.mouse.wheel(0, 4)  # a trackpad: together less than a notch of a mouse
+    on.mouse.wheel(0, -100)
+    assert eventually(lambda: on.widget("confidence").input_value() == "50")
     on.mouse.wheel(0, 100)
     assert eventually(lambda: on.widget("confidence").input_value() == "45")
     size = int(on.widget("size").input_value())
