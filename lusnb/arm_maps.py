@@ -5,18 +5,40 @@ state of the cohort is shown with a note. Nothing is written.
 """
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from lusnb import params, reruns, study
+from lusnb import checks, reruns, study
 from lusnb.cohort import Cohort
 
 HASHED = 300 * 2**20  # bytes of a cohort up to which its content is compared, beyond it names and times alone
 KINDS = {"labelled": "labelled", "frames": "task"}  # predictions.index -> what a frame's prediction is
 FRAMES = ["clip_id", "frame", "kind", "role"]
+BROKEN = (OSError, ValueError, KeyError, TypeError, EOFError)  # what a file that is not as it was may raise
+
+
+class PredictionsError(ValueError):
+    """Files of a finished training that cannot be shown."""
+
+
+def unreadable(path: Path, error: Exception) -> str:
+    """That a file cannot be read, and why; `error` is one of BROKEN."""
+    why = getattr(error, "strerror", None) or (f"no {error}" if isinstance(error, KeyError) else error)
+    return f"{path} cannot be read ({why})"
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Whatever goes wrong in here is a fault of this file."""
+    try:
+        yield
+    except BROKEN as error:
+        raise PredictionsError(unreadable(path, error)) from error
 
 
 @dataclass(frozen=True)
@@ -32,13 +54,15 @@ class ArmMaps:
     """Predictions of finished arms.
 
     names: (arm, seed), in the order of study.yaml where it is known. note: "" or what a reader must know.
+    cross_fitted: every arm's maps are of the folds that held the patients out: the published split is none
+    of theirs.
     """
 
     names: tuple[tuple[str, int], ...]
     note: str
+    cross_fitted: bool
     cohort: Cohort = field(repr=False)
-    _parts: dict = field(repr=False)
-    _found: dict = field(default_factory=dict, repr=False)  # (arm, seed) -> table, once it was asked for
+    _tables: dict = field(repr=False)  # (arm, seed) -> what it predicted, see _frames_of
 
     def frames(self, arm: str, seed: int) -> pd.DataFrame:
         """The frames that an arm predicted: clip_id, frame, kind, role.
@@ -47,7 +71,7 @@ class ArmMaps:
         role: of the patient in this training: train, validation or test. Raises KeyError for an arm and seed
         that are not among `names`.
         """
-        return self._table(arm, seed)[FRAMES].reset_index(drop=True)
+        return self._tables[arm, int(seed)][FRAMES].reset_index(drop=True)
 
     def maps(self, arm: str, seed: int, clip_id: str, frame: int) -> tuple[np.ndarray, str] | None:
         """One frame's prediction, uint8 (C, S, S), 255 = 1, features in the cohort's order; and the role.
@@ -55,43 +79,37 @@ class ArmMaps:
         None where nothing was predicted. Cross-fitted: from the fold that held the patient out. Raises
         KeyError for an arm and seed that are not among `names`.
         """
-        table = self._table(arm, seed)
+        table = self._tables[arm, int(seed)]
         if (clip_id, frame) not in table.index:
             return None
         row = table.loc[(clip_id, frame)]
-        place = row["folder"] / "predictions"
-        array = np.load(place / f"{row['array']}.npy", mmap_mode="r", allow_pickle=False)
+        array = _array(row["folder"], row["array"])
         if row["kind"] == "labelled":
             return np.array(array[row["position"]]), row["role"]
-        return _task_map(array[row["position"], row["slot"]], _made_from(row["folder"])), row["role"]
-
-    def _table(self, arm: str, seed: int) -> pd.DataFrame:
-        key = (arm, int(seed))
-        if key not in self._found:
-            tables = [_frames_of(part, self.cohort) for part in self._parts[key]]
-            table = pd.concat(tables, ignore_index=True).drop_duplicates(["clip_id", "frame"])
-            self._found[key] = table.set_index(["clip_id", "frame"], drop=False).sort_index()
-        return self._found[key]
+        return _task_map(array[row["position"], row["slot"]], row["packed"]), row["role"]
 
 
 def open_runs(folder: str | Path, cohort: Cohort) -> ArmMaps:
     """Predictions of every finished arm and seed below `folder`, which is runs/<profile>/<cohort>.
 
-    A folder that is not there gives one without names. Arms whose files do not fit the cohort are left out;
-    `note` says which, and whether the cohort changed since the others were made.
+    A folder that is not there gives one without names. Arms whose files are not all there, cannot be read or
+    do not fit the cohort are left out; `note` says which, and whether the cohort changed since the others
+    were made.
     """
     folder = Path(folder).resolve()
-    parts, odd = {}, []
-    for key, found in _finished(folder).items():
-        wrong = [told for part in found if (told := _misfit(part, cohort))]
-        odd += [f"{key[0]} seed {key[1]}: {told}" for told in wrong]
-        if not wrong:
-            parts[key] = found
+    tables, made, odd, whole = {}, {}, [], False
+    for key, parts in _finished(folder).items():
+        try:
+            tables[key], made[key] = _opened(parts, cohort)
+            whole = whole or parts[0].whole
+        except PredictionsError as error:
+            odd.append(f"{key[0]} seed {key[1]}: {error}")
     order = _order(folder)
-    names = tuple(sorted(parts, key=lambda key: (order.get(key[0], len(order)), key)))
-    notes = [f"Left out: {'; '.join(odd)}."] if odd else []
-    notes += [note] if (note := _changed(folder, cohort, parts)) else []
-    return ArmMaps(names, " ".join(notes), cohort, parts)
+    names = tuple(sorted(tables, key=lambda key: (order.get(key[0], len(order)), key)))
+    remedy = f"Delete an arm's folder, and make study PROFILE={folder.parent.name} makes it anew."
+    notes = [f"Left out: {'; '.join(odd)}. {remedy}"] if odd else []
+    notes += [note] if (note := _changed(folder, cohort, made)) else []
+    return ArmMaps(names, " ".join(notes), bool(names) and not whole, cohort, tables)
 
 
 def _finished(folder: Path) -> dict[tuple[str, int], list[_Part]]:
@@ -114,30 +132,48 @@ def _order(folder: Path) -> dict[str, int]:
         return {}
     try:
         return {arm: k for k, arm in enumerate(study.load(folder.parent.name, folder.parents[2]).arms)}
-    except (OSError, params.ParameterError):
+    except BROKEN:
         return {}
 
 
-def _misfit(part: _Part, cohort: Cohort) -> str:
-    """Why a training's predictions cannot be shown over this cohort's frames; "" where they can."""
-    path = part.folder / "predictions" / "labelled.npy"
-    try:
-        shape = np.load(path, mmap_mode="r", allow_pickle=False).shape
-        _made_from(part.folder)["cohort"]
-    except (OSError, ValueError, KeyError) as error:
-        return f"{path.parent} cannot be read ({error})"
-    if len(shape) != 4 or shape[1] != len(cohort.features):
-        return f"{path}: expected {len(cohort.features)} features, got an array of {shape}"
-    return ""
+def _opened(parts: list[_Part], cohort: Cohort) -> tuple[pd.DataFrame, set[str]]:
+    """An arm's trainings, one seed: their frames in one table, and the cohorts that they were made from.
+
+    Raises PredictionsError where one of their files is missing, cannot be read or does not fit.
+    """
+    tables, made = [], set()
+    for part in parts:
+        path = part.folder / "predictions" / "fingerprint.json"
+        with _reading(path):
+            made_from = json.loads(path.read_text(encoding="utf-8"))
+            packed = 0 if made_from["channels"] == "probability" else int(made_from["task_size"])
+            made.add(str(made_from["cohort"]))
+        tables.append(_frames_of(part, cohort, packed))
+    table = pd.concat(tables, ignore_index=True).drop_duplicates(["clip_id", "frame"])
+    return table.set_index(["clip_id", "frame"], drop=False).sort_index(), made
 
 
-def _made_from(folder: Path) -> dict:
-    return json.loads((folder / "predictions" / "fingerprint.json").read_text(encoding="utf-8"))
+def _array(folder: Path, name: str) -> np.ndarray:
+    """An array of a training's predictions, as it lies on disk."""
+    return np.load(folder / "predictions" / f"{name}.npy", mmap_mode="r", allow_pickle=False)
 
 
-def _changed(folder: Path, cohort: Cohort, parts: dict) -> str:
+def _check_arrays(part: _Part, index: pd.DataFrame, count: int, packed: int) -> None:
+    """Raise PredictionsError unless the arrays have so many features, and all that the index names."""
+    for name, axes in {"labelled": 4, "frames": 5}.items():
+        path = part.folder / "predictions" / f"{name}.npy"
+        with _reading(path):
+            shape = _array(part.folder, name).shape
+        if len(shape) != axes or shape[axes - 3] != count:
+            raise PredictionsError(f"{path}: expected {count} features, got an array of {shape}")
+        places = index.loc[index["array"] == name, ["position", "slot"][: axes - 3]]
+        cut = name == "frames" and packed > 8 * shape[-1]
+        if cut or (places < 0).any(axis=None) or (places.to_numpy() >= shape[: axes - 3]).any():
+            raise PredictionsError(f"{path}: index.csv beside it is not of this array of {shape}")
+
+
+def _changed(folder: Path, cohort: Cohort, then: dict[tuple[str, int], set[str]]) -> str:
     """One sentence where the cohort is not, or may not be, what the predictions were made from."""
-    then = {key: {_made_from(part.folder)["cohort"] for part in found} for key, found in parts.items()}
     if not then:
         return ""
     remedy = f"make study PROFILE={folder.parent.name} makes them anew."
@@ -155,40 +191,48 @@ def _changed(folder: Path, cohort: Cohort, parts: dict) -> str:
 
 def _fingerprint(folder: Path, cohort: Cohort) -> str:
     """The cohort's fingerprint; "" where it is too large to find again and was touched since it was found."""
-    path = folder / "00_cohort" / "fingerprint.json"
-    checked = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {"stamp": "", "cohort": ""}
-    if reruns.cohort_stamp(cohort.folder) == checked["stamp"]:
-        return checked["cohort"]
+    try:
+        checked = json.loads((folder / "00_cohort" / "fingerprint.json").read_text(encoding="utf-8"))
+        stamp, found = str(checked["stamp"]), str(checked["cohort"])
+    except BROKEN:  # without a word of 00_cohort it is found again
+        stamp = found = ""
+    if reruns.cohort_stamp(cohort.folder) == stamp:
+        return found
     size = sum(file.stat().st_size for file in cohort.folder.rglob("*") if file.is_file())
     return reruns.cohort_fingerprint(cohort.folder) if size <= HASHED else ""
 
 
-def _frames_of(part: _Part, cohort: Cohort) -> pd.DataFrame:
-    """FRAMES, and where each lies: folder, array, position, slot; labelled frames first."""
-    index = pd.read_csv(part.folder / "predictions" / "index.csv", dtype={"clip_id": str})
-    index = index[index["array"].isin(KINDS) & index["clip_id"].isin(cohort.clips["clip_id"])]
+def _frames_of(part: _Part, cohort: Cohort, packed: int) -> pd.DataFrame:
+    """FRAMES, and where each lies: folder, array, position, slot, packed; labelled frames first.
+
+    packed: the width of a task's frame whose pixels are packed, else 0.
+    """
+    path = part.folder / "predictions" / "index.csv"
+    with _reading(path):
+        index = pd.read_csv(path, dtype={"clip_id": str}, keep_default_na=False)
+        index = index[index["array"].isin(KINDS) & index["clip_id"].isin(cohort.clips["clip_id"])]
+        index = index.astype({"position": int, "slot": int, "frame": int})
+    _check_arrays(part, index, len(cohort.features), packed)
     patient = index["clip_id"].map(cohort.clips.set_index("clip_id")["patient_id"])
-    table = index.assign(
-        kind=index["array"].map(KINDS), role=patient.map(_roles(part, cohort)).fillna(""), folder=part.folder
-    )
+    role = patient.map(_roles(part, cohort)).fillna("")
+    table = index.assign(kind=index["array"].map(KINDS), role=role, folder=part.folder, packed=packed)
     if not part.whole:
         table = table[table["role"] == "test"]
     return table.sort_values("kind", kind="stable")
 
 
 def _roles(part: _Part, cohort: Cohort) -> dict[str, str]:
-    """Patient -> role in one training; of a run older than its patients.csv, the published split."""
+    """Patient -> role in one training; of a run older than its patients.csv, the published split. A fold's
+    is needed: nothing else says whom it held out."""
     path = part.folder / "patients.csv"
-    if path.is_file():
+    if part.whole and not path.is_file():
+        return dict(zip(cohort.patients["patient_id"], cohort.patients["split"], strict=True))
+    with _reading(path):
         table = pd.read_csv(path, dtype=str, keep_default_na=False)
-        return dict(zip(table["patient_id"], table["role"], strict=True))
-    return (
-        dict(zip(cohort.patients["patient_id"], cohort.patients["split"], strict=True)) if part.whole else {}
-    )
+        known = table[table["role"].isin(checks.SPLITS)]
+        return dict(zip(known["patient_id"], known["role"], strict=True))
 
 
-def _task_map(stored: np.ndarray, made_from: dict) -> np.ndarray:
+def _task_map(stored: np.ndarray, packed: int) -> np.ndarray:
     """One of the tasks' frames as uint8 (C, s, s), 255 = 1: binary ones are packed along the width."""
-    if made_from["channels"] == "probability":
-        return np.array(stored)
-    return np.unpackbits(stored, axis=-1, count=made_from["task_size"]) * np.uint8(255)
+    return np.unpackbits(stored, axis=-1, count=packed) * np.uint8(255) if packed else np.array(stored)

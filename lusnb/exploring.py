@@ -12,11 +12,14 @@ import pandas as pd
 
 from lusnb import cohort as cohorts
 from lusnb import looks, study
-from lusnb.arm_maps import ArmMaps
+from lusnb.arm_maps import BROKEN, ArmMaps, unreadable
 from lusnb.cohort import Cohort
 
 MEAN, RATER, TRUTH = "mean", "rater:", "truth"  # sources: all raters, one by name, a phantom's truth
-MORE_COLOURS = ("#9467bd", "#8c564b", "#bcbd22", "#7f7f7f", "#17becf", "#e7298a")  # of arms, after PALETTE
+ARM_COLOURS = (  # far from one another, from looks.PALETTE (the features') and from a page, light or dark
+    *("#8000f8", "#00d000", "#f80058", "#786038", "#f808c8", "#789808"),
+    *("#3068f8", "#f8a080", "#9038a8", "#a8b8a8", "#a898f8", "#a83838"),
+)
 ROLES = {
     "train": "this patient was trained on",
     "validation": "this patient was not trained on, but chose the epoch",
@@ -28,26 +31,13 @@ READS = {  # what a table of finished runs is needed for -> the notebook that ma
     "iou": study.NOTEBOOKS["segmentation"],
     "calibration": study.NOTEBOOKS["segmentation"],
 }
+TABLES = {  # the tables themselves, below the folder of runs
+    "kept": f"{READS['kept']}/kept_area.csv",
+    "iou": "tables/threshold_matrix.csv",
+    "calibration": "tables/reliability.csv",
+}
 NETWORK = ["arm", "model", "seed", "fold", "split"]  # as outcomes.RUN, whose SciPy would take half a second
 ONE_SCALE = {"pixels": "band", "scaled": "raw", "against": "labels"}  # which of 04's reliability curves
-
-
-def places(p: Mapping) -> tuple[Path, Path]:
-    """The cohort's folder and that of its runs. p: profile, cohort, cohort_folder, runs_folder.
-
-    Blank ones are data/<cohort> and runs/<profile>/<cohort>; relative ones are below the project.
-    """
-    base = study.root()
-    cohort = p["cohort_folder"] or f"data/{p['cohort']}"
-    runs = p["runs_folder"] or f"runs/{p['profile']}/{p['cohort']}"
-    return base / cohort, base / runs
-
-
-def no_cohort(folder: Path, profile: str) -> str:
-    """One sentence that names the command, where `folder` holds no cohort; "" where it does."""
-    if (folder / "cohort.yaml").is_file():
-        return ""
-    return f"There is no cohort in {folder} yet; make one with: make study PROFILE={profile}"
 
 
 # -- clips
@@ -122,8 +112,7 @@ def arm_card(arm_maps: ArmMaps, arm: str, seed: int, clip_id: str) -> dict:
 def arm_colours(arms: Iterable[str]) -> dict[str, str]:
     """A colour for each arm, in their order; from the 13th on they come again."""
     names = list(dict.fromkeys(arms))
-    colours = [*looks.PALETTE, *MORE_COLOURS]
-    return {name: colours[k % len(colours)] for k, name in enumerate(names)}
+    return {name: ARM_COLOURS[k % len(ARM_COLOURS)] for k, name in enumerate(names)}
 
 
 def pixels(cohort: Cohort, arm_maps: ArmMaps, what: Mapping) -> np.ndarray:
@@ -158,20 +147,25 @@ def _confidence(cohort: Cohort, clip_id: str, frame: int, source: str) -> np.nda
 # -- curves from finished tables
 
 
-def curves(folder: Path, cohort: Cohort, profile: str) -> dict:
+def curves(folder: Path, cohort: Cohort, remedy: str) -> dict:
     """Curves of finished runs; fractions throughout, points [x, y] by rising x.
 
     kept: feature -> [threshold, mean share of the painted area that it keeps]; iou: arm -> [threshold, macro
     IoU on labels at this threshold]; calibration: feature (or 'all') -> arm -> [mean prediction, mean
-    confidence of the label], near painted pixels. missing: which of them there are no runs for -> what to do.
+    confidence of the label], near painted pixels. missing: which of them there are no runs for, or whose
+    table cannot be read -> what to do. remedy: what makes runs.
     """
     found = {"kept": {}, "iou": {}, "calibration": {}, "missing": {}}
     readers = {"kept": _kept, "iou": _iou, "calibration": _calibration}
     for name, notebook in READS.items():
-        if (folder / notebook / "finished").is_file():
+        if not (folder / notebook / "finished").is_file():
+            found["missing"][name] = f"{notebook} is not finished: {remedy}"
+            continue
+        try:
             found[name] = readers[name](folder, cohort)
-        else:
-            found["missing"][name] = f"{notebook} is not finished: make study PROFILE={profile}"
+        except BROKEN as error:
+            told = unreadable(folder / TABLES[name], error)
+            found["missing"][name] = f"{told}: delete {notebook}/finished, then {remedy}"
     return found
 
 
@@ -181,13 +175,13 @@ def _read(path: Path) -> pd.DataFrame:
 
 
 def _kept(folder: Path, cohort: Cohort) -> dict[str, list]:
-    table = _read(folder / READS["kept"] / "kept_area.csv")
+    table = _read(folder / TABLES["kept"])
     means = table.groupby(["feature", "threshold"])["share"].mean().dropna().reset_index()
     return {f: _points(means[means["feature"] == f], "threshold", "share") for f in cohort.features}
 
 
 def _iou(folder: Path, cohort: Cohort) -> dict[str, list]:
-    table = _read(folder / "tables" / "threshold_matrix.csv")
+    table = _read(folder / TABLES["iou"])
     long = table.melt("arm", var_name="threshold", value_name="iou").dropna()
     long = long.astype({"threshold": float})
     return {arm: _points(long[long["arm"] == arm], "threshold", "iou") for arm in table["arm"]}
@@ -195,7 +189,7 @@ def _iou(folder: Path, cohort: Cohort) -> dict[str, list]:
 
 def _calibration(folder: Path, cohort: Cohort) -> dict[str, dict]:
     """Seeds are pooled by their pixels; tables of earlier versions lack some of the columns."""
-    table = _read(folder / "tables" / "reliability.csv")
+    table = _read(folder / TABLES["calibration"])
     for column, value in ONE_SCALE.items():
         table = table[table[column] == value] if column in table else table
     table = table.assign(feature=table.get("feature", "all"))
@@ -217,8 +211,9 @@ def _points(table: pd.DataFrame, x: str, y: str) -> list[list[float]]:
 # -- outcomes of patients
 
 
-def outcomes_of(folder: Path, sf_max: float) -> dict[str, pd.DataFrame]:
-    """What finished task runs said about each patient, networks (seeds and folds) averaged, by task.
+def outcomes_of(folder: Path, sf_max: float) -> tuple[dict[str, pd.DataFrame], str]:
+    """What finished task runs said about each patient, networks (seeds and folds) averaged, by task; and a
+    note: "", or which runs are left out since their file is missing or cannot be read.
 
     Columns: arm, model, split ('test', 'validation'), patient_id, truth, value, count; of sf_ratio also day.
     sf_ratio: truth and value are S/F, the mean over the day's views; count: views. sf_change: value is the
@@ -227,19 +222,33 @@ def outcomes_of(folder: Path, sf_max: float) -> dict[str, pd.DataFrame]:
     without a finished run is not in the result.
     """
     means = {"sf_change": _change, "sf_ratio": _ratio, "readmission": _readmission}
-    found = {}
+    found, odd = {}, []
     for task in study.TASKS:
-        paths = sorted(folder.glob(f"{study.NOTEBOOKS[task]}/*/seed*/predictions.csv"))
-        tables = [_read(path) for path in paths if (path.parent / "finished").is_file()]
-        tables = [table for table in tables if len(table)]
+        tables = []
+        for run in sorted(folder.glob(f"{study.NOTEBOOKS[task]}/*/seed*/finished")):
+            path = run.with_name("predictions.csv")
+            try:
+                table = _read(path)
+                tables += [means[task](table, sf_max)] if len(table) else []
+            except BROKEN as error:
+                odd.append(unreadable(path, error))
         if tables:
-            found[task] = means[task](pd.concat(tables, ignore_index=True), sf_max)
-    return found
+            found[task] = _over_networks(pd.concat(tables, ignore_index=True))
+    remedy = "Delete the folder of such a run, and the study makes it anew."
+    return found, f"Left out: {'; '.join(odd)}. {remedy}" if odd else ""
 
 
-def _over_networks(table: pd.DataFrame, key: list[str]) -> pd.DataFrame:
-    """Mean of truth and value over seeds and folds; every table of one network has one row a key."""
-    same = ["arm", "model", "split", "patient_id", *key]
+def follows_split(tasks: Mapping[str, pd.DataFrame], cohort: Cohort) -> bool:
+    """Whether all that these tables (outcomes_of) hold out are test patients of the published split. Where
+    they are not, everybody was held out once (cross_fitted), and that split says nothing of them."""
+    published = set(cohort.patients_in("test"))
+    held_out = (set(t.loc[t["split"] == "test", "patient_id"]) for t in tasks.values())
+    return all(patients <= published for patients in held_out)
+
+
+def _over_networks(table: pd.DataFrame) -> pd.DataFrame:
+    """Mean of truth and value over seeds and folds; each network has one row a patient (and day)."""
+    same = ["arm", "model", "split", "patient_id", *(["day"] if "day" in table else [])]
     groups = table.groupby(same, sort=False)
     found = groups.agg(truth=("truth", "mean"), value=("value", "mean"), count=("count", "max"))
     return found.reset_index().sort_values([*same[2:], "arm", "model"], ignore_index=True)
@@ -249,7 +258,7 @@ def _ratio(table: pd.DataFrame, sf_max: float) -> pd.DataFrame:
     groups = table.groupby([*NETWORK, "patient_id", "day"], sort=False)
     days = groups.agg(truth=("truth", "first"), value=("prediction", "mean"), count=("prediction", "size"))
     days[["truth", "value"]] *= sf_max
-    return _over_networks(days.reset_index(), ["day"])
+    return days.reset_index()
 
 
 def _change(table: pd.DataFrame, _: float) -> pd.DataFrame:
@@ -257,7 +266,7 @@ def _change(table: pd.DataFrame, _: float) -> pd.DataFrame:
     marked = table.assign(right=logits.argmax(1) == table["truth"], rises=table["truth"] == 2)
     groups = marked.groupby([*NETWORK, "patient_id"], sort=False)
     patients = groups.agg(truth=("rises", "mean"), value=("right", "mean"), count=("right", "size"))
-    return _over_networks(patients.reset_index(), [])
+    return patients.reset_index()
 
 
 def _readmission(table: pd.DataFrame, _: float) -> pd.DataFrame:
@@ -265,7 +274,7 @@ def _readmission(table: pd.DataFrame, _: float) -> pd.DataFrame:
     groups = marked.groupby([*NETWORK, "patient_id"], sort=False)
     patients = groups.agg(truth=("truth", "first"), odds=("odds", "mean"), count=("odds", "size"))
     patients["value"] = 1 / (1 + np.exp(-patients["odds"]))
-    return _over_networks(patients.reset_index(), [])
+    return patients.reset_index()
 
 
 def patients_card(cohort: Cohort) -> list[dict]:

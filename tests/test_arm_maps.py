@@ -173,7 +173,62 @@ def test_arms_that_do_not_fit_the_cohort_are_left_out_by_name(cohort, runs):
     assert found.names == (("good", 0),)
     assert f"five seed 0: {path}: expected 6 features, got an array of (2, 5, 8, 8)" in found.note
     path.unlink()
-    assert f"five seed 0: {path.parent} cannot be read" in arm_maps.open_runs(runs, cohort).note
+    note = arm_maps.open_runs(runs, cohort).note
+    assert note.startswith(f"Left out: five seed 0: {path} cannot be read (No such file or directory). ")
+    assert note.endswith("Delete an arm's folder, and make study PROFILE=smoke makes it anew.")
+
+
+@pytest.mark.parametrize(
+    "name", ["labelled.npy", "frames.npy", "index.csv", "fingerprint.json", "../patients.csv"]
+)
+@pytest.mark.parametrize("content", [None, b"", b"\xff, odd\n1, 2, 3\n", "cut"])
+def test_whatever_file_is_missing_or_broken_the_other_arms_are_shown(cohort, runs, name, content):
+    roles = dict.fromkeys(cohort.patients["patient_id"], "test")
+    finished(runs, cohort, "good", fold=1, roles=roles, made_from=checked(runs, cohort))
+    finished(runs, cohort, "odd", fold=1, roles=roles)
+    path = (runs / "03_train_segmentation/odd/seed0/fold1/predictions" / name).resolve()
+    if content is None:
+        path.unlink()
+    elif content == "cut":
+        whole = path.read_bytes()
+        path.write_bytes(whole[: len(whole) // 2 if path.suffix == ".npy" else 7])
+    else:
+        path.write_bytes(content)
+    found = arm_maps.open_runs(runs, cohort)
+    assert found.names == (("good", 0),) and found.maps("good", 0, cohort.clips["clip_id"][0], 4)
+    assert found.note.startswith(f"Left out: odd seed 0: {path} cannot be read (")
+
+
+def test_an_index_that_is_not_of_its_arrays_is_told_when_they_are_opened(cohort, runs):
+    finished(runs, cohort)
+    place = runs / "03_train_segmentation/t060/seed0/fold0/predictions"
+    for name in ("labelled", "frames"):
+        whole = np.load(place / f"{name}.npy")
+        np.save(place / f"{name}.npy", whole[:-1])
+        found = arm_maps.open_runs(runs, cohort)
+        told = f"{place / name}.npy: index.csv beside it is not of this array of {whole[:-1].shape}"
+        assert found.names == () and told in found.note
+        np.save(place / f"{name}.npy", whole)
+    assert arm_maps.open_runs(runs, cohort).names == (("t060", 0),)
+
+
+def test_files_that_nobody_looks_at_here_may_be_missing(cohort, runs):
+    finished(runs, cohort, made_from=checked(runs, cohort))
+    (runs / "03_train_segmentation/t060/seed0/fold0/predictions/tempered.npy").unlink()
+    found = arm_maps.open_runs(runs, cohort)  # nor is there a params.yaml, a history.csv or a model
+    assert found.names == (("t060", 0),) and found.note == ""
+    (runs / "00_cohort/fingerprint.json").write_text("{")
+    assert arm_maps.open_runs(runs, cohort).note == ""  # the cohort is small: its fingerprint is found anew
+
+
+def test_it_is_known_whether_patients_were_held_out_fold_by_fold(cohort, runs):
+    assert not arm_maps.open_runs(runs, cohort).cross_fitted  # nothing is
+    roles = dict.fromkeys(cohort.patients["patient_id"], "test")
+    for fold in (1, 2):
+        finished(runs, cohort, fold=fold, roles=roles)
+    assert arm_maps.open_runs(runs, cohort).cross_fitted
+    finished(runs, cohort, fold=0)
+    assert not arm_maps.open_runs(runs, cohort).cross_fitted
 
 
 def test_scaling_takes_the_nearest_pixel_by_hand():

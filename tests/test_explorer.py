@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import pytest
 
 from lusnb import arm_maps, confidence, exploring, predictions, study
 from lusnb import cohort as cohorts
-from lusnb.widgets import explorer, outcomes
+from lusnb.widgets import advice, explorer, outcomes
 from tests.predicted import scaled
 from tests.test_arm_maps import checked, finished
 
@@ -105,13 +106,34 @@ def test_each_question_is_answered_under_its_own_name_and_a_wrong_one_says_what_
     assert sent[2]["id"] == "a:2" and sent[2]["card"]["clip_id"] == widget.clip_id
 
 
-def test_without_runs_the_page_says_what_to_run(cohort, tmp_path):
-    found, _ = explorer.Explorer(cohort, tmp_path / "none", "quick").answer({"type": "ready"})
-    assert found["arms"] == [] and found["advice"] == "No segmenter is finished: make study PROFILE=quick"
-    told = outcomes.Outcomes(cohort, tmp_path / "none", "quick").everything()
-    assert told["tasks"] == {} and told["advice"] == "No task is finished: make study PROFILE=quick"
-    assert len(told["patients"]) == len(cohort.patients)
-    assert not (tmp_path / "none").exists()
+def everything(cohort, runs, profile):
+    """What both pages show before anything is chosen."""
+    first = explorer.Explorer(cohort, runs, profile)
+    return first.answer({"type": "ready"})[0], outcomes.Outcomes(cohort, runs, profile).everything()
+
+
+def test_one_file_that_is_missing_stops_neither_page(cohort, runs):
+    finished(runs, cohort, "odd", made_from=checked(runs, cohort))
+    (runs / "03_train_segmentation/odd/seed0/fold0/predictions/index.csv").unlink()
+    for name in ("02_confidence_maps", "04_compare_segmentation", "06_sf_ratio/odd/seed0"):
+        (runs / name).mkdir(parents=True)
+        (runs / name / "finished").touch()
+    first, second = everything(cohort, runs, "smoke")
+    assert first["arms"] == [] and first["advice"] == "" and "odd seed 0" in first["note"]
+    assert set(first["curves"]["missing"]) == {"kept", "iou", "calibration"}
+    assert second["tasks"] == {} and second["advice"].startswith("Left out: ") and second["note"] == ""
+
+
+def test_cross_fitted_the_published_split_is_not_told(cohort, runs):
+    for fold in (1, 2):
+        roles = dict.fromkeys(cohort.patients["patient_id"], "test")
+        finished(runs, cohort, fold=fold, roles=roles, made_from=checked(runs, cohort))
+    first, _ = everything(cohort, runs, "smoke")
+    assert first["split"] is False
+    assert outcomes.Outcomes(cohort, runs, "smoke", cross_fitted=True).everything()["split"] is False
+    finished(runs, cohort, fold=0, made_from=checked(runs, cohort))
+    first, second = everything(cohort, runs, "smoke")
+    assert first["split"] is True and second["split"] is True
 
 
 def test_a_patients_clip_opens_on_the_first_page(phantom, tmp_path, monkeypatch):
@@ -128,12 +150,95 @@ def test_a_patients_clip_opens_on_the_first_page(phantom, tmp_path, monkeypatch)
     assert first.clip_id == clip["clip_id"]
 
 
-def test_without_a_cohort_there_is_one_sentence(tmp_path, monkeypatch):
-    monkeypatch.setattr(study, "root", lambda: tmp_path)
-    told = explorer.show({"profile": "smoke", "cohort": "x", "cohort_folder": "", "runs_folder": ""})
+# -- where things are, and what to do where there is nothing
+
+
+@pytest.fixture
+def project(tmp_path, phantom, monkeypatch):
+    """A project: a profile `smoke` of one cohort, phantom_smoke, which is there; without tasks: `plain`."""
+    base = tmp_path / "project"
+    for profile, tasks in (("smoke", "[sf_ratio]"), ("plain", "[]")):
+        shutil.copytree(Path(__file__).parents[1] / "params" / "smoke", base / "params" / profile)
+        path = base / "params" / profile / "study.yaml"
+        path.write_text(re.sub(r"^tasks: .*$", f"tasks: {tasks}", path.read_text(), flags=re.M))
+    (base / "notebooks").mkdir()
+    shutil.copytree(phantom, base / "data" / "phantom_smoke")
+    monkeypatch.setattr(study, "root", lambda: base)
+    return base
+
+
+def asked(**values):
+    return {"profile": "smoke", "cohort": "phantom_smoke", "cohort_folder": "", "runs_folder": ""} | values
+
+
+def test_blank_folders_are_the_projects_and_relative_ones_below_it(project, monkeypatch):
+    data, runs = project / "data/mine", project / "runs/quick/mine"
+    assert advice.places(asked(profile="quick", cohort="mine")) == (data, runs)
+    given = asked(cohort_folder="elsewhere/a", runs_folder="/abs/olute")
+    assert advice.places(given) == (project / "elsewhere/a", Path("/abs/olute"))
+    monkeypatch.setenv("HOME", "/home/me")
+    given = asked(cohort_folder="~/mine", runs_folder="~/runs")
+    assert advice.places(given) == (Path("/home/me/mine"), Path("/home/me/runs"))
+
+
+def test_without_a_cohort_there_is_one_sentence_that_is_true(project):
+    shutil.rmtree(project / "data")
+    told = explorer.show(asked())
     assert isinstance(told, ipywidgets.Label)
-    expected = f"There is no cohort in {tmp_path / 'data/x'} yet; make one with: make study PROFILE=smoke"
-    assert told.value == expected
+    here = f"There is no cohort in {project / 'data'}"
+    assert told.value == f"{here}/phantom_smoke yet; make one with: make study PROFILE=smoke"
+    assert explorer.show(asked(cohort="mine")).value == (
+        f"{here}/mine, and profile smoke does not have the cohort mine, only phantom_smoke: "
+        "correct cohort or profile."
+    )
+    told = explorer.show(asked(profile="smok")).value
+    assert told.startswith(f"{here}/phantom_smoke, and profile 'smok' cannot be read: ")
+    assert told.endswith("no such file; profiles are plain, smoke.")
+    given = asked(cohort_folder="data/nothing")
+    assert explorer.show(given).value == (
+        f"There is no cohort.yaml in {project / 'data/nothing'}: correct cohort_folder."
+    )
+
+
+def test_without_runs_the_page_says_what_to_run(project):
+    cohort = cohorts.read(project / "data/phantom_smoke", look=False)
+    runs = project / "runs/smoke/phantom_smoke"
+    first, second = everything(cohort, runs, "smoke")
+    assert first["arms"] == [] and first["advice"] == "No segmenter is finished: make study PROFILE=smoke"
+    assert second["tasks"] == {} and second["advice"] == "No task is finished: make study PROFILE=smoke"
+    told = "02_confidence_maps is not finished: make study PROFILE=smoke"
+    assert first["curves"]["missing"]["kept"] == told
+    assert len(second["patients"]) == len(cohort.patients) and not runs.exists()
+
+
+def test_a_study_without_tasks_is_not_told_to_make_them(project):
+    cohort = cohorts.read(project / "data/phantom_smoke", look=False)
+    _, second = everything(cohort, project / "runs/plain/phantom_smoke", "plain")
+    told = "This study has no tasks: the list `tasks` in params/plain/study.yaml is empty."
+    assert second["advice"] == told
+
+
+def test_no_command_is_advised_that_would_not_make_these_runs(project, phantom):
+    shutil.copytree(phantom, project / "mine")
+    cohort = cohorts.read(project / "mine", look=False)
+    told = (
+        f"profile smoke does not have the cohort {project / 'mine'}, only phantom_smoke; give a profile that "
+        "has it, or put it into data/ and add it to params/smoke/study.yaml."
+    )
+    first, second = everything(cohort, project / "runs/smoke/mine", "smoke")
+    assert first["advice"] == f"No segmenter is finished: {told}"
+    assert second["advice"] == f"No task is finished: {told}"
+    missing = first["curves"]["missing"]  # charts do not say it all again
+    assert missing["iou"] == "04_compare_segmentation is not finished: see above"
+    cohort = cohorts.read(project / "data/phantom_smoke", look=False)
+    first, _ = everything(cohort, project / "elsewhere", "smoke")
+    assert first["advice"] == (
+        "No segmenter is finished: make study PROFILE=smoke writes to runs/smoke/phantom_smoke, not to "
+        f"{project / 'elsewhere'}; correct runs_folder."
+    )
+    first, second = everything(cohort, project / "elsewhere", "smok")
+    for page, what in ((first, "segmenter"), (second, "task")):
+        assert page["advice"].startswith(f"No {what} is finished: profile 'smok' cannot be read: ")
 
 
 def test_the_widgets_import_no_torch():
@@ -254,3 +359,57 @@ def test_a_curve_is_read_between_its_points_and_not_beyond(node):
     assert found[0] is None and found[4] is None
     assert found[1] == {"y": 1.0, "exact": True} and found[3] == {"y": 0.0, "exact": True}
     assert found[2]["y"] == pytest.approx(0.75) and not found[2]["exact"]
+
+
+# frames come in pieces of 7 bytes, frames have 4; what is wanted changes on the way
+FILM = """(() => {
+  const film = new Film({ frames: 5, height: 2, width: 2 });
+  const all = Uint8Array.from({ length: 20 }, (_, i) => i + 1);
+  const starts = [], told = [];
+  film.wanted = 3;
+  for (let frame = film.next(); frame >= 0; frame = film.next()) {
+    const start = film.from(frame);
+    starts.push(start);
+    told.push(film.progress(film.wanted));
+    film.put(start, all.subarray(start, start + given));
+    if (starts.length === 2) film.wanted = 1;
+  }
+  const whole = [...film.data].every((v, i) => v === all[i]);
+  return { starts, told, whole, end: film.progress(0), count: film.count };
+})()"""
+
+
+def test_the_wanted_frame_comes_first_then_those_behind_it(node):
+    imports = "import { Film } from './explorer_film.js';"
+    found = node(imports, FILM, 7)
+    assert found["starts"] == [12, 19, 4, 11, 0]  # frame 3, rest of 4; now 1 is wanted, rest of 2; then 0
+    assert found["told"][0] == "frames: 0 of 5; frame 3 is on its way"
+    assert found["told"][1] == "frames: 1 of 5"
+    assert found["told"][2] == "frames: 2 of 5; frame 1 is on its way"
+    assert found["whole"] and found["end"] == "" and found["count"] == 5
+    found = node(imports, FILM, 3)  # a frame that is larger than a piece
+    assert found["starts"][:3] == [12, 15, 4] and found["whole"] and found["count"] == 5
+
+
+def test_days_stand_one_by_one_whatever_was_predicted(node):
+    imports = "import { byDay, dayList } from './outcomes.js';"
+    given = {"sf": {"0": 339.4, "1": 404.2, "2": 293.9}, "rows": [{"day": 0, "truth": 339.4, "value": 293.2}]}
+    given["rows"] += [{"day": 2, "truth": 293.9, "value": 262.6}, {"day": 10, "truth": 200, "value": 100}]
+    expression = """["truth", "value"].map((name) =>
+      dayList(byDay(given.sf, given.rows).map((day) => day[name])))"""
+    assert node(imports, expression, given) == ["339, 404, 294, 200", "293, –, 263, 100"]
+    assert node(imports, expression, {"sf": {}, "rows": []}) == ["–", "–"]
+    assert node(imports, expression, {"sf": {"1": 300}, "rows": []}) == ["300", "–"]
+
+
+def test_what_is_written_on_a_button_is_in_its_spoken_name(node):
+    imports = "import { spoken } from './controls.js';"
+    pairs = [["Fit", "Show the whole frame (0)"], ["◀ Previous", "Previous clip (P)"], ["?", "Help (?)"]]
+    pairs += [["▶ Play", "Play or stop (space)"], ["To the labels", "To the nearest labelled frame (L)"]]
+    assert node(imports, "given.map(([label, tip]) => spoken(label, tip))", pairs) == [
+        "Fit: Show the whole frame (0)",
+        "Previous clip (P)",
+        "Help (?)",
+        "Play or stop (space)",
+        "To the labels: To the nearest labelled frame (L)",
+    ]

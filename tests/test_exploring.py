@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from lusnb import arm_maps, exploring, files, outcomes, study
+from lusnb import arm_maps, exploring, files, looks, outcomes, study
 from lusnb import cohort as cohorts
 from tests.test_arm_maps import checked, finished
 
@@ -24,23 +24,6 @@ def done(runs, notebook):
 
 def image(cohort, path):
     return np.asarray(Image.open(cohort.folder / path))
-
-
-# -- places
-
-
-def test_blank_folders_are_the_projects_and_relative_ones_below_it(monkeypatch, tmp_path):
-    monkeypatch.setattr(study, "root", lambda: tmp_path)
-    p = {"profile": "quick", "cohort": "mine", "cohort_folder": "", "runs_folder": ""}
-    assert exploring.places(p) == (tmp_path / "data/mine", tmp_path / "runs/quick/mine")
-    p |= {"cohort_folder": "elsewhere/a", "runs_folder": "/abs/olute"}
-    assert [str(f) for f in exploring.places(p)] == [str(tmp_path / "elsewhere/a"), "/abs/olute"]
-
-
-def test_without_a_cohort_one_sentence_names_the_command(tmp_path, phantom):
-    told = exploring.no_cohort(tmp_path, "quick")
-    assert told == f"There is no cohort in {tmp_path} yet; make one with: make study PROFILE=quick"
-    assert exploring.no_cohort(phantom, "quick") == ""
 
 
 # -- clips
@@ -154,6 +137,24 @@ def test_more_arms_than_colours_repeat_them():
     assert found["a12"] == found["a0"]
 
 
+def lab(colour):
+    """CIELAB of '#rrggbb', by its definition (D65), and the luminance from 0 to 1."""
+    rgb = np.array([int(colour[k : k + 2], 16) / 255 for k in (1, 3, 5)])
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    xyz = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]) @ linear
+    x, y, z = np.cbrt(xyz / [0.9505, 1, 1.089])  # none of these colours is as dark as the linear part
+    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)]), xyz[1]
+
+
+def test_an_arm_cannot_be_taken_for_a_feature_nor_for_another_arm():
+    arms = [lab(colour) for colour in exploring.ARM_COLOURS]
+    features = [lab(colour)[0] for colour in looks.PALETTE]
+    for k, (own, luminance) in enumerate(arms):
+        others = [*features, *(other for other, _ in arms[:k])]
+        assert min(np.linalg.norm(own - other) for other in others) > 35
+        assert 1.05 / (luminance + 0.05) > 2 and (luminance + 0.05) / 0.065 > 2.5  # on white, on #212121
+
+
 # -- curves
 
 
@@ -210,10 +211,40 @@ def test_reliability_of_an_earlier_version_is_read_too(cohort, runs):
 
 def test_without_runs_each_curve_says_what_to_run(cohort, runs):
     files.write_csv(runs / "tables/threshold_matrix.csv", pd.DataFrame({"arm": ["a"], "0.5": [1.0]}))
-    found = exploring.curves(runs, cohort, "quick")  # a table without a finished run is half a table
+    remedy = "make study PROFILE=quick"
+    found = exploring.curves(runs, cohort, remedy)  # a table without a finished run is half a table
     assert found["iou"] == found["kept"] == found["calibration"] == {}
     assert found["missing"]["kept"] == "02_confidence_maps is not finished: make study PROFILE=quick"
     assert found["missing"]["iou"] == "04_compare_segmentation is not finished: make study PROFILE=quick"
+
+
+@pytest.mark.parametrize("content", [None, b"", b"\xff\xfe", b"other,columns\n1,2\n"])
+def test_a_curve_whose_table_is_gone_or_odd_leaves_the_others_alone(cohort, runs, content):
+    matrix = pd.DataFrame({"arm": ["a"], "0.5": [0.25]})
+    kept = pd.DataFrame({"feature": [cohort.features[0]], "threshold": [0.5], "share": [0.2]})
+    files.write_csv(runs / "02_confidence_maps/kept_area.csv", kept)
+    curve = {"arm": ["a"], "pixels": "band", "bin": 0, "count": 2, "predicted": 0.1, "observed": 0.2}
+    names = {
+        "kept": "02_confidence_maps/kept_area",
+        "iou": "tables/threshold_matrix",
+        "calibration": "tables/reliability",
+    }
+    files.write_csv(runs / "tables/threshold_matrix.csv", matrix)
+    files.write_csv(runs / "tables/reliability.csv", pd.DataFrame(curve))
+    done(runs, "02_confidence_maps")
+    done(runs, "04_compare_segmentation")
+    whole = exploring.curves(runs, cohort, "do this")
+    assert whole["missing"] == {}
+    for name, place in names.items():
+        path = runs / f"{place}.csv"
+        kept = path.read_bytes()
+        path.unlink() if content is None else path.write_bytes(content)
+        found = exploring.curves(runs, cohort, "do this")
+        assert list(found["missing"]) == [name] and found[name] == {}
+        assert found["missing"][name].startswith(f"{path} cannot be read (")
+        assert found["missing"][name].endswith(f"delete {exploring.READS[name]}/finished, then do this")
+        assert all(found[other] == whole[other] for other in set(names) - {name})
+        path.write_bytes(kept)
 
 
 # -- outcomes
@@ -268,8 +299,8 @@ def one(found, task, **where):
 
 
 def test_outcomes_are_the_packages_own_averaged_over_networks(runs, tasks):
-    found = exploring.outcomes_of(runs, 477)
-    assert list(found) == list(study.TASKS)
+    found, note = exploring.outcomes_of(runs, 477)
+    assert list(found) == list(study.TASKS) and note == ""
     days = [
         outcomes.patient_days(own).set_index(["patient_id", "day"]) for own in networks(tasks["sf_ratio"])
     ]
@@ -288,10 +319,34 @@ def test_outcomes_are_the_packages_own_averaged_over_networks(runs, tasks):
 
 
 def test_only_finished_task_runs_count(runs, tasks, tmp_path):
-    found = exploring.outcomes_of(runs, 477)
-    assert set(found["sf_ratio"]["arm"]) == {"t060"}  # 'half' is not finished
+    found, note = exploring.outcomes_of(runs, 477)
+    assert set(found["sf_ratio"]["arm"]) == {"t060"} and note == ""  # 'half' is not finished
     assert set(found["sf_ratio"]["model"]) == {"tsm", "mean"}
-    assert exploring.outcomes_of(tmp_path / "nowhere", 477) == {}
+    assert exploring.outcomes_of(tmp_path / "nowhere", 477) == ({}, "")
+
+
+@pytest.mark.parametrize("content", [None, b"", b"\xff\xfe", b"arm,seed\na,0\n"])
+def test_a_task_run_whose_file_is_gone_or_odd_is_left_out_by_name(runs, tasks, content):
+    path = runs / study.NOTEBOOKS["sf_ratio"] / "t060" / "seed0" / "predictions.csv"
+    path.unlink() if content is None else path.write_bytes(content)
+    found, note = exploring.outcomes_of(runs, 477)
+    assert note.startswith(f"Left out: {path} cannot be read (") and list(found) == list(study.TASKS)
+    assert note.endswith("). Delete the folder of such a run, and the study makes it anew.")
+    alone = [
+        outcomes.patient_days(own).set_index(["patient_id", "day"]) for own in networks(tasks["sf_ratio"][1:])
+    ]
+    row = one(found, "sf_ratio", patient_id="002", day=1, model="tsm")
+    assert row["value"] == pytest.approx(477 * np.mean([d.at[("002", 1), "mean"] for d in alone]))
+
+
+def test_tasks_follow_the_published_split_where_they_hold_out_its_test_patients_alone(cohort):
+    test, other = cohort.patients_in("test"), cohort.patients_in("train")[0]
+    rows = [{"split": "test", "patient_id": one} for one in test]
+    rows += [{"split": "validation", "patient_id": other}]
+    paper = {"sf_ratio": pd.DataFrame(rows)}
+    assert exploring.follows_split(paper, cohort) and exploring.follows_split({}, cohort)
+    crossed = pd.DataFrame([*rows, {"split": "test", "patient_id": other}])
+    assert not exploring.follows_split(paper | {"readmission": crossed}, cohort)
 
 
 def test_a_network_is_named_as_in_outcomes():
@@ -325,6 +380,6 @@ def test_nothing_is_written_where_all_is_read(cohort, runs, tasks):
         for source in sources:
             what = {"kind": "labels", "clip_id": clip, "frame": frame, "source": source["key"]}
             exploring.pixels(cohort, maps, what)
-    exploring.curves(runs, cohort, "smoke")
+    exploring.curves(runs, cohort, "")
     exploring.outcomes_of(runs, 477)
     assert before == [{p: p.stat().st_mtime_ns for p in place.rglob("*")} for place in places]

@@ -46,9 +46,7 @@ def test_what_is_possible_passes_and_other_names_take_anything():
 
 
 def test_two_days_that_are_one_are_refused():
-    with pytest.raises(
-        params.ParameterError, match="here: first_day and second_day: .* got 2 twice"
-    ):
+    with pytest.raises(params.ParameterError, match="here: first_day and second_day: .* got 2 twice"):
         params.check_together("here", {"first_day": 2, "second_day": 2, "epochs": 1})
     params.check_together("here", {"first_day": 0, "second_day": 1})
     params.check_together("here", {"epochs": 1})

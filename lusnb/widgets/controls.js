@@ -12,10 +12,17 @@ export function element(tag, { text, on = {}, data = {}, ...attributes } = {}, .
   return node;
 }
 
+// What a screen reader calls a button: its tip; the written words before it where they are not in it, since who
+// steers by voice says what is seen.
+export function spoken(label, tip) {
+  const words = label.replace(/[^\p{L}\p{N}]+/gu, " ").trim();
+  return tip.toLowerCase().includes(words.toLowerCase()) ? tip : `${words}: ${tip}`;
+}
+
 // A button: {node, press(on)}; `pressed` given makes it a toggle. `keys` are told in its tip.
 export function button({ id, label, tip = label, pressed, onclick }) {
   const node = element("button", {
-    type: "button", text: label, title: tip, "aria-label": tip, class: "lusnb-button",
+    type: "button", text: label, title: tip, "aria-label": spoken(label, tip), class: "lusnb-button",
     data: { testid: id }, on: { click: onclick },
   });
   const press = (on) => node.setAttribute("aria-pressed", String(on));

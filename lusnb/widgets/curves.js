@@ -29,7 +29,8 @@ export function valueAt(points, x) {
 }
 
 // A chart of fractions from 0 to 1 across, 0 to `top` up. `set(series)` draws, `mark(x)` moves the marker.
-// series: {name, colour, points, dots (drawn at the points), strong, told (false: no value is written)}.
+// series: {name, colour, points, dots (drawn at the points), strong, told (false: no value is written), round (its
+// swatch: an arm's, where others are features)}.
 export class Chart {
   constructor({ id, title, across, up, diagonal = false }) {
     this.across = across;
@@ -68,7 +69,7 @@ export class Chart {
     this.picture.replaceChildren(...this.axes(), ...series.flatMap((one) => this.drawn(one)), this.line, ...this.points);
     this.rows = series.map((one) => {
       const value = element("output", { class: "lusnb-value" });
-      const swatch = element("span", { class: "lusnb-swatch", style: `background:${one.colour}` });
+      const swatch = element("span", { class: `lusnb-swatch${one.round ? " lusnb-arm" : ""}`, style: `background:${one.colour}` });
       const name = element("span", { class: one.strong ? "lusnb-strong" : "", text: one.name });
       return { value, node: element("li", {}, swatch, name, value) };
     });

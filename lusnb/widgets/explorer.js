@@ -53,21 +53,23 @@ class View {
 
   build() {
     this.picture = new Picture({
-      label: "Frame with overlays; wheel zooms, Shift and drag moves",
+      label: "Frame with overlays; once clicked the wheel zooms, before with Ctrl; Shift and drag moves",
       onpointer: (kind, place) => this.card && point(this, kind === "leave" ? null : place), ondrawn: () => this.drawn(),
     });
     this.player = new Player({ onframe: (frame) => this.go(frame), ready: (frame) => this.has(frame) });
     this.readout = element("div", { class: "lusnb-readout", data: { testid: "readout" } });
     this.status = element("div", { class: "lusnb-status", role: "status", data: { testid: "status" } });
     this.jump = button({ id: "to-label", label: "To the labels", tip: "To the nearest labelled frame (L)", onclick: () => this.toLabels() });
+    this.progress = element("div", { class: "lusnb-progress", data: { testid: "progress" } });
     this.picker = new Picker(this.catalogue.clips, {
-      onchoose: (id) => this.open(id), onfilter: (text) => this.set({ patient: text }),
+      split: this.split, onchoose: (id) => this.open(id), onfilter: (text) => this.set({ patient: text }),
     });
     this.picker.filter(this.state.patient);
     this.table = new FeatureTable(this.catalogue, () => this.turn());
     this.errorWords = new ErrorWords();
     this.charts = new Curves({ catalogue: this.catalogue, curves: this.curves, colours: this.colours });
-    const main = element("div", { class: "lusnb-main" }, this.picture.node, this.player.node,
+    const main = element("div", { class: "lusnb-main" },
+      element("div", { class: "lusnb-over" }, this.picture.node, this.progress), this.player.node,
       group("Where", this.status, this.jump.node), this.readout);
     const side = element("div", { class: "lusnb-side" }, this.picker.node, labelControls(this), this.table.node,
       armControls(this), this.errorWords.node, lookControls(this), keySheet());
@@ -121,33 +123,41 @@ class View {
       const { card } = await this.python.ask({ type: "clip", clip_id: id });
       if (stop()) return;
       const { height, width } = card, [down, across] = card.mm;
-      Object.assign(this, { card, clip: null, labels: null, predicted: null, armCard: null });
+      Object.assign(this, { card, clip: this.python.film(card), labels: null, predicted: null, armCard: null });
       this.labelled = Object.keys(card.labelled).map(Number).sort((a, b) => a - b);
       this.overlays = new Overlays(height, width, this.catalogue.colours);
       this.picture.show(this.overlays.layers, { height, width, stretch: down && across ? down / across : 1 });
       const first = frame >= 0 && frame < card.frames ? frame : this.labelled[0] || 0;
       this.player.set({ ...card, labelled: this.labelled }, first);
       this.set({ clip_id: id, frame: first });
-      this.greyStale = true;
+      this.aim(first);
       point(this, null);
       this.loadLabels();
       this.loadArm();
-      await this.python.bytes({ kind: "clip", clip_id: id }, { stop, onpiece: (clip) => { this.clip = clip; this.pieceCame(); } });
+      await this.python.fill(this.clip, id, { stop, onpiece: () => this.pieceCame() });
       this.root.dataset.clip = id; // all of its frames are here
     });
   }
 
   pieceCame() {
-    if (this.greyStale && this.has(this.state.frame)) this.turn();
+    this.progress.textContent = this.clip.progress(this.state.frame);
+    if (this.greyStale && this.has(this.state.frame)) { this.turn(); point(this, this.last); }
   }
 
   has(frame) {
-    return Boolean(this.clip) && this.clip.got >= (frame + 1) * this.card.height * this.card.width;
+    return Boolean(this.clip) && this.clip.has(frame);
+  }
+
+  // A frame that is to be seen is asked for before all others.
+  aim(frame) {
+    this.greyStale = true;
+    this.clip.wanted = frame;
+    this.progress.textContent = this.clip.progress(frame);
   }
 
   go(frame) {
     this.set({ frame });
-    this.greyStale = true;
+    this.aim(frame);
     if (this.labelled.includes(frame) && (!this.labels || this.labels.frame !== frame)) this.loadLabels();
     this.loadPrediction();
     this.turn();
@@ -177,7 +187,7 @@ class View {
       const what = { kind: "labels", clip_id, frame, source: chosen.key };
       const { data } = await this.python.bytes(what, { stop: () => ticket !== this.ticket });
       if (ticket !== this.ticket || this.source.get() !== chosen.key) return;
-      this.labels = { frame, data, known: chosen.known };
+      this.labels = { frame, data, known: chosen.known, of: chosen.text };
       this.newLabels();
     });
   }
@@ -187,7 +197,7 @@ class View {
     const one = this.card.height * this.card.width;
     this.shares = this.labels && this.catalogue.features.map((_, c) =>
       (this.labels.known[c] ? keptShares(this.labels.data, c * one, one) : null));
-    this.charts.frame(this.shares, this.labels ? this.labels.frame : null);
+    this.charts.frame(this.shares, this.labels);
     this.numbers();
     this.turn();
     point(this, this.last);

@@ -14,7 +14,7 @@ import traitlets
 from lusnb import arm_maps, exploring
 from lusnb import cohort as cohorts
 from lusnb.cohort import Cohort
-from lusnb.widgets import assets
+from lusnb.widgets import advice, assets
 from lusnb.widgets.outcomes import Outcomes
 
 PIECE = 4 * 2**20  # bytes of pixels a message; a message over 10 MB may be refused on the way
@@ -79,14 +79,19 @@ class Explorer(anywidget.AnyWidget):
 
     def _everything(self) -> dict:
         names = self.arm_maps.names
-        curves = exploring.curves(self.runs_folder, self.cohort, self.profile)
+        places = (self.cohort.folder, self.runs_folder, self.profile)
+        remedy = advice.remedy(*places)
+        if not names and remedy != advice.command(self.profile):
+            remedy = "see above"  # the advice, at length
+        curves = exploring.curves(self.runs_folder, self.cohort, remedy)
         return {
             "catalogue": exploring.catalogue(self.cohort),
             "arms": [{"key": f"{arm} seed {seed}", "arm": arm, "seed": seed} for arm, seed in names],
             "note": self.arm_maps.note,
             "curves": curves,
             "colours": exploring.arm_colours([arm for arm, _ in names] + list(curves["iou"])),
-            "advice": "" if names else f"No segmenter is finished: make study PROFILE={self.profile}",
+            "split": not self.arm_maps.cross_fitted,  # whether the published split plays a part
+            "advice": "" if names or self.arm_maps.note else advice.no_segmenter(*places),
         }
 
     def _piece(self, what: Mapping, start: int) -> tuple[dict, list]:
@@ -102,16 +107,16 @@ class Explorer(anywidget.AnyWidget):
 def show(p: Mapping) -> ipywidgets.Widget:
     """The explorer and, on a second page, the outcomes of patients; one sentence where there is no cohort.
 
-    p: profile, cohort, cohort_folder, runs_folder (exploring.places). Raises checks.CohortError where the
+    p: profile, cohort, cohort_folder, runs_folder (advice.places). Raises checks.CohortError where the
     cohort's tables are unfit.
     """
-    cohort_folder, runs_folder = exploring.places(p)
-    if told := exploring.no_cohort(cohort_folder, p["profile"]):
+    cohort_folder, runs_folder = advice.places(p)
+    if told := advice.no_cohort(cohort_folder, p):
         return ipywidgets.Label(told)
     cohort = cohorts.read(cohort_folder, look=False)
     explorer = Explorer(cohort, runs_folder, p["profile"])
     arms = [arm for arm, _ in explorer.arm_maps.names]
-    patients = Outcomes(cohort, runs_folder, p["profile"], arms)
+    patients = Outcomes(cohort, runs_folder, p["profile"], arms, explorer.arm_maps.cross_fitted)
     pages = ipywidgets.Tab([explorer, patients], titles=["One clip", "Patients"])
 
     def open_clip(patient_id: str, clip_id: str) -> None:

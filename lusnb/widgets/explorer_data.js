@@ -1,4 +1,5 @@
 // Questions to Python and their answers; pixels come in pieces and are kept for a while.
+import { Film } from "./explorer_film.js";
 
 const KEEP = 256 * 2 ** 20; // bytes of pixels kept
 const PATIENCE = 15000; // ms after which a silent kernel is told
@@ -49,31 +50,50 @@ export class Python {
     });
   }
 
-  // Pixels: {shape, data, got}, filled from the first byte on; onpiece(it) after each piece. `stop()` true ends
-  // the asking, and what came so far is thrown away.
-  async bytes(what, { onpiece = () => {}, stop = () => false } = {}) {
+  // One piece of pixels from byte `start` on: {shape, start, total, piece}. Rejects where `stop()` is true by then.
+  async piece(what, start, stop) {
+    const { buffers: [piece], ...told } = await this.ask({ type: "bytes", what, start });
+    if (stop()) throw new Closed();
+    return { ...told, piece: new Uint8Array(piece.buffer, piece.byteOffset, piece.byteLength) };
+  }
+
+  // Pixels: {shape, data}, whole. `stop()` true ends the asking, and what came so far is thrown away.
+  async bytes(what, { stop = () => false } = {}) {
     const key = JSON.stringify(what);
-    let found = this.kept.get(key);
-    if (found) {
-      this.kept.delete(key); // to the end of the queue
-      this.kept.set(key, found);
-      onpiece(found);
-      return found;
+    let found = this.kept.get(key), got = 0;
+    if (!found) {
+      do {
+        const { shape, start, total, piece } = await this.piece(what, got, stop);
+        found = found || { shape, data: new Uint8Array(total) };
+        found.data.set(piece, start);
+        got = start + piece.length;
+      } while (got < found.data.length);
     }
-    do {
-      const { shape, start, total, buffers } = await this.ask({ type: "bytes", what, start: found ? found.got : 0 });
-      if (stop()) throw new Closed();
-      found = found || { shape, data: new Uint8Array(total), got: 0 };
-      const [piece] = buffers;
-      found.data.set(new Uint8Array(piece.buffer, piece.byteOffset, piece.byteLength), start);
-      found.got = start + piece.byteLength;
-      onpiece(found);
-    } while (found.got < found.data.length);
     this.keep(key, found);
     return found;
   }
 
+  // The frames of a clip, as far as they are here: a Film. card: clip_id, frames, height, width.
+  film(card) {
+    const key = `film ${card.clip_id}`, old = this.kept.get(key), own = new Film(card);
+    const film = old && old.one === own.one && old.data.length === own.data.length ? old : own;
+    this.keep(key, film);
+    return film;
+  }
+
+  // Asks for the frames of a film that are not here, the wanted one always next; onpiece() after each piece.
+  async fill(film, clip_id, { onpiece, stop }) {
+    onpiece();
+    for (let frame = film.next(); frame >= 0; frame = film.next()) {
+      const { start, piece } = await this.piece({ kind: "clip", clip_id }, film.from(frame), stop);
+      film.put(start, piece);
+      onpiece();
+    }
+  }
+
+  // The last ones that were asked for stay, as far as there is room.
   keep(key, found) {
+    this.kept.delete(key); // to the end of the queue
     this.kept.set(key, found);
     let sum = 0;
     for (const one of this.kept.values()) sum += one.data.length;

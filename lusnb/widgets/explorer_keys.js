@@ -4,7 +4,7 @@ import { element } from "./controls.js";
 const KEYS = [
   ["← →", "frame back, on"], ["Space", "play, stop"], ["[ ]", "label threshold down, up by 1 % ({ } by 10 %)"],
   ["1 to 9", "feature on, off"], ["P N", "previous, next clip"], ["L", "to the labelled frame"],
-  ["+ − 0", "zoom in, out, whole frame"], ["wheel, Shift + drag", "zoom, move"],
+  ["+ − 0", "zoom in, out, whole frame"], ["wheel", "zoom, once the picture was clicked; before, with Ctrl"], ["Shift + drag", "move"],
 ];
 const TYPED = ["text", "number", "search"];
 

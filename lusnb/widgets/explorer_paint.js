@@ -3,9 +3,9 @@ import { leastLabelled, leastPredicted } from "./explorer_picture.js";
 
 export function paint(view) {
   const { frame, threshold, output, shown } = view.state, { height, width } = view.card, one = height * width;
-  if (view.greyStale && view.has(frame)) {
-    view.overlays.setGrey(view.clip.data.subarray(frame * one, (frame + 1) * one), view.look);
-    view.greyStale = false;
+  if (view.greyStale) {
+    view.greyStale = !view.has(frame); // what is on its way replaces another frame at once, and is painted when it comes
+    view.overlays.setGrey(view.greyStale ? null : view.clip.data.subarray(frame * one, (frame + 1) * one), view.look);
   }
   const labels = view.labels && view.labels.frame === frame ? view.labels : null, { predicted } = view;
   const features = view.table.shown, look = { flat: view.flat, opacity: view.opacity };

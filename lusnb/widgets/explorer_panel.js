@@ -104,33 +104,34 @@ export class Curves {
     this.arms("");
   }
 
-  // shares: 101 fractions a feature, or null; of one frame.
-  frame(shares, frame) {
+  // shares: 101 fractions a feature, or null; labels: whose they are (`of`) and of which frame, or null.
+  frame(shares, labels) {
     const { words, colours, features } = this.catalogue, { kept, missing } = this.curves;
     const here = words.map((name, c) => ({ name, colour: colours[c], points: ((shares && shares[c]) || []).map((y, t) => [t / 100, y]) }));
     const all = words.map((name, c) => ({ name, colour: colours[c], points: kept[features[c]] || [], dots: true, told: false }));
-    const whole = missing.kept ? `Whole cohort: ${missing.kept}` : "Dotted: mean over the whole cohort.";
-    this.kept.title(frame === null ? "Kept of the painted area" : `Kept of the painted area, frame ${frame}`);
+    const whole = missing.kept ? `Whole cohort: ${missing.kept}` : "Dotted: mean over the whole cohort, labels of all raters merged, as in 02.";
+    this.kept.title(labels ? `Kept of the painted area, frame ${labels.frame}` : "Kept of the painted area");
     if (!shares && missing.kept) this.kept.empty(`No labels here. ${whole}`);
-    else this.kept.set([...all, ...here], { note: shares ? whole : `No labels here. ${whole}` });
+    else this.kept.set([...all, ...here], { note: shares ? `Lines: labels of ${labels.of}. ${whole}` : `No labels here. ${whole}` });
   }
 
   // The chosen arm is drawn strong; calibration is of one feature where it is known, else of all.
   arms(chosen, feature = "all") {
     const { iou, calibration, missing } = this.curves;
     const series = (found) => Object.entries(found).map(([name, points]) =>
-      ({ name, points, colour: this.colours[name] || "#888888", dots: true, strong: name === chosen }));
+      ({ name, points, colour: this.colours[name] || "#888888", dots: true, strong: name === chosen, round: true }));
     if (missing.iou) this.iou.empty(missing.iou);
     else {
       const highest = Math.max(0.1, ...Object.values(iou).flat().map(([, y]) => y));
-      this.iou.set(series(iou), { top: [0.2, 0.4, 0.6, 0.8, 1].find((top) => top >= highest) || 1 });
+      const note = "Against labels of all raters merged, as in 04.";
+      this.iou.set(series(iou), { top: [0.2, 0.4, 0.6, 0.8, 1].find((top) => top >= highest) || 1, note });
     }
     const own = calibration[feature] ? feature : "all";
     const word = own === "all" ? "all features" : this.catalogue.words[this.catalogue.features.indexOf(own)];
     this.calibration.title(`Calibration, ${word}`);
     if (missing.calibration) this.calibration.empty(missing.calibration);
     else {
-      const note = "Mean confidence of the label where an arm predicts so much, near painted pixels.";
+      const note = "Mean confidence of the label (of all raters merged, as in 04) where an arm predicts so much, near painted pixels.";
       this.calibration.set(series(calibration[own] || {}), { note });
     }
   }

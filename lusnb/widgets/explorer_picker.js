@@ -11,13 +11,14 @@ export function clipWords({ day, view, clip_id: id, labelled }) {
   return [what, id, labelled === 0 ? "no labels" : ""].filter(Boolean).join(" · ");
 }
 
-// Clips to choose from. onchoose(clip_id), onfilter(text).
+// Clips to choose from. split: whether the published split is told. onchoose(clip_id), onfilter(text).
 export class Picker {
-  constructor(clips, { onchoose, onfilter }) {
+  constructor(clips, { split, onchoose, onfilter }) {
     this.clips = clips;
+    this.split = (clip) => (split && clip.split) || "";
     this.onchoose = onchoose;
     this.text = element("input", {
-      type: "text", placeholder: "patient or clip", "aria-label": "Filter clips by patient, clip, view or split",
+      type: "text", placeholder: "patient or clip", "aria-label": `Filter clips: patient or clip, view${split ? ", split" : ""}`,
       data: { testid: "filter" }, on: {
         input: () => { this.fill(); onfilter(this.text.value); },
         keydown: ({ key }) => { if (key === "Enter" && this.found.length) onchoose(this.found[0].clip_id); },
@@ -40,17 +41,18 @@ export class Picker {
     this.fill();
   }
 
-  // One group a patient. All words of the filter must be in patient, clip, view or split.
+  // One group a patient. All words of the filter must be in patient, clip, view or split (where it is told).
   fill() {
     const words = this.text.value.toLowerCase().split(/\s+/).filter(Boolean);
     this.found = this.clips.filter((clip) => {
-      const all = `${clip.patient_id} ${clip.clip_id} ${clip.view || ""} ${clip.split || ""}`.toLowerCase();
+      const all = `${clip.patient_id} ${clip.clip_id} ${clip.view || ""} ${this.split(clip)}`.toLowerCase();
       return words.every((word) => all.includes(word));
     });
     const groups = new Map();
     for (const clip of this.found) {
       if (!groups.has(clip.patient_id)) {
-        groups.set(clip.patient_id, element("optgroup", { label: `${clip.patient_id} (${clip.split})` }));
+        const split = this.split(clip), label = split ? `${clip.patient_id} (${split})` : clip.patient_id;
+        groups.set(clip.patient_id, element("optgroup", { label }));
       }
       groups.get(clip.patient_id).append(element("option", { value: clip.clip_id, text: clipWords(clip) }));
     }

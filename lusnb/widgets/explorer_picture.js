@@ -46,14 +46,16 @@ export class Overlays {
     this.size = { height, width };
     this.colours = colours;
     this.grey = new Layer(height, width);
+    this.nothing = new Uint8Array(height * width);
     this.features = colours.map(() => new Layer(height, width));
     this.errors = new Layer(height, width);
     this.layers = [this.grey, ...this.features, this.errors];
   }
 
+  // bytes: one frame, or null where it is not here yet: black.
   setGrey(bytes, look) {
-    this.grey.bytes = bytes;
-    this.grey.table = greyTable(look);
+    this.grey.bytes = bytes || this.nothing;
+    this.grey.table = bytes ? greyTable(look) : greyTable();
     this.grey.paint();
   }
 

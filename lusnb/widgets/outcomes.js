@@ -10,6 +10,21 @@ const SPLITS = {
 const MODELS = { tsm: "network (TSM)", majority: "majority class", mean: "training mean", ridge: "ridge regression", logistic: "logistic regression" };
 const NONE = "–";
 
+// A patient's days, each once: what is true and what was predicted, null where there is none. sf: day -> S/F;
+// rows: predictions of these days.
+export function byDay(sf, rows) {
+  const days = [...new Set([...Object.keys(sf).map(Number), ...rows.map((row) => row.day)])].sort((a, b) => a - b);
+  return days.map((day) => {
+    const row = rows.find((one) => one.day === day), known = sf[day] ?? null;
+    return { day, truth: known === null && row ? row.truth : known, value: row ? row.value : null };
+  });
+}
+
+// S/F as it is written, one a day.
+export function dayList(values) {
+  return values.map((value) => (value === null ? NONE : value.toFixed(0))).join(", ") || NONE;
+}
+
 class Patients {
   constructor(model, root) {
     Object.assign(this, { model, root, name: Math.random().toString(36).slice(2), patient: model.get("patient") });
@@ -43,7 +58,8 @@ class Patients {
     this.own = element("div", { data: { testid: "patient" }, "aria-live": "polite" });
     const advice = element("p", { class: "lusnb-note", data: { testid: "advice" }, text: all.advice });
     const controls = group("What is shown", this.arm.node, this.method.node, this.split.node);
-    const head = element("div", { class: "lusnb-full" }, all.advice ? advice : controls);
+    const note = all.note ? [element("p", { class: "lusnb-note", data: { testid: "outcome-note" }, text: all.note })] : [];
+    const head = element("div", { class: "lusnb-full" }, all.advice ? advice : controls, ...note);
     const beside = element("div", { class: "lusnb-side" }, this.own);
     this.root.replaceChildren(head, this.plots, this.legend, element("div", { class: "lusnb-main lusnb-wide" }, this.table), beside);
     this.draw();
@@ -76,7 +92,7 @@ class Patients {
     const told = this.all.advice ? [] : [element("p", { class: "lusnb-status", text: "No predictions of these patients by this method." })];
     this.plots.replaceChildren(...(plots.length ? plots : told));
     this.legend.replaceChildren(...this.all.arms.map(({ name, colour }) => element("li", {},
-      element("span", { class: "lusnb-swatch", style: `background:${colour}` }),
+      element("span", { class: "lusnb-swatch lusnb-arm", style: `background:${colour}` }),
       element("span", { class: name === arm ? "lusnb-strong" : "", text: name }))));
     this.list();
     this.show();
@@ -85,13 +101,15 @@ class Patients {
   // One row a patient, of the chosen arm.
   list() {
     const arm = this.arm.get(), own = (task, id) => this.rows(task).filter((row) => row.arm === arm && row.patient_id === id);
-    const heads = ["Patient", "Split", "S/F true", "S/F predicted", "S/F change right", "Readmitted", "Probability"];
-    const rows = this.all.patients.map(({ patient_id: id, split, readmitted, sf }) => {
-      const days = own("sf_ratio", id).sort((a, b) => a.day - b.day), numbers = (values) => values.map((v) => v.toFixed(0)).join(", ") || NONE;
+    const split = this.all.split ? ["Split"] : []; // cross-fitted everybody is held out once: it says nothing
+    const heads = ["Patient", ...split, "S/F true, each day", "predicted", "S/F change right", "Readmitted", "Probability"];
+    const rows = this.all.patients.map(({ patient_id: id, readmitted, sf, ...more }) => {
+      const days = byDay(sf, own("sf_ratio", id));
       const share = (task) => own(task, id).map((row) => percent(row.value)).join(", ") || NONE;
       const truth = readmitted === null ? "unknown" : readmitted ? "yes" : "no";
       const name = button({ id: `patient-${id}`, label: id, tip: `Choose patient ${id}`, pressed: id === this.patient, onclick: () => this.choose(id) });
-      const cells = [split, numbers(Object.values(sf)), numbers(days.map((row) => row.value)), share("sf_change"), truth, share("readmission")];
+      const numbers = ["truth", "value"].map((name) => dayList(days.map((day) => day[name])));
+      const cells = [...split.map(() => more.split ?? NONE), ...numbers, share("sf_change"), truth, share("readmission")];
       return element("tr", { class: id === this.patient ? "lusnb-row-chosen" : "" },
         element("th", { scope: "row" }, name.node), ...cells.map((text) => element("td", { text })));
     });
@@ -125,20 +143,19 @@ class Patients {
       ...this.arms(chosen), element("p", { class: "lusnb-status", text: "Clips; each opens on the first page:" }), group("Clips", ...open));
   }
 
-  arms({ patient_id: id }) {
+  arms({ patient_id: id, sf }) {
     const own = (task) => this.rows(task).filter((row) => row.patient_id === id);
     const [ratio, change, back] = ["sf_ratio", "sf_change", "readmission"].map(own);
-    const days = [...new Set(ratio.map((row) => row.day))].sort((a, b) => a - b);
+    const days = ratio.length ? byDay(sf, ratio) : [];
     if (!ratio.length && !change.length && !back.length) {
       return [element("p", { class: "lusnb-status", text: "No predictions of this patient among those shown." })];
     }
-    const truth = (day) => ratio.find((row) => row.day === day).truth.toFixed(0);
-    const heads = ["Arm", ...days.map((day) => `S/F ${dayWord(day)} (true ${truth(day)})`)];
+    const heads = ["Arm", ...days.map(({ day, truth }) => `S/F ${dayWord(day)} (true ${dayList([truth])})`)];
     if (change.length) heads.push("S/F change right");
     if (back.length) heads.push(`Readmission (${back[0].truth === 1 ? "true" : "not so"})`);
     const value = (rows, arm, tell) => { const row = rows.find((one) => one.arm === arm); return row ? tell(row.value) : NONE; };
     const rows = this.all.arms.map(({ name }) => {
-      const cells = days.map((day) => value(ratio.filter((row) => row.day === day), name, (v) => v.toFixed(0)));
+      const cells = days.map(({ day }) => value(ratio.filter((row) => row.day === day), name, (v) => v.toFixed(0)));
       if (change.length) cells.push(value(change, name, (v) => percent(v)));
       if (back.length) cells.push(value(back, name, (v) => percent(v)));
       return element("tr", {}, element("th", { scope: "row", text: name }), ...cells.map((text) => element("td", { text })));

@@ -8,14 +8,14 @@ import traitlets
 
 from lusnb import exploring
 from lusnb.cohort import Cohort
-from lusnb.widgets import assets
+from lusnb.widgets import advice, assets
 
 
 class Outcomes(anywidget.AnyWidget):
     """Predictions of the finished tasks, patient by patient.
 
     patient: the one that is chosen, kept here so that it survives a reload of the page. arms: names in the
-    order that their colours have elsewhere; others follow.
+    order that their colours have elsewhere; others follow. cross_fitted: the arms held everybody out once.
     """
 
     _esm = assets.module("outcomes.js")
@@ -29,10 +29,11 @@ class Outcomes(anywidget.AnyWidget):
         runs_folder: Path,
         profile: str,
         arms: Iterable[str] = (),
+        cross_fitted: bool = False,
         **traits: object,
     ):
         self.cohort, self.runs_folder, self.profile = cohort, Path(runs_folder), profile
-        self.arms = tuple(arms)
+        self.arms, self.cross_fitted = tuple(arms), cross_fitted
         self._openers: list[Callable[[str, str], None]] = []
         super().__init__(**traits)
         self.on_msg(self._hear)
@@ -43,8 +44,10 @@ class Outcomes(anywidget.AnyWidget):
 
     def everything(self) -> dict:
         """All that a view shows: tasks (task -> rows of exploring.outcomes_of), arms (name, colour),
-        patients, clips (clip_id -> day and view), sf_max, advice ("" or what to run)."""
-        tasks = exploring.outcomes_of(self.runs_folder, self.cohort.sf_max)
+        patients, clips (clip_id -> day and view), sf_max, split (whether the published split plays a part),
+        note ("" or what is left out), advice ("" or why there is nothing)."""
+        tasks, note = exploring.outcomes_of(self.runs_folder, self.cohort.sf_max)
+        places = (self.cohort.folder, self.runs_folder, self.profile)
         told = list(dict.fromkeys(arm for table in tasks.values() for arm in table["arm"]))
         colours = exploring.arm_colours([*self.arms, *told])
         clips = exploring.plain(self.cohort.clips[["clip_id", "day", "view"]])
@@ -54,7 +57,9 @@ class Outcomes(anywidget.AnyWidget):
             "patients": exploring.patients_card(self.cohort),
             "clips": {clip["clip_id"]: clip for clip in clips},
             "sf_max": self.cohort.sf_max,
-            "advice": "" if tasks else f"No task is finished: make study PROFILE={self.profile}",
+            "split": not self.cross_fitted and exploring.follows_split(tasks, self.cohort),
+            "note": note if tasks else "",
+            "advice": "" if tasks else note or advice.no_task(*places),
         }
 
     def _hear(self, _: object, content: Mapping, __: list) -> None:

@@ -26,8 +26,9 @@ export class Layer {
 }
 
 // The stage: `node` to put into the page, `layers` from the bottom up, `draw()` shows them at the next frame.
-// Wheel zooms at the pointer, the middle button or Shift + drag moves. Positions given to `onpointer` are in
-// pixels of the picture, (0, 0) the outer corner of the first one.
+// Wheel zooms at the pointer, where the widget has the focus or Ctrl is held: else it scrolls the page. The middle
+// button or Shift + drag moves. Positions given to `onpointer` are in pixels of the picture, (0, 0) the outer
+// corner of the first one.
 export class Stage {
   constructor({ label, onpointer = () => {}, ondrawn = () => {} }) {
     this.canvas = element("canvas", {
@@ -124,7 +125,8 @@ export class Stage {
     }
     this.canvas.addEventListener("contextmenu", (event) => event.preventDefault());
     this.canvas.addEventListener("wheel", (event) => {
-      if (event.defaultPrevented) return;
+      const ours = event.ctrlKey || event.metaKey || this.node.closest(".lusnb")?.matches(":focus-within");
+      if (event.defaultPrevented || !ours) return;
       event.preventDefault();
       this.zoomTo(this.zoom * Math.exp(-event.deltaY / 400), this.place(event));
     }, { passive: false });

@@ -40,6 +40,19 @@ TURN = """async ([id, count]) => {
   }
   return times;
 }"""
+# pixels that each piece has, and what is asked for, in order; `delay` seconds pass before a piece of a clip
+SLOW = """
+import time
+from lusnb.widgets import explorer
+asked, delay, piece = [], 0.15, explorer.Explorer._piece
+def slow(self, what, start):
+    if what["kind"] == "clip":
+        asked.append(start // 4096)
+        time.sleep(delay)
+    return piece(self, what, start)
+explorer.PIECE, explorer.Explorer._piece = 4096, slow
+"""
+SCROLLED = "() => [...document.querySelectorAll('*')].reduce((sum, one) => sum + one.scrollTop, 0)"
 ERRORS = {"agreeing": "#2ca5e0", "missed": "#ffd92f", "spurious": "#e0409f", "both": "#ff5a1f"}
 FIND = "import gc, ipywidgets\npages = [o for o in gc.get_objects() if isinstance(o, ipywidgets.Tab)][-1]"
 STATE = "[(w.clip_id, w.frame, w.threshold, w.output, w.arm, w.shown) for w in pages.children[:1]][0]"
@@ -269,6 +282,112 @@ def test_errors_of_an_arm_are_coloured_and_counted(notebook, data, runs):
     seen(page, clip, down / across, expected)
 
 
+def test_it_is_said_whose_labels_the_curves_are_of(notebook, data, runs):
+    page = opened(notebook, runs_folder=str(runs))
+    page.widget("source").select_option("truth")
+    assert eventually(lambda: "labels of truth" in page.widget("curve-kept-note").inner_text())
+    page.widget("source").select_option(index=0)
+    rater = data.labels["rater"].iloc[0]
+    assert eventually(lambda: f"labels of {rater}." in page.widget("curve-kept-note").inner_text())
+    for name in ("iou", "calibration"):
+        assert "of all raters merged, as in 04" in page.widget(f"curve-{name}-note").inner_text()
+    swatches = "[data-testid=curve-{}-values] .lusnb-swatch"
+    for name, round_ in (("kept", 0), ("iou", 1)):  # an arm's is round, a feature's is not
+        found = page.page.locator(swatches.format(name))
+        assert found.count() and found.and_(page.page.locator(".lusnb-arm")).count() == round_ * found.count()
+
+
+@pytest.mark.parametrize("folds", [(0,), (1, 2)], ids=["paper", "cross_fitted"])
+def test_the_published_split_is_told_where_it_plays_a_part(notebook, data, tmp_path, folds):
+    runs = tmp_path / "runs" / "smoke" / "phantom_smoke"
+    patients = list(data.patients["patient_id"])
+    split = dict(data.patients[["patient_id", "split"]].to_numpy())
+    for fold in folds:
+        roles = dict.fromkeys(patients, "test") if fold else split
+        finished(runs, data, "t060", fold=fold, roles=roles, made_from=checked(runs, data))
+    held_out = patients if folds[0] else [one for one, own in split.items() if own == "test"]
+    table = predictions("sf_ratio", 0)
+    table["patient_id"] = [held_out[int(one) % len(held_out)] for one in table["patient_id"]]
+    table = table[table["day"] != 1]
+    files.write_csv(runs / "06_sf_ratio/t060/seed0/predictions.csv", table)
+    files.write_text(runs / "06_sf_ratio/t060/seed0/finished", "")
+    page = opened(notebook, runs_folder=str(runs))
+    labels = page.page.locator("[data-testid=clips] optgroup").evaluate_all("all => all.map((o) => o.label)")
+    assert labels == (patients if folds[0] else [f"{one} ({split[one]})" for one in patients])
+    page.screenshot(f"explorer_clips_{len(folds)}")
+    page.page.get_by_role("tab", name="Patients", exact=True).click()
+    heads = page.widget("patients").locator("thead th").all_inner_texts()
+    assert ("Split" in heads) == (folds == (0,))
+    at = heads.index("S/F true, each day") - 1
+    cells = page.widget("patients").locator("tbody tr").nth(patients.index(held_out[0])).locator("td")
+    true, predicted = [text.split(", ") for text in cells.all_inner_texts()[at : at + 2]]
+    days = set(data.exams[data.exams["patient_id"] == held_out[0]]["day"]) | {0, 2}
+    assert len(true) == len(predicted) == len(days)  # of day 1 nothing is predicted
+    assert [k for k, one in enumerate(predicted) if one == "–"] == [k for k in (1,) if 1 in days]
+    page.widget(f"patient-{held_out[0]}").click()
+    assert "–" in page.widget("patient").locator("tbody tr td").all_inner_texts()
+    page.screenshot(f"explorer_split_{len(folds)}")
+
+
+def test_the_frame_that_is_shown_comes_before_all_others(notebook, data, tmp_path):
+    folder = tmp_path / "long"
+    shutil.copytree(data.folder, folder)
+    row = first(data)
+    path = folder / data.clips.set_index("clip_id").at[row["clip_id"], "path"]
+    clip = np.stack([np.roll(np.load(path)[0], k, axis=1) for k in range(100)])
+    np.save(path, clip)
+    down, across = cohorts.pixel_mm(data, row["clip_id"])
+    page = notebook("10_explore_thresholds", cohort_folder=str(folder))
+    page.execute(SLOW)
+    page.run_all()
+    page.page.get_by_text("Picture: window, gain, opacity, zoom").click()
+    page.widget("opacity").fill("0")
+    page.widget("stage").scroll_into_view_if_needed()
+    seen(page, clip, down / across, painted(clip, row["frame"], [], []))
+    assert page.widget("progress").inner_text().startswith("frames: ")
+    page.screenshot("explorer_progress")
+    last = (int(row["frame"]) - 1) % 100  # of all frames the one that would come last
+    page.widget("frame").fill(str(last))
+    seen(page, clip, down / across, painted(clip, last, [], []))
+    assert page.widget("progress").inner_text().endswith(" of 100")
+    page.execute("delay = 0")
+    page.page.wait_for_selector(f"[data-testid=explorer][data-clip={row['clip_id']}]")
+    assert page.widget("progress").inner_text() == ""
+    asked = page.python("asked")
+    turned = asked.index(last)
+    assert asked[:turned] == [(int(row["frame"]) + k) % 100 for k in range(turned)]
+    assert sorted(asked) == list(range(100)) and turned < 99
+
+
+def test_the_wheel_scrolls_the_page_until_the_picture_was_clicked(notebook):
+    page = opened(notebook)
+    mouse, keyboard = page.page.mouse, page.page.keyboard
+
+    def picture():
+        return page.page.evaluate(SAMPLE, [64, 64, 1])
+
+    def turn(by):
+        box = page.widget("stage").bounding_box()
+        mouse.move(box["x"] + box["width"] / 2 + 40, box["y"] + box["height"] / 2)
+        mouse.wheel(0, by)
+
+    before, scrolled = picture(), page.page.evaluate(SCROLLED)
+    turn(150)
+    assert eventually(lambda: page.page.evaluate(SCROLLED) != scrolled)
+    assert picture() == before
+    keyboard.down("Control")
+    turn(-300)
+    keyboard.up("Control")
+    assert eventually(lambda: picture() != before)
+    page.widget("stage").click()
+    keyboard.press("0")
+    assert eventually(lambda: picture() == before)
+    scrolled = page.page.evaluate(SCROLLED)
+    turn(-300)
+    assert eventually(lambda: picture() != before)
+    assert page.page.evaluate(SCROLLED) == scrolled
+
+
 def test_a_patient_leads_to_that_patients_clips(notebook, data, runs, tmp_path):
     odd = "<script>alert(1)</script>"
     folder = tmp_path / "odd"
@@ -289,7 +408,7 @@ def test_a_patient_leads_to_that_patients_clips(notebook, data, runs, tmp_path):
     page.screenshot("explorer_patients")
     other = data.patients["patient_id"][1]
     page.widget(f"patient-{other}").click()
-    ratio = exploring.outcomes_of(runs, data.sf_max)["sf_ratio"]
+    ratio = exploring.outcomes_of(runs, data.sf_max)[0]["sf_ratio"]
     own = ratio[(ratio["patient_id"] == other) & (ratio["model"] == "tsm")].sort_values("day")
     cells = page.widget("patient").locator("tbody tr td").all_inner_texts()
     assert cells[: len(own)] == [f"{value:.0f}" for value in own["value"]]
@@ -312,7 +431,7 @@ def test_without_runs_or_a_cohort_it_says_what_to_run(notebook, tmp_path):
     assert page.widget("advice").inner_text() == "No task is finished: make study PROFILE=smoke"
     page = notebook("10_explore_thresholds", cohort_folder=str(tmp_path / "nothing"))
     page.run_all()
-    told = f"There is no cohort in {tmp_path / 'nothing'} yet; make one with: make study PROFILE=smoke"
+    told = f"There is no cohort.yaml in {tmp_path / 'nothing'}: correct cohort_folder."
     page.page.get_by_text(told).wait_for()
 
 
