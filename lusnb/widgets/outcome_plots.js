@@ -33,7 +33,7 @@ function point({ x, y, colour, faint, ringed, told, onclick }) {
 function figure(id, title, note, width, label, nodes) {
   const picture = svg("svg", {
     viewBox: `0 0 ${width} ${HIGH}`, class: "lusnb-plot", role: "img", "aria-label": `${label}; the table has the same numbers`,
-    style: `max-width:${1.5 * width}px`,
+    style: `max-width:${width}px`,
   }, ...nodes);
   return element("figure", { class: "lusnb-curve", data: { testid: id } },
     element("figcaption", { class: "lusnb-title", text: title }), picture, element("p", { class: "lusnb-status", text: note }));
