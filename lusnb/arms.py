@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from lusnb import confidence, params
+from lusnb import confidence, params, values
 
 GRAYSCALE = "grayscale"  # a baseline arm of the tasks: they see no segmentation at all
 TRUE_MASKS = "true_masks"  # the other one: they see the phantom's true masks
@@ -81,7 +81,7 @@ def _check_way(arm: Mapping) -> None:
         raise ValueError(
             f"loss: expected one of {', '.join(losses)} under {arm['supervision']}, got {arm['loss']!r}."
         )
-    merges = ("mean",) if way.raters_apart else confidence.MERGES  # there, nothing is merged
+    merges = ("mean",) if way.raters_apart else values.MERGES  # there, nothing is merged
     if arm["merge"] not in merges:
         raise ValueError(
             f"merge: expected one of {', '.join(merges)} under {arm['supervision']}, got {arm['merge']!r}."

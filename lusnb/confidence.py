@@ -11,12 +11,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lusnb.values import MERGES
+
 LEVELS = np.arange(256)  # confidence as it is stored, a byte a pixel; 255 = 100 %
 TENS = np.rint(LEVELS / 25.5).astype(int)  # each level in tens of per cent, 0 to 10
 TOLERANCE = 1 / 510 + 1e-6  # half an 8-bit step, and the last bits of a float: 254.9/255 counts as 100 %
 THRESHOLDS = (0.0, 0.2, 0.4, 0.5, 0.6, 0.8, 1.0)  # the paper's seven
 EXTREME_BACKGROUND = 0.8  # the paper's background weight at t = 0 and t = 1 (Section 2.2.1)
-MERGES = ("mean", "majority", "staple")
 STAPLE_STEPS = 1000  # steps of its expectation-maximisation; raters little better than chance need thousands
 
 

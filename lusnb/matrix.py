@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from lusnb import arms, params
+from lusnb.values import PROTOCOLS
 
 NOTEBOOKS = {
     "cohort": "00_cohort",
@@ -23,7 +24,6 @@ NOTEBOOKS = {
 # notebooks over all cohorts of a profile, and the comparison of each cohort that they read
 ACROSS = {"12_sensitivity": "04_compare_segmentation", "13_outcome": "08_compare_tasks"}
 TASKS = ("sf_change", "sf_ratio", "readmission")
-PROTOCOLS = ("paper", "cross_fitted")
 OPTIONAL_KEYS = {
     "null_arms": int,  # how many copies of the one arm, which differ by their seed alone
     "across": str,  # a notebook that reads the finished comparisons of all the cohorts

@@ -20,7 +20,6 @@ import pandas as pd
 
 from lusnb import files
 
-CHANNELS = ("binary", "probability")
 CUT = 128  # a uint8 probability of at least 128/255 is a prediction at 0.5
 
 

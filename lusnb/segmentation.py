@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.utils.data import BatchSampler, DataLoader, SubsetRandomSampler, TensorDataset
 
 from lusnb import cohort as cohorts
-from lusnb import confidence, losses, metrics, networks, predictions, training
+from lusnb import confidence, losses, metrics, networks, predictions, training, values
 from lusnb.augmentation import Augmentation
 from lusnb.cohort import Cohort
 from lusnb.labelled import Labelled
@@ -224,8 +224,8 @@ def segment_clips(
     probabilities are averaged down to the tasks' size, then cut at 0.5. Returns (uint8 (clips, T, C, s, b)
     as predictions.py stores it, and its table clip_id, slot, frame).
     """
-    if p.task_channels not in predictions.CHANNELS:
-        raise ValueError(f"task_channels: expected one of {predictions.CHANNELS}, got {p.task_channels!r}.")
+    if p.task_channels not in values.CHANNELS:
+        raise ValueError(f"task_channels: expected one of {values.CHANNELS}, got {p.task_channels!r}.")
     out, rows = [], []
     width = -(-p.task_size // 8) if p.task_channels == "binary" else p.task_size
     out.append(np.zeros((0, p.task_frames, len(cohort.features), p.task_size, width), np.uint8))

@@ -16,8 +16,7 @@ from lusnb.baselines import CLASSES
 from lusnb.batches import Batch
 from lusnb.clipbank import ClipBank
 from lusnb.params import Params
-
-CLASS_WEIGHTS = ("none", "balanced")
+from lusnb.values import CLASS_WEIGHTS
 
 
 class TaskNetwork(nn.Module):

@@ -3,6 +3,11 @@
 from collections.abc import Callable, Mapping
 
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "bf16-true", "16-true", "64-true")  # Lightning's names
+PROTOCOLS = ("paper", "cross_fitted")
+PAIRINGS = ("batch", "pair")
+CLASS_WEIGHTS = ("none", "balanced")
+MERGES = ("mean", "majority", "staple")  # of several raters' maps
+CHANNELS = ("binary", "probability")  # what is stored of the tasks' frames
 Rule = tuple[Callable[[object], bool], str]  # whether a value will do, and what is expected
 
 
@@ -35,12 +40,12 @@ RULES: dict[str, Rule] = {
         _are_rates,
         "different numbers above 0, as [0.0001, 0.00001] (1e-4 is text to YAML: write 0.0001 or 1.0e-4)",
     ),
-    "pairing": _one_of("batch", "pair"),
-    "class_weights": _one_of("none", "balanced"),
-    "protocol": _one_of("paper", "cross_fitted"),
+    "pairing": _one_of(*PAIRINGS),
+    "class_weights": _one_of(*CLASS_WEIGHTS),
+    "protocol": _one_of(*PROTOCOLS),
     "precision": _one_of(*PRECISIONS),
-    "task_channels": _one_of("binary", "probability"),
-    "measured_on": _one_of("mean", "majority", "staple"),
+    "task_channels": _one_of(*CHANNELS),
+    "measured_on": _one_of(*MERGES),
 }
 
 

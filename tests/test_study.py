@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from lusnb import confidence, graph, losses, params, reruns, study
+from lusnb import confidence, graph, losses, params, reruns, study, values
 
 ROOT = Path(__file__).parents[1]
 PROFILES = sorted(p.parent.name for p in (ROOT / "params").glob("*/study.yaml"))
@@ -43,7 +43,7 @@ def test_every_way_of_using_confidence_and_every_loss_is_an_arm_of_arms():
     asked = study.load("arms", ROOT).arms.values()
     assert {a.get("supervision", "threshold") for a in asked} == set(confidence.SUPERVISIONS)
     assert {a.get("loss", "weighted_ce") for a in asked} == set(losses.LOSSES)
-    assert {a.get("merge", "mean") for a in asked} == set(confidence.MERGES)
+    assert {a.get("merge", "mean") for a in asked} == set(values.MERGES)
 
 
 @pytest.mark.parametrize("profile", ["quick", "paper"])
