@@ -94,8 +94,9 @@ def claim(cohort: Cohort, rater: str) -> str:
         raise PaintingError(
             f"rater: expected a name of 1 to {LONGEST} letters, got {checks.short(rater)}; give your name."
         )
-    taken = {*_not_painted(cohort, _labels(cohort))["rater"], *cohort.truth["rater"]}
-    known = taken | {*_labels(cohort)["rater"], *painted(cohort)["rater"]}
+    labels = _labels(cohort)
+    taken = {*_not_painted(cohort, labels)["rater"], *cohort.truth["rater"]}
+    known = taken | {*labels["rater"], *painted(cohort)["rater"]}
     another = "choose another name, and start from that rater's map."
     for other in sorted(known - {name}):
         if contents.plain(other) == contents.plain(name):

@@ -231,40 +231,42 @@ def check(study: Study, base: Path | None = None) -> None:
             if name not in known:
                 raise params.ParameterError(params.unknown(place, name, known))
             params.check(place, name, known[name][0], value)
-        defaults = {name: value for name, (_, value) in known.items()}
-        params.check_together(where, {**defaults, **given, **dict(node.identity)})
+        asked = _merged(known, given, node)
+        params.check_together(where, asked)
+        if (study.across, node.notebook) == (NOTEBOOKS["outcome"], NOTEBOOKS["cohort"]):
+            _check_linked(study, asked)
         for name, _ in node.identity:
             if name in given:
                 raise params.ParameterError(
                     f"{where}: `{name}` also comes from study.yaml (it is part of the node's identity); "
                     "keep it in one of the two."
                 )
-    if study.across == NOTEBOOKS["outcome"]:
-        _check_linked(study, base)
 
 
-def _check_linked(study: Study, base: Path) -> None:
-    """What 13_outcome needs of each cohort, said before anything is made and trained."""
+def _check_linked(study: Study, own: dict) -> None:
+    """What 13_outcome needs of a cohort, made with these parameters, said before anything is trained."""
     from lusnb.stats import FEW  # scipy takes a while, and no other study asks
 
-    for node in nodes(study):
-        if node.notebook == NOTEBOOKS["cohort"]:
-            own = parameters(node, base)
-            matrices.check_linked(own["cohort"], own)
-            if own["split"][2] < FEW:
-                raise params.ParameterError(
-                    f"params/{study.profile}: cohort {own['cohort']}: expected at least {FEW} test patients "
-                    f"(the third number of split) for {study.across}, got {own['split'][2]}; set more."
-                )
+    matrices.check_linked(own["cohort"], own)
+    if own["split"][2] < FEW:
+        raise params.ParameterError(
+            f"params/{study.profile}: cohort {own['cohort']}: expected at least {FEW} test patients (the "
+            f"third number of split) for {study.across}, got {own['split'][2]}; set more."
+        )
 
 
 def parameters(node: Node, base: Path | None = None) -> dict:
-    """All parameters of a node: notebook defaults < the profile's file < the identity."""
+    """All parameters of a node, as its notebook will have them."""
     base = base or root()
     profile = dict(node.identity)["profile"]
     known = params.of_notebook(base / "notebooks" / f"{node.notebook}.ipynb")
+    return _merged(known, overrides(profile, node.notebook, base), node)
+
+
+def _merged(known: dict[str, tuple[str, object]], given: dict, node: Node) -> dict:
+    """A node's parameters: its notebook's defaults < the profile's file < the identity."""
     defaults = {name: value for name, (_, value) in known.items()}
-    return {**defaults, **overrides(profile, node.notebook, base), **dict(node.identity)}
+    return {**defaults, **given, **dict(node.identity)}
 
 
 def papermill_arguments(node: Node, base: Path | None = None) -> str:

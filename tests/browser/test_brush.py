@@ -583,10 +583,8 @@ def test_the_list_and_starts(easel):
     on.widget("start").click()
     assert on.widget("start").inner_text() == "replace what is here?" and (on.maps() == now).all()
     on.widget("start").click()
-    assert (
-        eventually(lambda: not on.maps().any())
-        and on.page.python("brush.painting.looked.any().item()") is False
-    )
+    assert eventually(lambda: not on.maps().any())
+    assert on.page.python("brush.painting.looked.any().item()") is False
     on.keys("Control+z")
     assert (on.maps() == now).all()
     on.widget("queue").select_option("0")
