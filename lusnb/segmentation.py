@@ -86,11 +86,18 @@ class _Batches(BatchSampler):
     """Batches of positions; a last one of a single image joins the one before, as some decoders cannot
     normalise over it."""
 
+    @property
+    def _lone(self) -> bool:
+        return 1 < self.batch_size < len(self.sampler) and len(self.sampler) % self.batch_size == 1
+
     def __iter__(self) -> Iterator[list[int]]:
         found = list(super().__iter__())
-        if len(found) > 1 and len(found[-1]) == 1:
+        if self._lone:
             found[-2:] = [found[-2] + found[-1]]
         yield from found
+
+    def __len__(self) -> int:  # Lightning waits for as many, and validates when the last has come
+        return super().__len__() - self._lone
 
 
 def _loader(

@@ -1,5 +1,6 @@
 """What every training here shares: Lightning without files, the best epoch kept in memory, the history."""
 
+import contextlib
 import logging
 import warnings
 from pathlib import Path
@@ -22,7 +23,10 @@ class KeepBest(lightning.Callback):
 
     def __init__(self, monitor: str, highest: bool):
         self.monitor, self.sign = monitor, 1 if highest else -1
-        self.rows, self.best, self.state = [], -float("inf"), None
+        self.rows, self.best, self.state, self.validated = [], -float("inf"), None, 0
+
+    def on_validation_epoch_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        self.validated += 1
 
     def on_train_epoch_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         self.rate = trainer.optimizers[0].param_groups[0]["lr"]  # the schedule steps before the epoch's end
@@ -59,7 +63,8 @@ def fit(
 ) -> pd.DataFrame:
     """Train `module.network`, leave it with the weights of its best epoch in eval mode, return the history.
 
-    `train` and `validation` are loaders; an empty validation keeps the last epoch.
+    `train` and `validation` are loaders; an empty validation keeps the last epoch. Raises RuntimeError where
+    Lightning did less than was asked: fewer steps, no validation, a schedule that stood still.
     """
     keep = KeepBest(monitor, highest)
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
@@ -80,9 +85,31 @@ def fit(
             reload_dataloaders_every_n_epochs=0,
         )
         trainer.fit(module, train, validation)
+    _check_done(trainer, train, keep.validated if validation is not None else None)
     module.network.load_state_dict(keep.state)
     module.network.eval()
     return keep.history
+
+
+def _check_done(trainer: lightning.Trainer, train: object, validated: int | None) -> None:
+    """Raise RuntimeError unless every step ran, every epoch was validated, and every schedule moved.
+
+    A loader that yields fewer batches than its length makes Lightning skip validation and schedule in
+    silence. train: its length is taken where it has one. validated: how often; None where nobody validates.
+    """
+    epochs = trainer.max_epochs
+    done = {"validations": (validated, epochs)} if validated is not None else {}
+    for config in trainer.lr_scheduler_configs:
+        done["steps of the learning-rate schedule"] = config.scheduler.last_epoch, epochs
+    if hasattr(train, "__len__"):
+        with contextlib.suppress(TypeError):  # a loader of a stream has no length
+            done["optimiser steps"] = trainer.global_step, epochs * len(train)
+    for what, (found, expected) in done.items():
+        if found != expected:
+            raise RuntimeError(
+                f"training: expected {expected} {what} in {epochs} epochs, got {found}; the batches that the "
+                "training loader yields are not as many as its length says."
+            )
 
 
 def complete(history: pd.DataFrame, *columns: str) -> pd.DataFrame:

@@ -172,6 +172,25 @@ def test_every_image_is_in_one_batch_an_epoch():
         assert sum(batches, []) == list(range(count))
 
 
+@pytest.mark.parametrize("batch", [1, 2, 3, 4])
+def test_a_sampler_is_as_long_as_what_it_yields(batch):
+    for count in range(1, 3 * batch + 2):
+        batches = segmentation._Batches(range(count), batch, drop_last=False)
+        assert len(batches) == len(list(batches))
+        assert sum(batches, []) == list(range(count))
+
+
+@pytest.mark.parametrize("count", range(1, 3 * 3 + 2))
+def test_any_number_of_training_frames_validates_every_epoch_and_moves_the_rate(data, params_of, count):
+    """One frame more than a multiple of the batch once skipped validation and schedule, in silence."""
+    part = replace(data, table=data.table.assign(patient_id=["P1"] * count + ["P2"] * (20 - count)))
+    roles = {**ROLES, "train": ["P1"], "validation": ["P2"]}
+    asked = params_of(epochs=3, batch=3, size=64, label_threshold=0.6, learning_rate=0.01)
+    _, history = segmentation.train(part, roles, asked)
+    assert history[["validation_loss", "validation_iou"]].notna().all(axis=None)
+    assert history["lr"].tolist() == pytest.approx([0.01, 0.0075, 0.0025])
+
+
 def test_without_validation_the_last_epoch_is_returned(data, p):
     _, history = segmentation.train(data, {**ROLES, "validation": []}, p)
     assert history["best"].tolist() == [False, True]

@@ -131,3 +131,43 @@ def test_the_same_weights_make_the_same_file(tmp_path):
     for name in "ab":
         training.save(tmp_path / name, network(0))
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+class Overrated(DataLoader):
+    """A loader that claims one batch more than it yields."""
+
+    def __len__(self) -> int:
+        return super().__len__() + 1
+
+
+class Still(Scripted):
+    """A schedule that Lightning never steps within the training."""
+
+    def configure_optimizers(self):
+        found = super().configure_optimizers()
+        return {**found, "lr_scheduler": {"scheduler": found["lr_scheduler"], "frequency": 100}}
+
+
+def fit_of(module, train, validation):
+    return training.fit(
+        module, train, validation, epochs=2, precision="32-true", monitor="score", highest=True
+    )
+
+
+def test_a_loader_that_is_shorter_than_its_length_is_not_passed_over():
+    loader = DataLoader(torch.zeros(2, 1))
+    with pytest.raises(RuntimeError, match="expected 2 validations in 2 epochs, got 0; the batches that the"):
+        fit_of(Scripted([0.1, 0.2]), Overrated(torch.zeros(2, 1)), loader)
+    with pytest.raises(RuntimeError, match="expected 6 optimiser steps in 2 epochs, got 4; the batches"):
+        fit_of(Unscheduled([0.1, 0.2]), Overrated(torch.zeros(2, 1)), None)
+
+
+class Unscheduled(Scripted):
+    def configure_optimizers(self):
+        return super().configure_optimizers()["optimizer"]
+
+
+def test_a_schedule_that_stood_still_is_not_passed_over():
+    loader = DataLoader(torch.zeros(2, 1))
+    with pytest.raises(RuntimeError, match="expected 2 steps of the learning-rate schedule in 2 epochs, got"):
+        fit_of(Still([0.1, 0.2]), loader, loader)
