@@ -1,7 +1,7 @@
 """Arms: the ways of showing labels to a learner that a study compares; checked, copied, put into words."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
@@ -104,7 +104,7 @@ def table(asked: dict[str, Mapping], defaults: Mapping) -> pd.DataFrame:
 
     asked: all parameters of each arm's training; defaults: of a plain arm. Columns: threshold (a fraction);
     shown (in words); published (whether the paper has this arm, so that its numbers may stand beside);
-    group (the first arm that differs from this one by its seed alone).
+    supervision; group (the first arm that differs from this one by its seed alone).
     """
     groups: dict[tuple, str] = {}
     rows = []
@@ -118,10 +118,46 @@ def table(asked: dict[str, Mapping], defaults: Mapping) -> pd.DataFrame:
                 "shown": words(p, defaults),
                 "published": all(p[k] == v for k, v in AS_PUBLISHED.items())
                 and p["label_threshold"] in confidence.THRESHOLDS,
+                "supervision": p["supervision"],
                 "group": groups.setdefault(alike, arm),
             }
         )
     return pd.DataFrame(rows).set_index("arm")
+
+
+NAIVE = 0.5  # the threshold that nobody thought about: labels cut where they are more likely than not
+
+
+def pairs(arms: pd.DataFrame, asked: Sequence[str] = ()) -> list[tuple[str, str]]:
+    """Who is compared with whom, (arm, reference): the pairs asked for, or each arm with the first and with
+    the naive one, no two arms twice.
+
+    arms: of `table`. asked: each 'arm - reference'. The naive arm learns from labels cut at 50 %: that of the
+    paper, else the first; where there is none, each arm is compared with the first alone.
+    """
+    names = list(arms.index)
+    if asked:
+        return named_pairs(asked, names)
+    cut = arms[(arms["supervision"] == "threshold") & (arms["threshold"] == NAIVE)]
+    cut = cut.sort_values("published", ascending=False, kind="stable")
+    found: list[tuple[str, str]] = []
+    for ref in dict.fromkeys([*names[:1], *cut.index[:1]]):
+        found += [(arm, ref) for arm in names if arm != ref and (ref, arm) not in found]
+    return found
+
+
+def named_pairs(asked: Sequence[str], arms: Sequence[str]) -> list[tuple[str, str]]:
+    """The pairs of arms that a profile names, 'arm - reference'; ValueError for an unknown arm, one arm with
+    itself, or two arms twice."""
+    found = [tuple(pair.split(" - ")) for pair in asked]
+    for k, (pair, names) in enumerate(zip(asked, found, strict=True)):
+        if len(names) != 2 or not set(names) <= set(arms) or len(set(names)) == 1:
+            raise ValueError(
+                f"pairs: expected 'arm - reference' with arms of {', '.join(arms)}, got {pair!r}; correct it."
+            )
+        if set(names) in map(set, found[:k]):
+            raise ValueError(f"pairs: expected two arms once, got {pair!r} again; leave one out.")
+    return found
 
 
 def words(p: Mapping, defaults: Mapping) -> str:

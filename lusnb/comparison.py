@@ -6,6 +6,7 @@ import torch
 
 from lusnb import agreement, common, confidence, metrics, soft_metrics, stats
 from lusnb import cohort as cohorts
+from lusnb.arms import named_pairs
 from lusnb.cohort import Cohort
 from lusnb.common import Ground
 from lusnb.held import Held
@@ -85,17 +86,6 @@ def differences(
             parts.append(stats.compare_pairs(values.reindex(columns=arms), asked, rng).assign(metric=metric))
     found = pd.concat(parts[1:] or parts, ignore_index=True)
     return found[["metric", *(name for name in found if name != "metric")]]
-
-
-def named_pairs(pairs: list[str], arms: list[str]) -> list[tuple[str, str]]:
-    """The pairs of arms that a profile names, 'arm - reference'; ValueError for an unknown arm."""
-    found = [tuple(pair.split(" - ")) for pair in pairs]
-    for pair, names in zip(pairs, found, strict=True):
-        if len(names) != 2 or not set(names) <= set(arms):
-            raise ValueError(
-                f"pairs: expected 'arm - reference' with arms of {', '.join(arms)}, got {pair!r}; correct it."
-            )
-    return found
 
 
 def calibration(curves: pd.DataFrame) -> pd.DataFrame:

@@ -11,7 +11,7 @@ from lusnb import reruns
 
 ROOT = Path(__file__).parents[1]
 FLOORS = [
-    ["cells", "values"],
+    ["cells", "values", "reference"],
     [
         "params",
         "files",
@@ -28,7 +28,7 @@ FLOORS = [
     ],
     ["bitmasks"],
     ["arms", "reruns", "splits"],
-    ["matrix"],
+    ["matrix", "task_patients"],
     ["study", "contents", "phantom", "predictions", "training", "tables", "losses"],
     ["relations"],
     ["cohort", "held"],
