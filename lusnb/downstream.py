@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from lusnb import baselines, batches, clipbank, files, outcomes, splits, tasknet, training
+from lusnb import baselines, batches, clipbank, files, outcomes, splits, tables, tasknet, training
 from lusnb.arms import GRAYSCALE
 from lusnb.baselines import CLASSES
 from lusnb.batches import Lesson
@@ -108,10 +108,14 @@ def met(history: pd.DataFrame) -> str:
         if "pairs" in own:
             share = 100 * last["pairs"] / last["possible_pairs"]
             meets = f"meets {last['pairs']:,} of {last['possible_pairs']:,} pairs ({share:.0f} %), "
-        lines.append(
-            f"fold {fold}: {len(own)} epochs, {own['steps'].sum():,} steps; an epoch {meets}takes "
-            f"{last['steps']:,} steps and encodes {last['clips']:,} clips"
+        epochs, steps, each, clips = (
+            tables.counted(number, name)
+            for number, name in (
+                *((len(own), "epoch"), (own["steps"].sum(), "step")),
+                *((last["steps"], "step"), (last["clips"], "clip")),
+            )
         )
+        lines.append(f"fold {fold}: {epochs}, {steps}; an epoch {meets}takes {each} and encodes {clips}")
     return "\n".join(lines)
 
 

@@ -10,6 +10,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 from lusnb import figures, task_patients, task_tables
 from lusnb.arms import GRAYSCALE, TRUE_MASKS
@@ -105,8 +106,8 @@ def three_tasks(scores: pd.DataFrame) -> Figure:
 def learning(history: pd.DataFrame) -> Figure:
     """Loss against optimiser steps, one panel a learning rate, a colour a fold; a dot: the kept epoch.
 
-    history: of a task's training (downstream.train_fold). Solid: validation; dashed: training. The title
-    says in how many folds this rate validated best and was taken.
+    history: of a task's training (downstream.train_fold). Solid: validation; dashed: training, mean over
+    the epoch that ends there. The title says in how many folds this rate validated best and was taken.
     """
     if history.empty:
         return figures.nothing(IMPOSSIBLE)
@@ -125,6 +126,7 @@ def learning(history: pd.DataFrame) -> Figure:
         ax.set_title(f"learning rate {rate:g}: taken in {taken} of {len(folds)} folds", fontsize=SMALL)
         ax.set_xlabel("optimiser steps", fontsize=SMALL)
         ax.tick_params(labelsize=7)
+        ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         sns.despine(ax=ax)
     axes[0, 0].set_ylabel("loss: solid validation, dashed training", fontsize=SMALL)
     axes[0, -1].legend(frameon=False, fontsize=7, loc="upper left", bbox_to_anchor=(1, 1))

@@ -206,6 +206,24 @@ def test_what_is_told_counts_the_patients_and_the_comparisons_of_each_task():
     assert paper.startswith("The published test patients, the same in every fold")
 
 
+def test_what_pairs_of_arms_can_show_is_said_of_each_task():
+    _, found = every("cross_fitted")
+    arms = ARMS.loc[["t000", "t060"]].assign(supervision="threshold")
+    compared = task_patients.differences(found, arms, rng())
+    said = task_tables.can_show(found, compared, task_patients.EACH)
+    assert said == [f"{task_tables.WORDS[task]}: " + tables.can_show(8, 1) for task in found]
+    alone = task_patients.differences(found, arms[:1], rng())
+    said = task_tables.can_show(found, alone, task_patients.EACH)
+    assert said == [f"{task_tables.WORDS[task]}: " + tables.can_show(8, 0) for task in found]
+    found = found | {"sf_change": same_day_alone(), "readmission": pd.DataFrame()}
+    said = task_tables.can_show(found, compared[:0], task_patients.EACH)
+    assert said[0] == (
+        "S/F change: 8 held-out patients, none with a value to compare (2-class accuracy, cross-day pairs); "
+        "nothing is compared."
+    )
+    assert said[2] == "readmission: not possible with this cohort."
+
+
 def test_the_tested_are_counted_once():
     table = pd.concat([patient_scores(), patient_scores().assign(arm="t030")])
     assert task_tables.tested(table) == 3
