@@ -13,7 +13,7 @@ SEEDS = ("seed", "seed_offset")
 ASIDE = (*SEEDS, "arm", "fold", "mc_samples")  # what members of one ensemble may differ in
 SHARED = (  # what all arms of a profile share: said in <notebook>.yaml or by the matrix, not by an arm
     *("profile", "cohort", "arm", "seed", "fold", "inner", "protocol", "measured_on"),
-    *("size", "task_size", "task_frames", "task_channels"),
+    *("size", "task_size", "task_frames", "task_channels", "task_cut"),
 )
 NAME = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"  # of an arm or a cohort: a folder's
 ON_LOGITS = ("weighted_ce", "focal", "lovasz", "dice_ce")  # losses that want the sigmoid
@@ -29,6 +29,7 @@ WORDS = {  # how a parameter that differs from the notebook's default is told
     "epochs": "{} epochs",
     "learning_rate": "learning rate {}",
     "batch": "batches of {}",
+    "interpolation": "{} interpolation",
 }
 AS_PUBLISHED = {  # what an arm of the paper is, at any of its seven thresholds
     "supervision": "threshold",

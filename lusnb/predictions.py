@@ -7,7 +7,9 @@ predictions/frames.npy        uint8 (clips, T, C, s, b)  the tasks' frames: bina
 predictions/tempered.npy      uint8 (n, C, S, S)        of held-out frames: the same, at their temperatures
 predictions/dropout.npy       uint8 (n, C, S, S)        the same, where asked for: their mean with dropout on
 predictions/index.csv         array, position, slot, clip_id, frame: what each entry is of
-predictions/fingerprint.json  the cohort, the model and the settings they were made from
+predictions/fingerprint.json  the cohort, the model and the settings they were made from; `cut`: the level, 1
+                              to 255, from which on a pixel is a prediction at the training's own cut;
+                              `task_cut`: the level at which the tasks' binary frames were cut
 """
 
 import hashlib
@@ -37,6 +39,11 @@ class Predictions:
     made_from: dict
     tempered: np.ndarray | None = None
     dropout: np.ndarray | None = None
+
+    @property
+    def cut(self) -> int:
+        """The training's own cut, a level from 1 to 255, fitted on its validation patients."""
+        return int(self.made_from["cut"])
 
     @property
     def held_out(self) -> np.ndarray:

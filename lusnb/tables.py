@@ -11,14 +11,17 @@ import pandas as pd
 from lusnb import files, stats
 
 IOU = "iou"  # the primary IoU: label-non-empty images
-PER_IMAGE = ("iou_plain",)
+PER_IMAGE = ("iou_plain", "iou_plain_fixed")
 TABLE1 = {
     "iou": "IoU",
+    "iou_fixed": "IoU, cut at 0.5",
     "iou_plain": "IoU, plain macro",
-    "iou_tuned": "IoU, tuned cut",
+    "iou_plain_fixed": "IoU, plain macro, cut at 0.5",
     "iou_untrained": "IoU, untrained",
     "false_area_mm2": "false area (mm2)",
+    "false_area_mm2_fixed": "false area (mm2), cut at 0.5",
     "surface_dice": "surface Dice, 1 mm",
+    "surface_dice_fixed": "surface Dice, 1 mm, cut at 0.5",
     "weighted_ce": "weighted CE",
     "reference_ce": "CE, reference weights",
     "ce": "CE, raw c",

@@ -8,6 +8,8 @@ PAIRINGS = ("batch", "pair")
 CLASS_WEIGHTS = ("none", "balanced")
 MERGES = ("mean", "majority", "staple")  # of several raters' maps
 CHANNELS = ("binary", "probability")  # what is stored of the tasks' frames
+TASK_CUTS = ("validation", "fixed")  # where the tasks' masks are cut: the arm's own cut, or 0.5
+INTERPOLATIONS = ("nearest", "linear")  # of confidence, when it is warped and resized
 Rule = tuple[Callable[[object], bool], str]  # whether a value will do, and what is expected
 
 
@@ -45,6 +47,8 @@ RULES: dict[str, Rule] = {
     "protocol": _one_of(*PROTOCOLS),
     "precision": _one_of(*PRECISIONS),
     "task_channels": _one_of(*CHANNELS),
+    "task_cut": _one_of(*TASK_CUTS),
+    "interpolation": _one_of(*INTERPOLATIONS),
     "measured_on": _one_of(*MERGES),
 }
 

@@ -28,7 +28,8 @@ def held(cohort: Cohort, seed: int, dropout: bool = False) -> Held:
     levels = np.where(noise < 128, maps, noise // 2).astype(np.uint8)
     tempered = ((levels.astype(int) + 128) // 2).astype(np.uint8)
     sampled = np.where(rng.random(maps.shape) < 0.5, levels, tempered) if dropout else None
-    return Held(levels, tempered, sampled)
+    cuts = rng.integers(90, 150, len(levels), np.uint8)  # as of several folds
+    return Held(levels, tempered, cuts, sampled)
 
 
 def arms(names: str, **groups: str) -> pd.DataFrame:

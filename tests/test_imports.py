@@ -31,7 +31,7 @@ FLOORS = [
     ["matrix"],
     ["study", "contents", "phantom", "predictions", "training", "tables", "losses"],
     ["relations"],
-    ["cohort", "held"],
+    ["cohort", "held", "cuts"],
     [
         "readers",
         "metrics",
