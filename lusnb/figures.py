@@ -10,13 +10,11 @@ from matplotlib import colors
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from lusnb import files
 from lusnb.looks import WIDTH, feature_colours, words
 
 FORMATS = ("pdf", "png", "svg")
-CENTRED = {"ha": "center", "va": "center", "fontsize": 8}
 MANY = 9  # more arms than these cannot be told apart by colour
 
 
@@ -62,41 +60,6 @@ def legend(figure: Figure, features: tuple[str, ...]) -> None:
     figure.legend(
         handles, names, loc="upper center", bbox_to_anchor=(0.5, foot), ncols=6, frameon=False, fontsize=8
     )
-
-
-def history(table: pd.DataFrame) -> Figure:
-    """A segmenter's training: losses, validation IoU and learning rate by epoch; the kept epoch is marked.
-
-    table: epoch, lr, train_loss, validation_loss, validation_iou, best. What was not measured is said.
-    """
-    figure, axes = plt.subplots(1, 3, figsize=(WIDTH, 2.2), layout="constrained")
-    panels = {
-        "loss": ("train_loss", "validation_loss"),
-        "validation IoU": ("validation_iou",),
-        "rate": ("lr",),
-    }
-    kept = table.loc[table["best"], "epoch"].item()
-    for ax, (name, columns) in zip(axes, panels.items(), strict=True):
-        for column, colour in zip(
-            columns, ("0.55", "#0072b2") if len(columns) > 1 else ("#0072b2",), strict=True
-        ):
-            ax.plot(table["epoch"] + 1, table[column], ".-", color=colour, label=words(column), linewidth=1)
-        if table[list(columns)].isna().all(axis=None):
-            ax.text(
-                0.5,
-                0.5,
-                "no label to validate on:\nthe last epoch is kept",
-                **CENTRED,
-                transform=ax.transAxes,
-            )
-        ax.axvline(kept + 1, color="0.5", linestyle=":", linewidth=1)
-        ax.set_title(name, fontsize=8)
-        ax.set_xlabel("epoch", fontsize=8)
-        ax.xaxis.set_major_locator(MaxNLocator(4, integer=True))
-        ax.tick_params(labelsize=8)
-        sns.despine(ax=ax)
-    axes[0].legend(frameon=False, fontsize=7)
-    return figure
 
 
 def strip(images: dict[str, np.ndarray], features: tuple[str, ...], columns: int | None = None) -> Figure:
@@ -194,7 +157,7 @@ def matrix(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
 def nothing(why: str) -> Figure:
     """A figure that says why there is nothing to draw."""
     figure, ax = plt.subplots(figsize=(WIDTH, 0.6))
-    ax.text(0.5, 0.5, why, **CENTRED)
+    ax.text(0.5, 0.5, why, ha="center", va="center", fontsize=8)
     ax.set_axis_off()
     return figure
 

@@ -39,6 +39,7 @@ FLOORS = [
         "labels",
         "agreement",
         "figures",
+        "progress",
         "implied",
         "task_tables",
         "arm_maps",
