@@ -15,6 +15,7 @@ SHARED = (  # what all arms of a profile share: said in <notebook>.yaml or by th
     *("profile", "cohort", "arm", "seed", "fold", "inner", "protocol", "measured_on"),
     *("size", "task_size", "task_frames", "task_channels", "task_cut"),
 )
+NAIVE = 0.5  # the threshold of who does not think about confidence
 NAME = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"  # of an arm or a cohort: a folder's
 ON_LOGITS = ("weighted_ce", "focal", "lovasz", "dice_ce")  # losses that want the sigmoid
 ON_PROBABILITIES = ("dice", "tversky", "wing")  # losses that take any activation
@@ -104,8 +105,9 @@ def table(asked: dict[str, Mapping], defaults: Mapping) -> pd.DataFrame:
     """What the arms of a study are, one row an arm, indexed by arm.
 
     asked: all parameters of each arm's training; defaults: of a plain arm. Columns: threshold (a fraction);
-    shown (in words); published (whether the paper has this arm, so that its numbers may stand beside);
-    group (the first arm that differs from this one by its seed alone).
+    target (the threshold of the target, blank where that has grades); shown (in words); published (whether
+    the paper has this arm, so that its numbers may stand beside); group (the first arm that differs from this
+    one by its seed alone).
     """
     groups: dict[tuple, str] = {}
     rows = []
@@ -116,6 +118,7 @@ def table(asked: dict[str, Mapping], defaults: Mapping) -> pd.DataFrame:
             {
                 "arm": arm,
                 "threshold": float(p["label_threshold"]),
+                "target": _target(p),
                 "shown": words(p, defaults),
                 "published": all(p[k] == v for k, v in AS_PUBLISHED.items())
                 and p["label_threshold"] in confidence.THRESHOLDS,
@@ -123,6 +126,35 @@ def table(asked: dict[str, Mapping], defaults: Mapping) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(rows).set_index("arm")
+
+
+def _target(p: Mapping) -> float:
+    graded = confidence.SUPERVISIONS[p["supervision"]].graded
+    return float("nan") if graded else float(p["label_threshold"])
+
+
+def pairs(arms: pd.DataFrame, asked: list[str] | None = None) -> list[tuple[str, str]]:
+    """Who is compared with whom: (arm, reference).
+
+    arms: of `table`. asked: each 'arm - reference'. None: every arm against the first (0 % in the paper), and
+    against the naive one, the paper's at 50 %, where there is one; no pair twice. Raises ValueError for an
+    unknown arm.
+    """
+    names, found = list(arms.index), []
+    if asked:
+        found = [tuple(pair.split(" - ")) for pair in asked]
+        for pair, own in zip(asked, found, strict=True):
+            if len(own) != 2 or not set(own) <= set(names):
+                raise ValueError(
+                    f"pairs: expected 'arm - reference' with arms of {', '.join(names)}, got {pair!r}; "
+                    "correct it."
+                )
+        return found
+    naive = arms.index[(arms["threshold"] == NAIVE) & arms["published"].astype(bool)]
+    for reference in dict.fromkeys([*names[:1], *naive]):
+        others = (arm for arm in names if arm != reference)
+        found += [(arm, reference) for arm in others if (reference, arm) not in found]
+    return found
 
 
 def words(p: Mapping, defaults: Mapping) -> str:

@@ -72,6 +72,7 @@ FLOORS = [
     ],
     ["tasknet"],
     ["downstream", "explain", "graph", "measuring", "comparison", "uncertainty", "arm_figures"],
+    ["precision_recall", "operating_figures"],
     ["explain_task"],
     ["runs"],
     ["widgets"],
