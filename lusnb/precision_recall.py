@@ -55,7 +55,7 @@ def curves(cohort: Cohort, patients: list[str], opened: dict, merge: str, compar
 
 
 def _of_feature(counts: np.ndarray, own: np.ndarray, level: int) -> pd.DataFrame:
-    """One feature's curve and points. counts: int (2, 256); own: int (2,), drawn at the own cut; level: that cut."""
+    """One feature's curve and points. counts: int (2, 256); own: int (2,), drawn at that cut, `level`."""
     above, hit, label = cuts.at_each(counts)
     there = np.flatnonzero(counts.sum(0)[1:]) + 1  # elsewhere a cut draws the same as at the next level
     drawn = np.concatenate([above[there], [own.sum(), above[metrics.CUT]]])
