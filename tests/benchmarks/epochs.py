@@ -1,11 +1,11 @@
-"""Does the rule that chooses the epoch change the ranking of arms by itself? Each arm trained once, two rules.
+"""Does the rule that chooses the epoch change the ranking of arms by itself? One training an arm, two rules.
 
     python -m tests.benchmarks.epochs [--profile quick] [--seed 0]
 
-One training an arm, on the profile's own cohort and parameters, every epoch kept. One rule takes the epoch with
-the highest pooled IoU at its best cut (cuts.py), the other that with the highest IoU at 0.5 over label-non-empty
-images, as published. Both networks are then cut at their own validation cut and held against the truth of the
-held-out patients: the arms' scores under both rules, and how their orders agree.
+On the profile's own cohort and parameters, every epoch kept. One rule takes the epoch with the highest pooled
+IoU at its best cut (cuts.py), the other that with the highest IoU at 0.5 over label-non-empty images, as
+published. Both networks are then cut at their own validation cut and held against the truth of the held-out
+patients: the arms' scores under both rules, and how their orders agree.
 """
 
 import argparse
