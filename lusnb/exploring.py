@@ -12,7 +12,7 @@ import pandas as pd
 
 from lusnb import cohort as cohorts
 from lusnb import looks, study
-from lusnb.arm_maps import BROKEN, ArmMaps, unreadable
+from lusnb.arm_maps import BROKEN, ArmMaps, Cuts, unreadable
 from lusnb.cohort import Cohort
 
 MEAN, RATER, TRUTH = "mean", "rater:", "truth"  # sources: all raters, one by name, a phantom's truth
@@ -29,11 +29,13 @@ ROLES = {
 READS = {  # what a table of finished runs is needed for -> the notebook that makes it
     "kept": "02_confidence_maps",
     "iou": study.NOTEBOOKS["segmentation"],
+    "iou_fixed": study.NOTEBOOKS["segmentation"],
     "calibration": study.NOTEBOOKS["segmentation"],
 }
 TABLES = {  # the tables themselves, below the folder of runs
     "kept": f"{READS['kept']}/kept_area.csv",
     "iou": "tables/threshold_matrix.csv",
+    "iou_fixed": "tables/threshold_matrix_fixed.csv",
     "calibration": "tables/reliability.csv",
 }
 NETWORK = ["arm", "model", "seed", "fold", "split"]  # as outcomes.RUN, whose SciPy would take half a second
@@ -100,13 +102,19 @@ def _sources(cohort: Cohort, rows: pd.DataFrame, true: pd.DataFrame) -> list[dic
 
 
 def arm_card(arm_maps: ArmMaps, arm: str, seed: int, clip_id: str) -> dict:
-    """What an arm predicted of one clip: frames (frame -> 'labelled' or 'task'), role, told (in words)."""
+    """What an arm predicted of one clip: frames (frame -> 'labelled' or 'task'), role, told (in words).
+
+    cut: from which level on (1 to 255) the training that is shown predicts, fitted on its validation
+    patients; None where it does not say. task_cut: at which its 'task' frames were cut already; None where
+    they are probabilities.
+    """
     table = arm_maps.frames(arm, seed)
     own = table[table["clip_id"] == clip_id].sort_values("frame")
     role = own["role"].iloc[0] if len(own) else ""
     told = ROLES[role] if len(own) else "this arm predicted nothing of this clip"
     frames = {str(frame): kind for frame, kind in zip(own["frame"], own["kind"], strict=True)}
-    return {"frames": frames, "role": role, "told": told}
+    cuts = arm_maps.cuts(arm, seed, clip_id) or Cuts(None, None)
+    return {"frames": frames, "role": role, "told": told, "cut": cuts.own, "task_cut": cuts.tasks}
 
 
 def arm_colours(arms: Iterable[str]) -> dict[str, str]:
@@ -151,22 +159,28 @@ def curves(folder: Path, cohort: Cohort, remedy: str) -> dict:
     """Curves of finished runs; fractions throughout, points [x, y] by rising x.
 
     kept: feature -> [threshold, mean share of the painted area that it keeps]; iou: arm -> [threshold, macro
-    IoU on labels at this threshold]; calibration: feature (or 'all') -> arm -> [mean prediction, mean
-    confidence of the label], near painted pixels. missing: which of them there are no runs for, or whose
-    table cannot be read -> what to do. remedy: what makes runs.
+    IoU on labels at this threshold], each arm at its own validation cut; iou_fixed: the same, every arm cut
+    at 0.5; calibration: feature (or 'all') -> arm -> [mean prediction, mean confidence of the label], near
+    painted pixels. missing: which of them there are no runs for, or whose table cannot be read -> what to do.
+    A run that is older than the arms' own cuts left one table of IoU, at 0.5: there iou is empty, and not
+    missing. remedy: what makes runs.
     """
-    found = {"kept": {}, "iou": {}, "calibration": {}, "missing": {}}
-    readers = {"kept": _kept, "iou": _iou, "calibration": _calibration}
-    for name, notebook in READS.items():
+    found = {"kept": {}, "iou": {}, "iou_fixed": {}, "calibration": {}, "missing": {}}
+    readers = {"kept": _kept, "iou": _iou, "iou_fixed": _iou, "calibration": _calibration}
+    older = not (folder / TABLES["iou_fixed"]).is_file()
+    if older:
+        readers.pop("iou_fixed")
+    for name, reader in readers.items():
+        notebook, path = READS[name], folder / TABLES[name]
         if not (folder / notebook / "finished").is_file():
             found["missing"][name] = f"{notebook} is not finished: {remedy}"
             continue
         try:
-            found[name] = readers[name](folder, cohort)
+            found[name] = reader(path, cohort)
         except BROKEN as error:
-            told = unreadable(folder / TABLES[name], error)
+            told = unreadable(path, error)
             found["missing"][name] = f"{told}: delete {notebook}/finished, then {remedy}"
-    return found
+    return found | {"iou": {}, "iou_fixed": found["iou"]} if older else found
 
 
 def _read(path: Path) -> pd.DataFrame:
@@ -174,22 +188,22 @@ def _read(path: Path) -> pd.DataFrame:
     return pd.read_csv(path, dtype=ids, keep_default_na=False, na_values=[""])
 
 
-def _kept(folder: Path, cohort: Cohort) -> dict[str, list]:
-    table = _read(folder / TABLES["kept"])
+def _kept(path: Path, cohort: Cohort) -> dict[str, list]:
+    table = _read(path)
     means = table.groupby(["feature", "threshold"])["share"].mean().dropna().reset_index()
     return {f: _points(means[means["feature"] == f], "threshold", "share") for f in cohort.features}
 
 
-def _iou(folder: Path, cohort: Cohort) -> dict[str, list]:
-    table = _read(folder / TABLES["iou"])
+def _iou(path: Path, _: Cohort) -> dict[str, list]:
+    table = _read(path)
     long = table.melt("arm", var_name="threshold", value_name="iou").dropna()
     long = long.astype({"threshold": float})
     return {arm: _points(long[long["arm"] == arm], "threshold", "iou") for arm in table["arm"]}
 
 
-def _calibration(folder: Path, cohort: Cohort) -> dict[str, dict]:
+def _calibration(path: Path, _: Cohort) -> dict[str, dict]:
     """Seeds are pooled by their pixels; tables of earlier versions lack some of the columns."""
-    table = _read(folder / TABLES["calibration"])
+    table = _read(path)
     for column, value in ONE_SCALE.items():
         table = table[table[column] == value] if column in table else table
     table = table.assign(feature=table.get("feature", "all"))
