@@ -39,7 +39,7 @@ export function armControls(view) {
     cutTo("cut-own", "Own cut", "Own cut: predicted from where this arm's validation patients put it (O: this, then 50 %)", OWN),
     cutTo("cut-half", "50 %", "Every arm predicted from 50 % (O)", HALF),
   ];
-  view.cutWords = element("p", { class: "lusnb-status", data: { testid: "cut" } });
+  view.cutWords = element("p", { class: "lusnb-status", role: "status", data: { testid: "cut" } });
   const features = [["all", "all features shown"], ...view.catalogue.features.map((name, c) => [name, view.catalogue.words[c]])];
   view.of = select({
     id: "of", label: "Errors in", options: features, onchange: () => { view.charts.arms(view.armName(), view.of.get()); view.turn(); },
