@@ -7,7 +7,7 @@ import { leastPredicted } from "./explorer_picture.js";
 export const OWN = -1; // in place of a per cent: each arm's own cut
 export const HALF = 50; // per cent: a cut at 0.5
 
-const perCent = (level) => Math.round((100 * level) / 255);
+const perCent = (level) => Math.max(1, Math.round((100 * level) / 255)); // the slider begins at 1 %
 
 // {least: the least byte that is predicted, percent: where the slider stands, at: the same as a fraction, told: in
 // words, masked: the frame was cut already, words: at which cut the frame is shown}. output: OWN or per cent; card:
