@@ -22,7 +22,7 @@ ARM_COLOURS = (  # far from one another, from looks.PALETTE (the features') and 
 )
 ROLES = {
     "train": "this patient was trained on",
-    "validation": "this patient was not trained on, but chose the epoch",
+    "validation": "this patient was not trained on, but chose the epoch and the cut",
     "test": "this patient was held out",
     "": "not known whether this patient was trained on",
 }

@@ -122,7 +122,7 @@ def test_an_arms_card_says_plainly_who_was_trained_on(cohort, runs):
     assert [card["told"] for card in cards] == [
         "this patient was trained on",
         "this patient was held out",
-        "this patient was not trained on, but chose the epoch",
+        "this patient was not trained on, but chose the epoch and the cut",
     ]
     frame = str(cohort.labels.set_index("clip_id").at[row["clip_id"], "frame"].iloc[0])
     assert cards[0]["frames"][frame] == "labelled" and cards[0]["frames"]["4"] == "task"
