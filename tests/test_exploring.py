@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from lusnb import arm_maps, exploring, files, looks, outcomes, study
+from lusnb import arm_maps, exploring, files, finished_curves, looks, outcomes, study
 from lusnb import cohort as cohorts
 from tests.test_arm_maps import checked, finished
 
@@ -195,7 +195,7 @@ def test_curves_of_finished_tables_by_hand(cohort, runs):
     files.write_csv(runs / "tables/reliability.csv", pd.DataFrame(rows))
     done(runs, "02_confidence_maps")
     done(runs, "04_compare_segmentation")
-    found = exploring.curves(runs, cohort, "smoke")
+    found = finished_curves.curves(runs, cohort, "smoke")
     assert found["kept"][feature] == [[0.0, 1.0], [0.5, pytest.approx(0.3)]]
     assert found["kept"][cohort.features[1]] == []
     assert found["iou"] == {"007": [[0.0, 0.5], [0.5, 0.25]], "x": [[0.0, 0.125]]}
@@ -218,13 +218,15 @@ def test_reliability_of_an_earlier_version_is_read_too(cohort, runs):
         }
     )
     files.write_csv(runs / "tables/reliability.csv", old)
-    assert exploring._calibration(runs / "tables/reliability.csv", cohort) == {"all": {"a": [[0.1, 0.2]]}}
+    assert finished_curves._calibration(runs / "tables/reliability.csv", cohort) == {
+        "all": {"a": [[0.1, 0.2]]}
+    }
 
 
 def test_the_only_iou_of_a_run_older_than_the_arms_own_cuts_is_at_a_half(cohort, runs):
     files.write_csv(runs / "tables/threshold_matrix.csv", pd.DataFrame({"arm": ["a"], "0.5": [0.25]}))
     done(runs, "04_compare_segmentation")
-    found = exploring.curves(runs, cohort, "do this")
+    found = finished_curves.curves(runs, cohort, "do this")
     assert found["iou"] == {} and found["iou_fixed"] == {"a": [[0.5, 0.25]]}
     assert "iou" not in found["missing"] and "iou_fixed" not in found["missing"]
 
@@ -232,7 +234,7 @@ def test_the_only_iou_of_a_run_older_than_the_arms_own_cuts_is_at_a_half(cohort,
 def test_without_runs_each_curve_says_what_to_run(cohort, runs):
     files.write_csv(runs / "tables/threshold_matrix.csv", pd.DataFrame({"arm": ["a"], "0.5": [1.0]}))
     remedy = "make study PROFILE=quick"
-    found = exploring.curves(runs, cohort, remedy)  # a table without a finished run is half a table
+    found = finished_curves.curves(runs, cohort, remedy)  # a table without a finished run is half a table
     assert found["iou"] == found["kept"] == found["calibration"] == {}
     assert found["missing"]["kept"] == "02_confidence_maps is not finished: make study PROFILE=quick"
     assert found["missing"]["iou"] == "04_compare_segmentation is not finished: make study PROFILE=quick"
@@ -255,7 +257,7 @@ def test_a_curve_whose_table_is_gone_or_odd_leaves_the_others_alone(cohort, runs
     files.write_csv(runs / "tables/reliability.csv", pd.DataFrame(curve))
     done(runs, "02_confidence_maps")
     done(runs, "04_compare_segmentation")
-    whole = exploring.curves(runs, cohort, "do this")
+    whole = finished_curves.curves(runs, cohort, "do this")
     assert whole["missing"] == {}
     for name, place in names.items():
         if name == "iou_fixed" and content is None:
@@ -263,10 +265,10 @@ def test_a_curve_whose_table_is_gone_or_odd_leaves_the_others_alone(cohort, runs
         path = runs / f"{place}.csv"
         kept = path.read_bytes()
         path.unlink() if content is None else path.write_bytes(content)
-        found = exploring.curves(runs, cohort, "do this")
+        found = finished_curves.curves(runs, cohort, "do this")
         assert list(found["missing"]) == [name] and found[name] == {}
         assert found["missing"][name].startswith(f"{path} cannot be read (")
-        assert found["missing"][name].endswith(f"delete {exploring.READS[name]}/finished, then do this")
+        assert found["missing"][name].endswith(f"delete {finished_curves.READS[name]}/finished, then do this")
         assert all(found[other] == whole[other] for other in set(names) - {name})
         path.write_bytes(kept)
 
@@ -404,6 +406,6 @@ def test_nothing_is_written_where_all_is_read(cohort, runs, tasks):
         for source in sources:
             what = {"kind": "labels", "clip_id": clip, "frame": frame, "source": source["key"]}
             exploring.pixels(cohort, maps, what)
-    exploring.curves(runs, cohort, "")
+    finished_curves.curves(runs, cohort, "")
     exploring.outcomes_of(runs, 477)
     assert before == [{p: p.stat().st_mtime_ns for p in place.rglob("*")} for place in places]

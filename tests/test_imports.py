@@ -55,7 +55,7 @@ FLOORS = [
         "sensitivity_figures",
         "queue",
         "export",
-        "exploring",
+        "finished_curves",
     ],
     [
         "segmentation",
@@ -68,6 +68,7 @@ FLOORS = [
         "sources",
         "rater_figures",
         "phantom_figures",
+        "exploring",
     ],
     ["tasknet"],
     ["downstream", "explain", "graph", "measuring", "comparison", "uncertainty", "arm_figures"],

@@ -11,7 +11,7 @@ import ipywidgets
 import numpy as np
 import traitlets
 
-from lusnb import arm_maps, exploring
+from lusnb import arm_maps, exploring, finished_curves
 from lusnb import cohort as cohorts
 from lusnb.cohort import Cohort
 from lusnb.widgets import advice, assets
@@ -84,7 +84,7 @@ class Explorer(anywidget.AnyWidget):
         remedy = advice.remedy(*places)
         if not names and remedy != advice.command(self.profile):
             remedy = "see above"  # the advice, at length
-        curves = exploring.curves(self.runs_folder, self.cohort, remedy)
+        curves = finished_curves.curves(self.runs_folder, self.cohort, remedy)
         return {
             "catalogue": exploring.catalogue(self.cohort),
             "arms": [{"key": f"{arm} seed {seed}", "arm": arm, "seed": seed} for arm, seed in names],
