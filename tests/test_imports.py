@@ -56,7 +56,7 @@ FLOORS = [
         "sensitivity_figures",
         "queue",
         "export",
-        "exploring",
+        "finished_curves",
     ],
     [
         "segmentation",
@@ -69,6 +69,7 @@ FLOORS = [
         "sources",
         "rater_figures",
         "phantom_figures",
+        "exploring",
     ],
     ["tasknet"],
     ["downstream", "explain", "graph", "measuring", "comparison", "uncertainty", "arm_figures"],
