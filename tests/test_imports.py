@@ -11,9 +11,8 @@ from lusnb import reruns
 
 ROOT = Path(__file__).parents[1]
 FLOORS = [
-    ["cells", "values"],
+    ["cells", "values", "locks"],
     [
-        "params",
         "files",
         "confidence",
         "stats",
@@ -26,12 +25,13 @@ FLOORS = [
         "augmentation",
         "looks",
     ],
-    ["bitmasks"],
+    ["bitmasks", "proofs", "ways"],
+    ["params"],
     ["arms", "reruns", "splits"],
     ["matrix"],
     ["study", "contents", "phantom", "predictions", "training", "tables", "losses"],
-    ["relations"],
-    ["cohort", "held"],
+    ["relations", "nodes"],
+    ["cohort", "held", "making"],
     [
         "readers",
         "metrics",
