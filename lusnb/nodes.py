@@ -55,7 +55,7 @@ def _changed_cohorts(node: Node, proof: dict, base: Path) -> list[str]:
             found.append(f"files of data/{name} changed")
     for name, then in proof["cohorts"].items():
         place = study.run_folder(NOTEBOOKS["cohort"], {"profile": profile, "cohort": name})
-        if reruns.checked(base / "runs" / place).get("cohort") != then:
+        if reruns.checked(base / "runs" / place).get("cohort", then) != then:  # unknown: after 00_cohort
             found.append(f"cohort {name} changed")
     return found
 

@@ -149,7 +149,7 @@ def _stamp(folder: Path, paths: list[Path]) -> str:
 
 
 def checked(run_folder: Path) -> dict[str, str]:
-    """What 00_cohort found of a cohort, `cohort` (its fingerprint) and `stamp`; {} where that is unreadable."""
+    """What 00_cohort found of a cohort: `cohort` (its fingerprint), `stamp`; {} where unreadable."""
     try:
         found = json.loads((run_folder / "fingerprint.json").read_text(encoding="utf-8"))
         return {name: str(found[name]) for name in ("cohort", "stamp")}

@@ -70,8 +70,8 @@ def wrong_weights(value: str, base: Path) -> str:
     if value in NO_FILE or (base / value).is_file():
         return ""
     return (
-        f"encoder_weights: expected none, imagenet or the path of a local state dict, found no file {value!r} "
-        f"in {base.resolve().name}/; correct the path."
+        f"encoder_weights: expected none, imagenet or the path of a state dict, found no file {value!r}; "
+        "correct the path."
     )
 
 
