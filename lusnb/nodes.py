@@ -113,8 +113,10 @@ def execute(node: Node, base: Path) -> None:
             extra_arguments=KERNEL,
         )
     except PapermillExecutionError as error:
+        proofs.settle(folder)
         raise RuntimeError(f"{node.folder}: {error.ename}: {error.evalue}\n{told}") from None
     except DeadKernelError:
+        proofs.settle(folder)
         raise RuntimeError(
             f"{node.folder}: its kernel was ended, mostly for lack of memory: set fewer JOBS, or a smaller "
             f"batch\n{told}"

@@ -86,21 +86,28 @@ def take(folder: Path) -> None:
 
 
 def settle(folder: Path) -> None:
-    """Complete what a kill left half moved, and write the small texts again that are not what they were.
+    """Put right what a kill or a failure left: complete what was half moved, throw away what was half made,
+    and write the small texts again that are not what they were.
 
-    Raises locks.Busy where somebody is at it.
+    Raises locks.Busy where another process is at it; one that makes a new run is left to it.
     """
     ready, broken = _ready(folder), _broken(folder)
-    if not ready and not broken:
+    if not ready and not broken and not staging(folder).exists():
         return
     lock = Path(os.path.abspath(locks.of(folder)))
-    mine = lock in locks.HELD
-    locks.hold(lock, str(folder))
+    if lock in locks.HELD:  # this process makes it
+        return
+    try:
+        locks.hold(lock, str(folder))
+    except locks.Busy:
+        if ready or broken:
+            raise
+        return
     take(folder)
+    shutil.rmtree(staging(folder), ignore_errors=True)
     for name, text in ({} if ready else broken).items():
         files.write_text(folder / name, text)
-    if not mine:
-        locks.release(lock)
+    locks.release(lock)
 
 
 def _broken(folder: Path) -> dict[str, str]:

@@ -7,7 +7,7 @@ from lusnb import outputs, proofs, reruns, study
 
 
 def finish(node: study.Node, base: Path, text: str = "made", **change: object) -> Path:
-    """A finished run of a node, as its notebook would leave it; change: other parameters. Returns its folder."""
+    """A finished run of a node, as its notebook would leave it: its folder. change: other parameters."""
     folder = base / "runs" / node.folder
     staged = proofs.begin(folder)
     for name in outputs.promised(node.notebook):

@@ -180,7 +180,20 @@ def test_a_run_that_was_never_whole_is_thrown_away_by_the_next(folder):
     (staged / "ready").write_text('{"gone": ["metrics.csv"], "pro')  # cut by a full disk
     proofs.settle(folder)
     assert content(folder) == OLD and proofs.read(folder)["asked"] == MADE["asked"]
-    assert list(proofs.begin(folder).iterdir()) == []
+    assert not staged.exists()
+
+
+def test_a_run_that_somebody_makes_is_left_to_them_and_the_finished_one_read(folder, monkeypatch):
+    make(folder, OLD)
+    staged = proofs.begin(folder)
+    (staged / "metrics.csv").write_text("half")
+    monkeypatch.setattr(locks, "_locked", lambda _: None)  # somebody else has it
+    proofs.settle(folder)
+    assert (staged / "metrics.csv").read_text() == "half" and content(folder) == OLD
+    monkeypatch.undo()
+    locks.hold(locks.of(folder), "it")  # this process has it
+    proofs.settle(folder)
+    assert staged.exists()
 
 
 def test_who_finds_a_run_on_its_way_does_not_move_it_under_the_hands_of_its_process(folder, monkeypatch):
