@@ -13,11 +13,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import yaml
-
 from lusnb import locks, proofs, reruns
 from lusnb.nodes import differs, writers
-from lusnb.params import ParameterError
+from lusnb.params import ParameterError, read_yaml
 from lusnb.study import NOTEBOOKS, Node, Study, check, load, nodes, parameters, root
 
 MARKS = Path(".snakemake", "lusnb")  # in the project's folder
@@ -74,7 +72,7 @@ def clean(profile: str, base: Path | None = None) -> list[str]:
     }
     for cohort in made - shared:
         meta = base / "data" / cohort / "cohort.yaml"
-        content = (yaml.safe_load(meta.read_text(encoding="utf-8")) if meta.is_file() else None) or {}
+        content = read_yaml(meta) if meta.is_file() else {}
         made_by = str((content.get("provenance") or {}).get("made_by", ""))
         if made_by.startswith("lusnb.") and not reruns.painted_in(meta.parent):
             gone.append(meta.parent)

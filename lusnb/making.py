@@ -67,7 +67,7 @@ class Run:
             raise RuntimeError(f"{where}: expected it to leave {', '.join(lacks)} (outputs.py), found none.")
         made = {**self.made, **{name: dict(found) for name, found in READ.items()}}
         if not _as_written(self.params.notebook, self.base):
-            made["code"] = "other cells than the notebook's"
+            made["code"] = "cells ran that are not the notebook's"
         proofs.seal(self.place, made, promised)
         for found in READ.values():
             found.clear()
@@ -120,10 +120,14 @@ def _check_arm(p: Params, base: Path) -> None:
 
 
 def _code(notebook: str, base: Path) -> str:
-    """The fingerprint of the code that this process runs; one of its own where a file was edited since."""
+    """The fingerprint of the code that this process runs; in words, that it is unknown, where it was edited."""
     reruns.forget()
     times = [path.stat().st_mtime_ns for path in reruns.used(notebook, base) if path.suffix == ".py"]
-    return reruns.code_fingerprint(notebook, base) if max(times) < LOADED else "edited while its kernel ran"
+    return (
+        reruns.code_fingerprint(notebook, base)
+        if max(times) < LOADED
+        else "its code was edited while its kernel ran"
+    )
 
 
 def _as_written(notebook: str, base: Path) -> bool:

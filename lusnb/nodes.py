@@ -32,7 +32,9 @@ def differs(node: Node, base: Path) -> list[str]:
     outside = reruns.outside(asked, base)
     found = changes(proof["asked"], asked)
     if proof["code"] != reruns.code_fingerprint(node.notebook, base):
-        found.append("its code changed")
+        found.append(
+            proof["code"] if " " in proof["code"] else "its code changed"
+        )  # making.py tells in words
     found += [f"files of {k} changed" for k, then in proof["outside"].items() if outside.get(k, then) != then]
     found += [f"{name} is not what it left" for name in proofs.damaged(folder, proof)]
     return found + (_changed_cohorts(node, proof, base) or _changed_inputs(proof, base))

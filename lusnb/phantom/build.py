@@ -91,7 +91,10 @@ def found(folder: Path) -> tuple[dict | None, bool]:
         content = yaml.safe_load((folder / "cohort.yaml").read_text(encoding="utf-8")) or {}
         return content.get("provenance") or {}, True
     if (folder / "making.json").exists():
-        return json.loads((folder / "making.json").read_text(encoding="utf-8")), False
+        try:
+            return json.loads((folder / "making.json").read_text(encoding="utf-8")), False
+        except ValueError:  # cut short: of a phantom, but who knows which
+            return {"made_by": "lusnb.phantom"}, False
     return None, False
 
 
