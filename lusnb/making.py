@@ -18,6 +18,8 @@ COHORT_LEVELS = ("profile", "cohort")
 ARM_LEVELS = (*COHORT_LEVELS, "arm", "seed", "fold", "inner")
 PACKAGES = ("lusnb", "torch", "torchvision", "lightning", "segmentation-models-pytorch", "numpy", "pandas")
 LOADED = time.time_ns()  # code that is written later is not what this process runs
+OTHER_CELLS, EDITED = "cells ran that are not the notebook's", "its code was edited while its kernel ran"
+NOT_ITS_CODE = (OTHER_CELLS, EDITED)  # in place of the fingerprint of its code: why a run does not count
 READ: dict[str, dict[str, str]] = {"inputs": {}, "cohorts": {}}  # by the run that is open, with fingerprints
 
 
@@ -67,7 +69,7 @@ class Run:
             raise RuntimeError(f"{where}: expected it to leave {', '.join(lacks)} (outputs.py), found none.")
         made = {**self.made, **{name: dict(found) for name, found in READ.items()}}
         if not _as_written(self.params.notebook, self.base):
-            made["code"] = "cells ran that are not the notebook's"
+            made["code"] = OTHER_CELLS
         proofs.seal(self.place, made, promised)
         for found in READ.values():
             found.clear()
@@ -120,14 +122,10 @@ def _check_arm(p: Params, base: Path) -> None:
 
 
 def _code(notebook: str, base: Path) -> str:
-    """The fingerprint of the code that this process runs; in words, that it is unknown, where it was edited."""
+    """The fingerprint of the code that this process runs; EDITED where that is not what is on disk."""
     reruns.forget()
     times = [path.stat().st_mtime_ns for path in reruns.used(notebook, base) if path.suffix == ".py"]
-    return (
-        reruns.code_fingerprint(notebook, base)
-        if max(times) < LOADED
-        else "its code was edited while its kernel ran"
-    )
+    return reruns.code_fingerprint(notebook, base) if max(times) < LOADED else EDITED
 
 
 def _as_written(notebook: str, base: Path) -> bool:

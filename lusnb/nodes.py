@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from lusnb import locks, proofs, reruns, study
+from lusnb import locks, making, proofs, reruns, study
 from lusnb.params import ParameterError
 from lusnb.study import NOTEBOOKS, Node
 
@@ -32,9 +32,7 @@ def differs(node: Node, base: Path) -> list[str]:
     outside = reruns.outside(asked, base)
     found = changes(proof["asked"], asked)
     if proof["code"] != reruns.code_fingerprint(node.notebook, base):
-        found.append(
-            proof["code"] if " " in proof["code"] else "its code changed"
-        )  # making.py tells in words
+        found.append(proof["code"] if proof["code"] in making.NOT_ITS_CODE else "its code changed")
     found += [f"files of {k} changed" for k, then in proof["outside"].items() if outside.get(k, then) != then]
     found += [f"{name} is not what it left" for name in proofs.damaged(folder, proof)]
     return found + (_changed_cohorts(node, proof, base) or _changed_inputs(proof, base))

@@ -30,9 +30,10 @@ FLOORS = [
     ["arms", "reruns", "splits"],
     ["matrix"],
     ["study", "contents", "phantom", "predictions", "training", "tables", "losses"],
-    ["relations", "nodes"],
+    ["relations"],
     ["cohort", "held", "making"],
     [
+        "nodes",
         "readers",
         "metrics",
         "segmented",

@@ -96,7 +96,7 @@ def planned(project):
 
 def test_a_changed_parameter_reruns_its_node_and_what_needs_it(project):
     path = project / "params" / "smoke" / "06_sf_ratio.yaml"
-    path.write_text("batch: 8\n")
+    path.write_text("batch: 4\n")
     rerun = {name.split("/")[0] for name in planned(project)}
     path.unlink()
     assert rerun == {"06_sf_ratio", "08_compare_tasks", "09_figures"}
