@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from lusnb import confidence, params, values
+from lusnb import confidence, params, values, ways
 
 GRAYSCALE = "grayscale"  # a baseline arm of the tasks: they see no segmentation at all
 TRUE_MASKS = "true_masks"  # the other one: they see the phantom's true masks
@@ -17,8 +17,6 @@ SHARED = (  # what all arms of a profile share: said in <notebook>.yaml or by th
 )
 NAIVE = 0.5  # the threshold of who does not think about confidence
 NAME = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"  # of an arm or a cohort: a folder's
-ON_LOGITS = ("weighted_ce", "focal", "lovasz", "dice_ce")  # losses that want the sigmoid
-ON_PROBABILITIES = ("dice", "tversky", "wing")  # losses that take any activation
 WORDS = {  # how a parameter that differs from the notebook's default is told
     "confidence_weight": "confidence weight {}",
     "background_weight": "background weight {}",
@@ -58,7 +56,11 @@ def check(where: str, arm: str, fields: object) -> None:
             f"{where}: expected a name of letters, digits and _ . - that can be a folder's; rename the arm."
         )
     if not isinstance(fields, dict) or "label_threshold" not in fields:
-        raise params.ParameterError(f"{where}: expected {{label_threshold: ...}}, got {fields!r}; add it.")
+        meant = values.near("label_threshold", fields if isinstance(fields, dict) else ())
+        raise params.ParameterError(
+            f"{where}: expected {{label_threshold: ...}}, got {fields!r}; "
+            + (f"did you mean `label_threshold` by `{meant}`?" if meant else "add it.")
+        )
     for name in fields:
         if name in SHARED:
             raise params.ParameterError(
@@ -68,26 +70,8 @@ def check(where: str, arm: str, fields: object) -> None:
     for name in ("confidence_weight", "background_weight"):
         params.check(where, name, "str | float", fields.get(name, "paper"))
     params.check(where, "mc_samples", "int", fields.get("mc_samples", 0))
-    try:
-        _check_way({**AS_PUBLISHED, "mc_samples": 0, **fields})
-    except ValueError as error:
-        raise params.ParameterError(f"{where}: {error}") from None
-
-
-def _check_way(arm: Mapping) -> None:
-    """Raise ValueError where supervision, weights, loss and merge do not go together."""
-    way = confidence.supervision(arm)
-    confidence.weights(0.5, 0.5, arm["confidence_weight"], arm["background_weight"])
-    losses = ON_PROBABILITIES if way.activation != "sigmoid" else (*ON_LOGITS, *ON_PROBABILITIES)
-    if arm["loss"] not in losses:
-        raise ValueError(
-            f"loss: expected one of {', '.join(losses)} under {arm['supervision']}, got {arm['loss']!r}."
-        )
-    merges = ("mean",) if way.raters_apart else values.MERGES  # there, nothing is merged
-    if arm["merge"] not in merges:
-        raise ValueError(
-            f"merge: expected one of {', '.join(merges)} under {arm['supervision']}, got {arm['merge']!r}."
-        )
+    if told := ways.wrong_labels({**AS_PUBLISHED, **fields}):
+        raise params.ParameterError(f"{where}: {told}")
 
 
 def copies(arms: dict, count: int | None) -> dict:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lusnb import arms, confidence, losses, measuring, params, segmentation
+from lusnb import arms, confidence, losses, measuring, params, segmentation, ways
 from tests.frames import FEATURES, ROLES
 
 PLAIN = {
@@ -101,8 +101,8 @@ def test_a_name_that_could_not_be_a_folder_s_is_refused(name):
 
 
 def test_the_losses_that_an_arm_may_name_are_those_there_are():
-    assert tuple(losses.ON_LOGITS) == arms.ON_LOGITS
-    assert tuple(losses.ON_PROBABILITIES) == arms.ON_PROBABILITIES
+    assert tuple(losses.ON_LOGITS) == ways.ON_LOGITS
+    assert tuple(losses.ON_PROBABILITIES) == ways.ON_PROBABILITIES
 
 
 def test_the_baseline_s_name_is_taken():

@@ -11,9 +11,8 @@ from lusnb import reruns
 
 ROOT = Path(__file__).parents[1]
 FLOORS = [
-    ["cells", "values"],
+    ["cells", "values", "locks"],
     [
-        "params",
         "files",
         "confidence",
         "stats",
@@ -26,13 +25,15 @@ FLOORS = [
         "augmentation",
         "looks",
     ],
-    ["bitmasks"],
+    ["bitmasks", "proofs", "ways"],
+    ["params"],
     ["arms", "reruns", "splits"],
     ["matrix"],
     ["study", "contents", "phantom", "predictions", "training", "tables", "losses"],
     ["relations"],
-    ["cohort", "held", "cuts"],
+    ["cohort", "held", "cuts", "making"],
     [
+        "nodes",
         "readers",
         "metrics",
         "segmented",
