@@ -1,7 +1,7 @@
 """Arms: the ways of showing labels to a learner that a study compares; checked, copied, put into words."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
@@ -15,7 +15,7 @@ SHARED = (  # what all arms of a profile share: said in <notebook>.yaml or by th
     *("profile", "cohort", "arm", "seed", "fold", "inner", "protocol", "measured_on"),
     *("size", "task_size", "task_frames", "task_channels", "task_cut"),
 )
-NAIVE = 0.5  # the threshold of who does not think about confidence
+NAIVE = 0.5  # the threshold that nobody thought about: labels cut where they are more likely than not
 NAME = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"  # of an arm or a cohort: a folder's
 WORDS = {  # how a parameter that differs from the notebook's default is told
     "confidence_weight": "confidence weight {}",
@@ -90,8 +90,8 @@ def table(asked: dict[str, Mapping], defaults: Mapping) -> pd.DataFrame:
 
     asked: all parameters of each arm's training; defaults: of a plain arm. Columns: threshold (a fraction);
     target (the threshold of the target, blank where that has grades); shown (in words); published (whether
-    the paper has this arm, so that its numbers may stand beside); group (the first arm that differs from this
-    one by its seed alone).
+    the paper has this arm, so that its numbers may stand beside); supervision; group (the first arm that
+    differs from this one by its seed alone).
     """
     groups: dict[tuple, str] = {}
     rows = []
@@ -106,6 +106,7 @@ def table(asked: dict[str, Mapping], defaults: Mapping) -> pd.DataFrame:
                 "shown": words(p, defaults),
                 "published": all(p[k] == v for k, v in AS_PUBLISHED.items())
                 and p["label_threshold"] in confidence.THRESHOLDS,
+                "supervision": p["supervision"],
                 "group": groups.setdefault(alike, arm),
             }
         )
@@ -117,27 +118,35 @@ def _target(p: Mapping) -> float:
     return float("nan") if graded else float(p["label_threshold"])
 
 
-def pairs(arms: pd.DataFrame, asked: list[str] | None = None) -> list[tuple[str, str]]:
-    """Who is compared with whom: (arm, reference).
+def pairs(arms: pd.DataFrame, asked: Sequence[str] = ()) -> list[tuple[str, str]]:
+    """Who is compared with whom, (arm, reference): the pairs asked for, or each arm with the first and with
+    the naive one, no two arms twice.
 
-    arms: of `table`. asked: each 'arm - reference'. None: every arm against the first (0 % in the paper), and
-    against the naive one, the paper's at 50 %, where there is one; no pair twice. Raises ValueError for an
-    unknown arm.
+    arms: of `table`. asked: each 'arm - reference'. The naive arm learns from labels cut at 50 %: that of the
+    paper, else the first; where there is none, each arm is compared with the first alone.
     """
-    names, found = list(arms.index), []
+    names = list(arms.index)
     if asked:
-        found = [tuple(pair.split(" - ")) for pair in asked]
-        for pair, own in zip(asked, found, strict=True):
-            if len(own) != 2 or not set(own) <= set(names):
-                raise ValueError(
-                    f"pairs: expected 'arm - reference' with arms of {', '.join(names)}, got {pair!r}; "
-                    "correct it."
-                )
-        return found
-    naive = arms.index[(arms["threshold"] == NAIVE) & arms["published"].astype(bool)]
-    for reference in dict.fromkeys([*names[:1], *naive]):
-        others = (arm for arm in names if arm != reference)
-        found += [(arm, reference) for arm in others if (reference, arm) not in found]
+        return named_pairs(asked, names)
+    cut = arms[(arms["supervision"] == "threshold") & (arms["threshold"] == NAIVE)]
+    cut = cut.sort_values("published", ascending=False, kind="stable")
+    found: list[tuple[str, str]] = []
+    for ref in dict.fromkeys([*names[:1], *cut.index[:1]]):
+        found += [(arm, ref) for arm in names if arm != ref and (ref, arm) not in found]
+    return found
+
+
+def named_pairs(asked: Sequence[str], arms: Sequence[str]) -> list[tuple[str, str]]:
+    """The pairs of arms that a profile names, 'arm - reference'; ValueError for an unknown arm, one arm with
+    itself, or two arms twice."""
+    found = [tuple(pair.split(" - ")) for pair in asked]
+    for k, (pair, names) in enumerate(zip(asked, found, strict=True)):
+        if len(names) != 2 or not set(names) <= set(arms) or len(set(names)) == 1:
+            raise ValueError(
+                f"pairs: expected 'arm - reference' with arms of {', '.join(arms)}, got {pair!r}; correct it."
+            )
+        if set(names) in map(set, found[:k]):
+            raise ValueError(f"pairs: expected two arms once, got {pair!r} again; leave one out.")
     return found
 
 

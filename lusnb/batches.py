@@ -13,6 +13,7 @@ from lusnb import examples
 from lusnb.clipbank import ClipBank
 from lusnb.cohort import Cohort
 from lusnb.params import Params
+from lusnb.values import PAIRINGS
 
 
 @dataclass(frozen=True)
@@ -52,58 +53,93 @@ def as_batch(bank: ClipBank, table: pd.DataFrame) -> Batch:
     return pair_batch(bank, table[["clip_1", "clip_2"]].to_numpy(), table["truth"].to_numpy(np.int64))
 
 
-def change_batches(
-    bank: ClipBank, clips: pd.DataFrame, cohort: Cohort, p: Params, rng: np.random.Generator
-) -> Iterator[Batch]:
-    """One epoch of S/F change: pairs across patients and days of one zone, each in a random order.
+@dataclass(frozen=True)
+class Lesson:
+    """What is learnt in an epoch: `deal` makes its parts, one a step and always as many; `batch` one of them.
 
-    pairing 'batch': draw `batch` clips of one zone, take all their pairs, encode each clip once. pairing
-    'pair': walk through every pair, 'batch_pairs' at a time, and encode both its clips.
+    possible: how many pairs or units there are. truth: their targets; of pairs in both orders, in which they
+    are drawn alike.
     """
-    clips = examples.dated(clips, cohort.views)
-    sf, ids = clips.set_index("clip_id")["sf_ratio"], clips["clip_id"].to_numpy(object)
-    if p.pairing == "batch":
-        groups = examples.zone_batches(clips["zone"].to_numpy(), p.batch, rng)
-        chunks = [_all_pairs(ids[group]) for group in groups]
-    elif p.pairing == "pair":
-        pairs = rng.permutation(examples.training_pairs(clips, cohort.views))
-        chunks = np.array_split(pairs, max(1, len(pairs) // p.batch_pairs))
-    else:
-        raise ValueError(f"pairing: expected batch or pair, got {p.pairing!r}; correct the parameter.")
-    for chunk in chunks:
-        ordered = examples.orient(chunk, rng)
-        first, second = sf.loc[ordered[:, 0]].to_numpy(), sf.loc[ordered[:, 1]].to_numpy()
-        yield pair_batch(bank, ordered, examples.change_class(first, second, p.tolerance / cohort.sf_max))
+
+    deal: Callable[[np.random.Generator], list[np.ndarray]]
+    batch: Callable[[np.ndarray, np.random.Generator], Batch]
+    possible: int
+    truth: np.ndarray
 
 
-def change_targets(clips: pd.DataFrame, cohort: Cohort, p: Params) -> np.ndarray:
-    """The classes of every training pair of S/F change, in both orders, in which they are drawn alike."""
-    clips = examples.dated(clips, cohort.views)
-    sf, pairs = clips.set_index("clip_id")["sf_ratio"], examples.training_pairs(clips, cohort.views)
-    first, second = (sf.loc[pairs[:, k]].to_numpy() for k in (0, 1))
-    tolerance = p.tolerance / cohort.sf_max
-    both = ((first, second), (second, first))
-    return np.concatenate([examples.change_class(a, b, tolerance) for a, b in both])
+def one_epoch(lesson: Lesson, rng: np.random.Generator) -> Iterator[Batch]:
+    """The batches of one epoch of a lesson."""
+    for part in lesson.deal(rng):
+        yield lesson.batch(part, rng)
 
 
-def _all_pairs(ids: np.ndarray) -> np.ndarray:
-    return ids[np.stack(np.triu_indices(len(ids), 1), 1)]
+def change_lesson(bank: ClipBank, clips: pd.DataFrame, cohort: Cohort, p: Params) -> Lesson:
+    """S/F change: pairs across patients and days of one zone, each in a random order.
+
+    pairing 'batch': draw `batch` clips of one zone, take all their pairs, encode each clip once; every clip
+    is drawn once an epoch, so that pairs of two draws are not met. 'every': several draws of clips an epoch,
+    until every pair was met once (examples.every_pair). 'pair': walk through every pair, 'batch_pairs' at a
+    time, and encode both its clips.
+    """
+    clips, tolerance = examples.dated(clips, cohort.views), p.tolerance / cohort.sf_max
+    sf, ids, zones = clips.set_index("clip_id")["sf_ratio"], clips["clip_id"].to_numpy(object), clips["zone"]
+    pairs = examples.training_pairs(clips, cohort.views)
+
+    def deal(rng: np.random.Generator) -> list[np.ndarray]:
+        if p.pairing == "batch":
+            groups = examples.zone_batches(zones.to_numpy(), p.batch, rng)
+            return [examples.pairs_among(ids[group]) for group in groups]
+        if p.pairing == "every":
+            return [ids[draw] for draw in examples.every_pair(zones.to_numpy(), p.batch, rng)]
+        if p.pairing == "pair":
+            parts = np.array_split(rng.permutation(pairs), max(1, len(pairs) // p.batch_pairs))
+            return parts if len(pairs) else []
+        raise ValueError(
+            f"pairing: expected one of {', '.join(PAIRINGS)}, got {p.pairing!r}; correct the parameter."
+        )
+
+    def target(ordered: np.ndarray) -> np.ndarray:
+        first, second = (sf.loc[ordered[:, k]].to_numpy() for k in (0, 1))
+        return examples.change_class(first, second, tolerance)
+
+    def batch(part: np.ndarray, rng: np.random.Generator) -> Batch:
+        ordered = examples.orient(part, rng)
+        return pair_batch(bank, ordered, target(ordered))
+
+    return Lesson(deal, batch, len(pairs), np.concatenate([target(pairs), target(pairs[:, ::-1])]))
+
+
+def unit_lesson(bank: ClipBank, table: pd.DataFrame, size: int) -> Lesson:
+    """Every unit of `units` once an epoch, in random order, about `size` of them at a time."""
+    parts = max(1, round(len(table) / size))
+    return Lesson(
+        lambda rng: np.array_split(rng.permutation(len(table)), parts),
+        lambda part, _: as_batch(bank, table.iloc[part]),
+        len(table),
+        table["truth"].to_numpy(),
+    )
+
+
+def lesson(task: str, bank: ClipBank, cohort: Cohort, patients: list[str], p: Params) -> Lesson:
+    """What a task learns from some patients."""
+    if task == "sf_change":
+        return change_lesson(bank, cohort.clips[cohort.clips["patient_id"].isin(patients)], cohort, p)
+    return unit_lesson(bank, units(task, cohort, patients, p), p.batch)
 
 
 class Epochs(IterableDataset):
-    """Batches drawn anew each epoch from one seeded generator."""
+    """Batches of a lesson, drawn anew each epoch from one seeded generator; as long as what it yields.
 
-    def __init__(self, draw: Callable, seed: int):
-        self.draw, self.rng = draw, np.random.default_rng(seed)
+    Lightning asks for the length before it draws: with a wrong one, or none, it cannot be told whether
+    everything that was planned was learnt (training.fit).
+    """
+
+    def __init__(self, lesson: Lesson, seed: int):
+        self.lesson, self.rng = lesson, np.random.default_rng(seed)
+        self.steps = len(lesson.deal(np.random.default_rng(seed)))  # how many does not depend on chance
+
+    def __len__(self) -> int:
+        return self.steps
 
     def __iter__(self) -> Iterator[Batch]:
-        yield from self.draw(self.rng)
-
-
-def unit_batches(
-    bank: ClipBank, table: pd.DataFrame, batch: int, rng: np.random.Generator
-) -> Iterator[Batch]:
-    """One epoch of units in random order, about `batch` of them at a time."""
-    order = rng.permutation(len(table))
-    for part in np.array_split(order, max(1, round(len(table) / batch))):
-        yield as_batch(bank, table.iloc[part])
+        yield from one_epoch(self.lesson, self.rng)

@@ -11,9 +11,10 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from lusnb import baselines, batches, clipbank, files, outcomes, splits, training
+from lusnb import baselines, batches, clipbank, files, outcomes, splits, tasknet, training
 from lusnb.arms import GRAYSCALE
 from lusnb.baselines import CLASSES
+from lusnb.batches import Lesson
 from lusnb.clipbank import ClipBank
 from lusnb.cohort import Cohort
 from lusnb.params import Params
@@ -35,20 +36,16 @@ def build(task: str, bank: ClipBank, fold: int, p: Params, start: dict[str, Tens
     return network
 
 
-def _lesson(task: str, cohort: Cohort, bank: ClipBank, fold: int, p: Params) -> tuple:
-    """What a fold learns from: how an epoch is drawn, and the truth of the units, of which it needs some."""
+def _lesson(task: str, cohort: Cohort, bank: ClipBank, fold: int, p: Params) -> Lesson:
+    """What a fold learns from, of which it needs something."""
     members = splits.task_roles(cohort.patients, fold, p.protocol)["train"]
-    if task == "sf_change":
-        clips = cohort.clips[cohort.clips["patient_id"].isin(members)]
-        truth = batches.change_targets(clips, cohort, p) if p.class_weights != "none" else None
-        return lambda rng: batches.change_batches(bank, clips, cohort, p, rng), truth
-    table = batches.units(task, cohort, members, p)
-    if table.empty:
+    found = batches.lesson(task, bank, cohort, members, p)
+    if not found.possible:
         raise ValueError(
             f"{task}, fold {fold}: expected units of {len(members)} training patients, found none; "
             "this fold leaves nothing to learn from: add patients or use fewer folds."
         )
-    return lambda rng: batches.unit_batches(bank, table, p.batch, rng), table["truth"].to_numpy()
+    return found
 
 
 def train_fold(
@@ -59,22 +56,24 @@ def train_fold(
     p: protocol, learning_rates, epochs, batch, restart_epochs, encoder_weights, refresh_norm, precision,
     seed, and the task's own (class_weights for classes). start: as in `build`. Returns the network of the
     best epoch of the chosen rate, and the history of all rates: fold, learning_rate, chosen, epoch, ..., best
-    (the epoch that was kept of each rate). Without validation units the first rate is taken.
+    (the epoch that was kept of each rate), steps and clips (optimiser steps of the epoch, clips encoded in
+    them); of S/F change also pairs and possible_pairs (met in the epoch, and of how many there are). Without
+    validation units the first rate is taken.
     """
     members, rates = splits.task_roles(cohort.patients, fold, p.protocol), p.learning_rates
-    draw, truth = _lesson(task, cohort, bank, fold, p)
-    weights = class_weights(p.class_weights, truth, CLASSES[task]) if task in CLASSES else None
+    lesson = _lesson(task, cohort, bank, fold, p)
+    weights = class_weights(p.class_weights, lesson.truth, CLASSES[task]) if task in CLASSES else None
     held_out = batches.units(task, cohort, members["validation"], p)
     clips = bank.clips["patient_id"].isin(members["train"])
     trained, histories, losses = [], [], []
     for rate in rates:
         network = build(task, bank, fold, p, start)
         if task == "sf_ratio" and p.start_at_mean:
-            nn.init.constant_(network.head[-1].bias, float(truth.mean()))
+            nn.init.constant_(network.head[-1].bias, float(lesson.truth.mean()))
         module = ClipTask(network, bank, np.flatnonzero(clips), p, rate, weights)
         history = training.fit(
             module,
-            DataLoader(batches.Epochs(draw, 1000 * p.seed + fold), batch_size=None),
+            DataLoader(batches.Epochs(lesson, 1000 * p.seed + fold), batch_size=None),
             DataLoader([batches.as_batch(bank, held_out)], batch_size=None) if len(held_out) else None,
             epochs=p.epochs,
             precision=p.precision,
@@ -83,13 +82,37 @@ def train_fold(
         )
         if not len(held_out):
             module.to(training.device()).refresh()  # Lightning has taken it back to the CPU
-        history = training.complete(history, "validation_loss").assign(fold=fold, learning_rate=rate)
+        history = training.complete(history, "validation_loss").join(_met(task, module, lesson))
+        history = history.assign(fold=fold, learning_rate=rate)
         trained.append(network)
         histories.append(history)
         losses.append(history.loc[history["best"], "validation_loss"].fillna(np.inf).min())
     best = int(np.argmin(losses))
     table = pd.concat(histories, ignore_index=True)
     return trained[best], table.assign(chosen=table["learning_rate"] == rates[best])
+
+
+def _met(task: str, module: ClipTask, lesson: Lesson) -> pd.DataFrame:
+    """What each epoch was, a row each, as `train_fold` says."""
+    counts = pd.DataFrame(module.met, columns=tasknet.MET)
+    if task != "sf_change":
+        return counts.drop(columns="pairs")  # every unit once
+    return counts.assign(possible_pairs=lesson.possible)
+
+
+def met(history: pd.DataFrame) -> str:
+    """A line a fold, as with every learning rate: steps, and what an epoch meets and encodes."""
+    lines = []
+    for fold, own in history[history["chosen"]].groupby("fold", sort=True) if len(history) else ():
+        last, meets = own.iloc[-1], ""
+        if "pairs" in own:
+            share = 100 * last["pairs"] / last["possible_pairs"]
+            meets = f"meets {last['pairs']:,} of {last['possible_pairs']:,} pairs ({share:.0f} %), "
+        lines.append(
+            f"fold {fold}: {len(own)} epochs, {own['steps'].sum():,} steps; an epoch {meets}takes "
+            f"{last['steps']:,} steps and encodes {last['clips']:,} clips"
+        )
+    return "\n".join(lines)
 
 
 def predict_fold(

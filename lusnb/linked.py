@@ -6,9 +6,8 @@ is each test patient's squared error: mean over the patient's days of the square
 of the views' predictions and the truth, in units of S/F divided by its maximum, averaged over folds and
 seeds. The training mean's error less the model's, so that above 0 is better than the mean.
 
-The training mean is one for all folds, the mean of theirs. A fold's own leaves out the patients on whom the
-fold's network was chosen, so it would be handicapped: held against the folds' own means this one is better by
-their variance in every patient alike, however small, and a test finds that although nobody knows anything.
+The training mean is one for all folds, the mean of theirs (reference.one), as in every comparison of tasks. A
+fold's own leaves out the patients on whom the fold's network was chosen, so it would be handicapped.
 
 Two ways to decide that a model beats the mean: the 95 % BCa interval over patients lies above 0 (`beats`), or
 the mean difference is above 0 and the two-sided p of the sign-flip test below 0.05 (`flips`). By chance alone
@@ -31,7 +30,7 @@ from lusnb import matrix, stats
 from lusnb.arms import GRAYSCALE, TRUE_MASKS
 from lusnb.cohort import Cohort
 
-TASK, METRIC, BIAS, MEAN = "sf_ratio", "mse_mean", "bias_mean", "mean"
+TASK, METRIC, MEAN = "sf_ratio", "mse_mean", "mean"
 CONGESTION = "congestion"  # the model that is told the phantom's congestion: what could be known at best
 LEVEL = 0.95
 NOMINAL = (1 - LEVEL) / 2  # of intervals, or tests at two-sided 1 - LEVEL, on the better side by chance
@@ -62,8 +61,7 @@ def errors(scores: Mapping[str, pd.DataFrame], where: pd.DataFrame) -> pd.DataFr
 
     scores: each cohort's task_scores.csv (task, arm, model, seed, fold, split, patient_id, metric, value);
     where: of `kinds`. Where folds were put together (fold 0) only that counts. Columns: cohort, null, arm,
-    model, patient_id, error, of_mean (of the mean of the folds' training means). ValueError for a cohort
-    without such scores.
+    model, patient_id, error, of_mean (of the training mean). ValueError for a cohort without such scores.
     """
     parts = []
     for own in where.to_dict("records"):
@@ -71,29 +69,19 @@ def errors(scores: Mapping[str, pd.DataFrame], where: pd.DataFrame) -> pd.DataFr
         table = table[(table["task"] == TASK) & (table["split"] == "test")]
         table = table[table["patient_id"].fillna("") != ""]
         table = table[table["fold"] == 0] if (table["fold"] == 0).any() else table
-        trivial = table[table["model"] == MEAN]
-        if not {METRIC, BIAS} <= set(trivial["metric"]):
+        table = table[table["metric"] == METRIC]
+        trivial = table[table["model"] == MEAN].groupby("patient_id")["value"].mean()
+        if trivial.empty:
             raise ValueError(
-                f"cohort {own['cohort']}: expected {METRIC} and {BIAS} of {TASK} of test patients in "
-                "task_scores.csv, the training mean among the models, found none; add sf_ratio to tasks."
+                f"cohort {own['cohort']}: expected {METRIC} of {TASK} of test patients in task_scores.csv, "
+                "the training mean among the models, found none; add sf_ratio to tasks."
             )
-        measured = table[(table["metric"] == METRIC) & (table["model"] != MEAN)]
-        found = (
-            measured.groupby([*ROW, "patient_id"], sort=False)["value"].mean().rename("error").reset_index()
-        )
+        measured = table[table["model"] != MEAN].groupby([*ROW, "patient_id"], sort=False)["value"]
+        found = measured.mean().rename("error").reset_index()
         found = found.assign(cohort=own["cohort"], null=own["null"])
         found = found.sort_values("model", key=lambda models: models != "tsm", kind="stable")  # TSM first
-        parts.append(found.assign(of_mean=found["patient_id"].map(_of_the_mean(trivial))))
+        parts.append(found.assign(of_mean=found["patient_id"].map(trivial)))
     return pd.concat(parts, ignore_index=True)[ERRORS]
-
-
-def _of_the_mean(trivial: pd.DataFrame) -> pd.Series:
-    """Each patient's squared error of the mean of the folds' training means.
-
-    That of a mean of constants is the mean of theirs less their variance, which is that of their biases.
-    """
-    groups = trivial.groupby(["metric", "patient_id"])["value"]
-    return groups.mean()[METRIC] - groups.var(ddof=0)[BIAS]
 
 
 def known(name: str, cohort: Cohort) -> pd.DataFrame:

@@ -5,8 +5,8 @@ sf_change: clip_1, clip_2, day_1, day_2, truth, logit_0, logit_1, logit_2 (decre
 sf_ratio: clip_id, day, view, truth, prediction (S/F divided by the cohort's maximum);
 readmission: view, clip_1, clip_2, truth, logit_0, logit_1 (not readmitted, readmitted).
 Class tasks may have a temperature too: calibrated probabilities are softmax(logits / temperature); 1 where it
-is missing. Scores are tidy: arm, model, seed, fold, split, patient_id (blank: all patients pooled), metric,
-value.
+is missing. Scores are tidy: arm, model, seed, fold, split, patient_id (blank: the pairs, days or decisions of
+all patients pooled, as the paper counts), metric, value.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,9 @@ from scipy.optimize import brentq
 from scipy.special import expit, softmax
 from scipy.stats import rankdata
 
-# the score that each task leads with, and those of its table
+from lusnb import reference
+
+# the score that each task leads with (a mean over patients: task_patients.py), and those of its table
 LEADING = {"sf_change": "accuracy_2class_cross_day", "sf_ratio": "rmse_mean", "readmission": "accuracy"}
 METRICS = {
     "sf_change": ["accuracy_3class", "accuracy_2class", "accuracy_3class_cross_day", LEADING["sf_change"]],
@@ -94,7 +96,8 @@ def auroc(score: np.ndarray, positive: np.ndarray, groups: np.ndarray | None = N
 def change_scores(table: pd.DataFrame) -> dict[str, float]:
     """Scores of pairs, and under the same names with `_cross_day` of the pairs of two days alone.
 
-    accuracy_3class; accuracy_2class (increase against the rest); balanced_accuracy (mean over the classes
+    accuracy_3class; accuracy_2class (increase against the rest: three classes read as two, as in the paper;
+    of the majority what is more frequent of the two); balanced_accuracy (mean over the classes
     that are there of the share found); auroc (mean over classes, one against the rest, of the tempered
     probability) and auroc_within_folds (only pairs of one fold are compared, see `readmission_scores`); brier
     and brier_tempered (squared error summed over the classes, 0 to 2); <true>_as_<predicted>, counts. And
@@ -117,11 +120,12 @@ def _pair_scores(table: pd.DataFrame) -> dict[str, float]:
     if not len(table):
         return dict.fromkeys(OF_PAIRS, np.nan) | named
     p, tempered = softmax(logits, axis=1), softmax(_tempered(table), axis=1)
+    increase = p[:, 2] > 0.5 if (table["model"] == "majority").all() else predicted == 2
     target, folds = np.eye(len(CHANGES))[truth], table["fold"].to_numpy()
     there = counts.sum(1) > 0
     values = (
         (predicted == truth).mean(),
-        ((predicted == 2) == (truth == 2)).mean(),
+        (increase == (truth == 2)).mean(),
         (counts.diagonal()[there] / counts.sum(1)[there]).mean(),
         pd.Series([auroc(tempered[:, k], truth == k) for k in classes]).mean(),
         pd.Series([auroc(tempered[:, k], truth == k, folds) for k in classes]).mean(),
@@ -246,6 +250,7 @@ SCORES: dict[str, Callable] = {
 def score(task: str, predictions: pd.DataFrame, protocol: str = "paper") -> pd.DataFrame:
     """Score every run in a table of predictions: pooled over its patients, and each patient alone.
 
+    The trivial models say the same of a test unit in every fold (reference.one).
     Under protocol 'cross_fitted' rows of fold 0 are added: the test predictions of all outer folds together,
     every patient once a seed. Raises ValueError for an unknown protocol, and where a patient is tested twice.
     """
@@ -253,7 +258,7 @@ def score(task: str, predictions: pd.DataFrame, protocol: str = "paper") -> pd.D
         raise ValueError(
             f"protocol: expected paper or cross_fitted, got {protocol!r}; correct the parameter."
         )
-    rows = []
+    rows, predictions = [], reference.one(predictions)
     for run, table in predictions.groupby(RUN, sort=True):
         parts = [("", table), *table.groupby("patient_id", sort=True)]
         for patient, part in parts:
@@ -282,7 +287,7 @@ def _check_once(table: pd.DataFrame) -> None:
 
 
 def over_folds(scores: pd.DataFrame, split: str = "test") -> pd.DataFrame:
-    """The pooled scores in one number each: arm, model, metric, mean, sd, folds.
+    """The pooled scores in one number each, as the paper counts: arm, model, metric, mean, sd, folds.
 
     Mean and SD (ddof = 1) over folds, averaged over seeds first: the folds share their test patients, so this
     spread is that of retraining alone. Where the folds were put together (rows of fold 0): that value,

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from lusnb import figures, outcomes, task_tables
+from lusnb import figures, task_patients, task_tables
 from lusnb.arms import GRAYSCALE, TRUE_MASKS
 from lusnb.figures import WIDTH, words
 from lusnb.looks import PALETTE
@@ -32,22 +32,22 @@ def _said(name: str) -> str:
 
 
 def task_scores(scores: pd.DataFrame, metric: str, ax: Axes | None = None) -> Axes:
-    """Each fold's test score per arm as dots, the table's number as a bar, baselines as a line and crosses.
+    """Means over patients: each fold's per arm as dots, the table's number as a bar, baselines as a line and
+    crosses.
 
     scores: a task's tidy scores (outcomes.py), arms in the order of the picture, baseline arms among them.
-    Where no test patient has this score, the picture says so.
+    metric: as task_patients.means takes it. Where no test patient has this score, the picture says so.
     """
     ax = ax or plt.gca()
-    scores = _tested(scores, metric)
-    if scores["value"].isna().all():
+    table = task_patients.means(scores, metric)
+    if table.empty:
         ax.text(0.5, 0.5, IMPOSSIBLE, ha="center", transform=ax.transAxes)
         ax.set(xticks=[], yticks=[])
         return ax
-    order = list(dict.fromkeys(scores["arm"]))
-    means = outcomes.over_folds(scores).set_index(["model", "arm"])["mean"]
+    order, means = list(dict.fromkeys(table["arm"])), table.set_index(["model", "arm"])["value"]
     width = min(16, 180 / len(order))  # points: bars of neighbouring arms do not touch
-    dots = scores[(scores["model"] == "tsm") & (scores["fold"] != outcomes.POOLED)]
-    _dots(ax, dots, order, max(2.5, width / 4))
+    dots = task_patients.means(scores, metric, by=["seed", "fold"])
+    _dots(ax, dots[dots["model"] == "tsm"], order, max(2.5, width / 4))
     places = np.arange(len(order))
     beside = {  # so that no mark hides another one
         "tsm": (0, {"marker": "_", "markersize": width, "markeredgewidth": 2, "color": BLUE, "label": "TSM"}),
@@ -70,23 +70,15 @@ def task_scores(scores: pd.DataFrame, metric: str, ax: Axes | None = None) -> Ax
     return ax
 
 
-def _tested(scores: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """The rows of a metric over all test patients; none, with the same columns, where a task has no rows."""
-    if scores.empty:
-        return pd.DataFrame(columns=[*outcomes.RUN, "patient_id", "metric", "value"])
-    pooled = scores["patient_id"].fillna("") == ""
-    return scores[pooled & (scores["metric"] == metric) & (scores["split"] == "test")]
-
-
 def _dots(ax: Axes, scores: pd.DataFrame, order: list[str], size: float) -> None:
-    """A gray dot a row of scores, above its arm, and one in the legend. size: in points."""
+    """A gray dot a run, above its arm, and one in the legend. size: in points."""
     look = {"color": "0.45", "alpha": 0.7}
     sns.stripplot(scores, x="arm", y="value", order=order, size=size, jitter=False, **look, ax=ax)
     ax.plot([], [], "o", markersize=size, label="TSM, one fold and seed", **look)  # stripplot names nothing
 
 
 def three_tasks(scores: pd.DataFrame) -> Figure:
-    """One panel a task, from pooled test scores: task, arm, model, fold, metric, value."""
+    """One panel a task, of its leading score; scores: task_tables.stacked."""
     figure, axes = plt.subplots(1, 3, figsize=(1.5 * WIDTH, 0.55 * WIDTH), layout="constrained")
     marks = {}
     for ax, (task, metric) in zip(axes, LEADING.items(), strict=True):
@@ -104,6 +96,38 @@ def three_tasks(scores: pd.DataFrame) -> Figure:
     if marks:
         where = {"loc": "outside lower center", "ncols": len(marks), "frameon": False, "fontsize": 8}
         figure.legend(marks.values(), marks.keys(), **where)
+    return figure
+
+
+# -- training
+
+
+def learning(history: pd.DataFrame) -> Figure:
+    """Loss against optimiser steps, one panel a learning rate, a colour a fold; a dot: the kept epoch.
+
+    history: of a task's training (downstream.train_fold). Solid: validation; dashed: training. The title
+    says in how many folds this rate validated best and was taken.
+    """
+    if history.empty:
+        return figures.nothing(IMPOSSIBLE)
+    rates, folds = history["learning_rate"].unique(), sorted(history["fold"].unique())
+    size = (max(4.5, 3.2 * len(rates)), 2.9)
+    figure, axes = plt.subplots(1, len(rates), figsize=size, squeeze=False, sharey=True, layout="constrained")
+    colours = figures.feature_colours(tuple(folds))
+    for ax, rate in zip(axes[0], rates, strict=True):
+        own = history[history["learning_rate"] == rate]
+        for fold, run in own.groupby("fold", sort=True):
+            steps, look = run["steps"].cumsum(), {"color": colours[fold], "linewidth": 1.2}
+            ax.plot(steps, run["train_loss"], linestyle="--", alpha=0.7, **look)
+            ax.plot(steps, run["validation_loss"], label=f"fold {fold}", **look)
+            ax.plot(steps[run["best"]], run.loc[run["best"], "validation_loss"], "o", markersize=4, **look)
+        taken = own.loc[own["chosen"], "fold"].nunique()
+        ax.set_title(f"learning rate {rate:g}: taken in {taken} of {len(folds)} folds", fontsize=SMALL)
+        ax.set_xlabel("optimiser steps", fontsize=SMALL)
+        ax.tick_params(labelsize=7)
+        sns.despine(ax=ax)
+    axes[0, 0].set_ylabel("loss: solid validation, dashed training", fontsize=SMALL)
+    axes[0, -1].legend(frameon=False, fontsize=7, loc="upper left", bbox_to_anchor=(1, 1))
     return figure
 
 

@@ -1,7 +1,7 @@
 """The clinical tasks up close, a panel an arm or baseline: confusion, agreement, probabilities.
 
 Test predictions and tidy scores (outcomes.py) to figures. Nothing here computes a result: titles and lines
-are the tables' own numbers. At most nine panels.
+are the tables' own numbers, pooled over pairs and over days. At most nine panels.
 """
 
 import numpy as np
@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from sklearn.calibration import calibration_curve
 
-from lusnb import figures, outcomes, tables, task_tables
+from lusnb import figures, outcomes, reference, tables, task_tables
 from lusnb.arms import GRAYSCALE, TRUE_MASKS
 from lusnb.figures import WIDTH
 from lusnb.looks import PALETTE
@@ -101,7 +101,8 @@ def change_confusion(scores: pd.DataFrame, arms: list[str]) -> Figure:
         ax.set_title(f"{task_tables.title(*row)}: {own[f'accuracy_3class{end}']:.2f} right", fontsize=SMALL)
     figure.supxlabel("called", fontsize=SMALL)
     figure.supylabel("true change of S/F", fontsize=SMALL)
-    told = f"{_left_out(shown, arms)}Share of the true class and number of {which}; {_who(scores, patients)}"
+    told = f"{_left_out(shown, arms)}Share of the true class and number of {which}, pooled; "
+    told += _who(scores, patients)
     figure.suptitle(told, fontsize=SMALL)
     return figure
 
@@ -134,7 +135,7 @@ def ratio_agreement(
         return figures.nothing(IMPOSSIBLE)
     numbers = _numbers(scores)
     figure, axes = _grid(len(shown), side=1.95)
-    tested = predictions[predictions["split"] == "test"]
+    tested = reference.one(predictions[predictions["split"] == "test"])
     colour = _colours(tested["patient_id"])
     for ax, (model, arm) in zip(axes, shown, strict=True):
         own = tested[(tested["model"] == model) & (tested["arm"] == arm)]
@@ -179,7 +180,7 @@ def readmission_scores(predictions: pd.DataFrame, scores: pd.DataFrame, arms: li
         return figures.nothing(IMPOSSIBLE)
     numbers = _numbers(scores)
     figure, axes = _grid(len(shown), side=1.75)
-    tested = predictions[predictions["split"] == "test"]
+    tested = reference.one(predictions[predictions["split"] == "test"])
     for ax, (model, arm) in zip(axes, shown, strict=True):
         own = tested[(tested["model"] == model) & (tested["arm"] == arm)]
         votes = [outcomes.patient_votes(run) for _, run in own.groupby(["seed", "fold"], sort=True)]

@@ -18,6 +18,8 @@ from lusnb.clipbank import ClipBank
 from lusnb.params import Params
 from lusnb.values import CLASS_WEIGHTS
 
+MET = ("steps", "clips", "pairs")  # columns of a history: what an epoch was
+
 
 class TaskNetwork(nn.Module):
     """A clip encoder and a task's head; `clips` (N, T, C, H, W), `pairs` positions (P, 2) or None."""
@@ -84,7 +86,7 @@ class ClipTask(lightning.LightningModule):
     learnt: positions of the training clips. rate: of Adam. weights: of the classes in the loss. With
     p.refresh_norm the statistics of batch normalisation are taken anew from these clips before each
     validation: over few steps the running averages lag so far behind that a network gives every clip the same
-    answer.
+    answer. `met` counts what each epoch was: its steps, the clips encoded and the pairs, or else units, met.
     """
 
     def __init__(
@@ -98,12 +100,18 @@ class ClipTask(lightning.LightningModule):
     ):
         super().__init__()
         self.network, self.bank, self.learnt, self.p, self.rate = network, bank, learnt, p, rate
+        self.met: list[dict[str, int]] = []
         self.register_buffer("weights", weights)
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, _: int) -> Batch:
         return batch  # the clips are fetched by position, in the step
 
+    def on_train_epoch_start(self) -> None:
+        self.met.append(dict.fromkeys(MET, 0))
+
     def training_step(self, batch: Batch, _: int) -> Tensor:
+        for name, count in zip(MET, (1, len(batch.clips), len(batch.target)), strict=True):
+            self.met[-1][name] += count
         pairs = None if batch.pairs is None else batch.pairs.to(self.device)
         predicted = self.network(self.bank.inputs(batch.clips).to(self.device), pairs)
         loss = task_loss(predicted, batch.target.to(self.device), self.weights)

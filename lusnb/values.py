@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "bf16-true", "16-true", "64-true")  # Lightning's names
 PROTOCOLS = ("paper", "cross_fitted")
-PAIRINGS = ("batch", "pair")
+PAIRINGS = ("batch", "every", "pair")
 CLASS_WEIGHTS = ("none", "balanced")
 MERGES = ("mean", "majority", "staple")  # of several raters' maps
 CHANNELS = ("binary", "probability")  # what is stored of the tasks' frames

@@ -11,6 +11,7 @@ from lusnb import outcomes
 ARMS = ("t000", "t060", "grayscale", "true_masks")
 SKILL = {"t000": 0.5, "t060": 1.0, "grayscale": 0.3, "true_masks": 2.0}  # how much of the truth a guess holds
 VIEWS = ("R1", "L1", "R2")
+TIDY = [*outcomes.RUN, "patient_id", "metric", "value"]
 MODELS = {"sf_change": ("tsm", "majority", "ridge", "logistic"), "sf_ratio": ("tsm", "mean", "ridge")}
 
 
@@ -86,3 +87,27 @@ def every(protocol: str, patients: int = 8) -> tuple[dict, dict]:
     rng = np.random.default_rng(0)
     made = {task: predictions(task, protocol, rng, patients=patients, folds=2) for task in outcomes.SCORES}
     return made, {task: outcomes.score(task, table, protocol) for task, table in made.items()}
+
+
+def patient_scores() -> pd.DataFrame:
+    """Two arms, two folds, two seeds, three patients: the score is fold + 10 x patient, + 100 in arm t060."""
+    rows = [
+        (arm, "tsm", seed, fold, "test", f"P{k}", "accuracy", fold + 10 * k + 100 * (arm == "t060"))
+        for arm in ("t000", "t060")
+        for seed in (0, 1)
+        for fold in (1, 2)
+        for k in (1, 2, 3)
+    ]
+    table = pd.DataFrame(rows, columns=TIDY)
+    others = [table.assign(model="ridge"), table.assign(split="validation"), table.assign(patient_id="")]
+    return pd.concat([table, *(other.assign(value=-9.0) for other in others)])
+
+
+def errors(values: dict[tuple[str, str], list[float]], metric: str) -> pd.DataFrame:
+    """Test scores of patients, a list each (model, arm)."""
+    rows = [
+        (arm, model, 0, 1, "test", f"P{k:02}", metric, value)
+        for (model, arm), own in values.items()
+        for k, value in enumerate(own)
+    ]
+    return pd.DataFrame(rows, columns=TIDY)

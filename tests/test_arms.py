@@ -53,6 +53,47 @@ def test_arms_that_differ_by_their_seed_alone_are_one_group():
     assert arms.table(asked, PLAIN)["group"].to_dict() == {"a": "a", "b": "a", "c": "c", "d": "a"}
 
 
+def test_each_arm_is_compared_with_the_first_and_the_naive_one_no_two_twice():
+    def pairs(**ways: tuple[str, float]) -> list[str]:
+        asked = {
+            name: PLAIN | {"arm": name, "supervision": supervision, "label_threshold": threshold}
+            for name, (supervision, threshold) in ways.items()
+        }
+        return [" - ".join(pair) for pair in arms.pairs(arms.table(asked, PLAIN))]
+
+    cut, soft = "threshold", "soft"
+    assert pairs(a=(cut, 0.0), b=(cut, 0.5), c=(cut, 0.6)) == ["b - a", "c - a", "c - b"]
+    assert pairs(a=(cut, 0.5), b=(soft, 0.5), c=(cut, 0.6)) == [
+        "b - a",
+        "c - a",
+    ]  # the first is naive
+    assert pairs(a=(cut, 0.0), b=(soft, 0.5)) == ["b - a"]  # 50 % is where it is measured
+    assert pairs(a=(cut, 0.5)) == []
+
+
+def test_of_two_naive_arms_the_paper_s_is_the_reference():
+    asked = {name: PLAIN | {"arm": name, "label_threshold": 0.5} for name in ("plain", "own")}
+    asked["plain"] |= {"confidence_weight": "none", "background_weight": "none"}
+    asked = {"first": PLAIN | {"label_threshold": 0.0}} | asked
+    table = arms.table(asked, PLAIN)
+    assert arms.pairs(table) == [("plain", "first"), ("own", "first"), ("plain", "own")]
+    assert arms.pairs(table, ["own - plain"]) == [("own", "plain")]
+
+
+@pytest.mark.parametrize(
+    ("asked", "text"),
+    [
+        (["a-b"], "expected 'arm - reference' with arms of a, b, got 'a-b'; correct it"),
+        (["a - c"], "expected 'arm - reference' with arms of a, b, got 'a - c'"),
+        (["a - a"], "expected 'arm - reference' with arms of a, b, got 'a - a'"),
+        (["a - b", "b - a"], "expected two arms once, got 'b - a' again; leave one out"),
+    ],
+)
+def test_pairs_that_cannot_be_compared_are_refused(asked: list[str], text: str):
+    with pytest.raises(ValueError, match=text):
+        arms.named_pairs(asked, ["a", "b"])
+
+
 @pytest.mark.parametrize(
     ("fields", "text"),
     [

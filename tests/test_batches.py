@@ -13,7 +13,9 @@ from lusnb import cohort as cohorts
 from lusnb import segmented as masks_of
 from lusnb.clipbank import ClipBank
 from lusnb.cohort import Cohort
+from lusnb.params import Params
 from lusnb.predictions import Predictions, pack
+from lusnb.values import PAIRINGS
 
 SIZE, FRAMES = 32, 2
 
@@ -92,7 +94,8 @@ def test_masks_unpack_to_what_was_packed(width: int):
 
 
 def drawn(cohort: Cohort, bank: ClipBank, p: object, seed: int = 0) -> list[batches.Batch]:
-    return list(batches.change_batches(bank, bank.clips, cohort, p, np.random.default_rng(seed)))
+    lesson = batches.change_lesson(bank, bank.clips, cohort, p)
+    return list(batches.one_epoch(lesson, np.random.default_rng(seed)))
 
 
 def pairs_of(bank: ClipBank, drawn: list[batches.Batch]) -> list[tuple[str, str]]:
@@ -109,7 +112,9 @@ def test_a_pair_batch_encodes_each_clip_once_and_finds_it_again(bank: ClipBank):
     assert batch.target.tolist() == [0, 1, 2]
 
 
-@pytest.mark.parametrize(("pairing", "batch"), [("batch", 64), ("pair", 16)])
+@pytest.mark.parametrize(
+    ("pairing", "batch"), [("batch", 64), ("pair", 16), *(("every", size) for size in (1, 2, 3, 4, 5, 8, 64))]
+)
 def test_an_epoch_holds_every_pair_of_a_zone_once(
     cohort: Cohort, bank: ClipBank, params_of: Callable, pairing: str, batch: int
 ):
@@ -118,6 +123,30 @@ def test_an_epoch_holds_every_pair_of_a_zone_once(
     want = examples.training_pairs(bank.clips, cohort.views)
     assert len(got) == len(want)
     assert {frozenset(pair) for pair in got} == {frozenset(pair) for pair in want}
+
+
+@pytest.mark.parametrize(
+    ("pairing", "possible"), [("batch", "a share"), ("every", "all"), ("pair", "all")], ids=str
+)
+def test_a_lesson_knows_how_many_pairs_there_are(
+    cohort: Cohort, bank: ClipBank, params_of: Callable, pairing: str, possible: str
+):
+    p = params_of("05_sf_change", pairing=pairing, batch=4, batch_pairs=5)
+    lesson = batches.change_lesson(bank, bank.clips, cohort, p)
+    sizes = bank.clips["view"].map(cohort.views).value_counts()
+    assert lesson.possible == (sizes * (sizes - 1) // 2).sum()
+    met = len(pairs_of(bank, drawn(cohort, bank, p)))
+    assert met == lesson.possible if possible == "all" else 0 < met < lesson.possible / 2
+
+
+def test_draws_of_every_pair_encode_a_clip_once_each_and_stay_small(
+    cohort: Cohort, bank: ClipBank, params_of: Callable
+):
+    zone = bank.clips["view"].map(cohort.views).to_numpy()
+    p = params_of("05_sf_change", pairing="every", batch=4)
+    for batch in drawn(cohort, bank, p):
+        assert 2 <= len(batch.clips) == len(set(batch.clips)) <= 4
+        assert len(set(zone[batch.clips])) == 1
 
 
 def test_targets_follow_the_orientation(cohort: Cohort, bank: ClipBank, params_of: Callable):
@@ -147,24 +176,52 @@ def test_batches_of_two_leave_no_clip_without_a_pair(
     zone = bank.clips["view"].map(cohort.views)
     few = bank.clips[zone == zone.value_counts().idxmax()].iloc[:count]
     p = params_of("05_sf_change", batch=2)
-    for batch in batches.change_batches(bank, few, cohort, p, np.random.default_rng(0)):
+    lesson = batches.change_lesson(bank, few, cohort, p)
+    for batch in batches.one_epoch(lesson, np.random.default_rng(0)):
         assert len(batch.pairs) > 0
 
 
 def test_epochs_draw_anew_and_repeat_with_their_seed(cohort: Cohort, bank: ClipBank, params_of: Callable):
     p = params_of("05_sf_change", batch=4)
-    draw = lambda rng: batches.change_batches(bank, bank.clips, cohort, p, rng)  # noqa: E731
-    one, two = batches.Epochs(draw, 3), batches.Epochs(draw, 3)
+    lesson = batches.change_lesson(bank, bank.clips, cohort, p)
+    one, two = batches.Epochs(lesson, 3), batches.Epochs(lesson, 3)
     first = pairs_of(bank, list(one))
     assert pairs_of(bank, list(two)) == first
     assert pairs_of(bank, list(one)) != first
-    assert pairs_of(bank, list(batches.Epochs(draw, 4))) != first
+    assert pairs_of(bank, list(batches.Epochs(lesson, 4))) != first
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 4])
+def test_epochs_are_as_long_as_what_they_yield(
+    cohort: Cohort, bank: ClipBank, params_of: Callable, size: int
+):
+    """From one clip to three batches and one, in every way to pair, and as units: always as many steps."""
+    zone = bank.clips["view"].map(cohort.views)
+    own = bank.clips[zone == zone.value_counts().idxmax()]
+    other = bank.clips[zone != zone.value_counts().idxmax()]
+    table = batches.units("sf_ratio", cohort, list(cohort.patients["patient_id"]), params_of("06_sf_ratio"))
+    for n in range(1, 3 * size + 2):
+        lessons = [batches.unit_lesson(bank, table[:n], size)]
+        for pairing in PAIRINGS:
+            p = params_of("05_sf_change", pairing=pairing, batch=size, batch_pairs=size)
+            few = pd.concat([own[:n], other[:2]])
+            lessons += [batches.change_lesson(bank, clips, cohort, p) for clips in (own[:n], few)]
+        for lesson in lessons:
+            epochs = batches.Epochs(lesson, 0)
+            assert [len(list(epochs)) for _ in range(3)] == [len(epochs)] * 3
+            assert len(epochs) > 0 or (lesson.possible == 0 and n == 1)
+
+
+def test_a_word_that_is_no_pairing_is_refused(cohort: Cohort, bank: ClipBank, params_of: Callable):
+    p = Params("", {**params_of("05_sf_change"), "pairing": "all"})
+    with pytest.raises(ValueError, match="expected one of batch, every, pair, got 'all'; correct the param"):
+        drawn(cohort, bank, p)
 
 
 def test_unit_batches_hold_every_unit_once(cohort: Cohort, bank: ClipBank, params_of: Callable):
     p = params_of("06_sf_ratio")
     table = batches.units("sf_ratio", cohort, list(cohort.patients["patient_id"]), p)
-    got = list(batches.unit_batches(bank, table, 8, np.random.default_rng(0)))
+    got = list(batches.one_epoch(batches.unit_lesson(bank, table, 8), np.random.default_rng(0)))
     where = np.concatenate([b.clips for b in got])
     assert len(got) == 3 and sorted(where) == list(range(26))
     truth = torch.cat([b.target for b in got])
@@ -192,7 +249,8 @@ def test_batch_of_clips_has_the_loss_and_gradient_of_pair_by_pair(
     torch.nn.init.normal_(network.head.weight, std=0.2)  # so that the classes' losses differ
     few = bank.clips[bank.clips["view"].map(cohort.views) == 1].iloc[:5]
     p = params_of("05_sf_change", batch=64)
-    (whole,) = batches.change_batches(bank, few, cohort, p, np.random.default_rng(0))
+    lesson = batches.change_lesson(bank, few, cohort, p)
+    (whole,) = batches.one_epoch(lesson, np.random.default_rng(0))
     ids = bank.clips["clip_id"].to_numpy(object)
     assert len(whole.clips) == 5 and len(whole.pairs) == 10
     losses, gradients = [], []

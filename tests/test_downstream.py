@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from lusnb import batches, clipbank, downstream, outcomes, tasknet, training
+from lusnb import batches, clipbank, downstream, networks, outcomes, tasknet, training
 from lusnb import cohort as cohorts
 from lusnb import segmented as masks_of
 from lusnb.clipbank import ClipBank
@@ -18,6 +18,7 @@ from lusnb.cohort import Cohort
 from lusnb.params import Params
 from lusnb.predictions import Predictions, pack
 from lusnb.segmented import Segmented
+from lusnb.values import PAIRINGS
 
 SIZE, FRAMES = 32, 2
 NOTEBOOKS = {"sf_change": "05_sf_change", "sf_ratio": "06_sf_ratio", "readmission": "07_readmission"}
@@ -357,6 +358,99 @@ def test_every_stored_number_can_be_had_again(results: dict, task: str, tmp_path
 def test_stored_frames_are_those_that_were_segmented(cohort: Cohort, segmented: Segmented):
     bank = clipbank.load(cohort, SIZE, FRAMES)
     np.testing.assert_array_equal(bank.frames, cohorts.task_frames(cohort, SIZE, FRAMES))
+
+
+# -- what was planned is what runs
+
+
+class Glance(torch.nn.Module):
+    """An encoder of almost nothing: the mean of each channel, so that hundreds of trainings are quick."""
+
+    def __init__(self, channels: int, *_: object):
+        super().__init__()
+        self.line = torch.nn.Linear(channels, 1280)
+
+    def forward(self, clips: torch.Tensor) -> torch.Tensor:
+        return self.line(clips.mean((1, 3, 4)))  # (N, T, C, H, W) -> (N, C)
+
+
+def of_so_many(task: str, bank: ClipBank, cohort: Cohort, p: Params, n: int) -> batches.Lesson:
+    """A lesson of n clips of one zone, of n clips, or of n views of two days."""
+    everybody = list(cohort.patients["patient_id"])
+    if task != "sf_change":
+        return batches.unit_lesson(bank, batches.units(task, cohort, everybody, p)[:n], p.batch)
+    zone = cohort.clips["view"].map(cohort.views)
+    own = cohort.clips[zone == zone.value_counts().idxmax()]
+    assert len(own) >= n
+    return batches.change_lesson(bank, own[:n], cohort, p)
+
+
+PLANS = [("sf_ratio", ""), ("readmission", ""), *(("sf_change", pairing) for pairing in PAIRINGS)]
+
+
+@pytest.mark.parametrize(("task", "pairing"), PLANS)
+def test_whatever_the_number_of_units_every_epoch_is_learnt_validated_and_scheduled(
+    outcome_cohort: Cohort, bank: ClipBank, p_of: Callable, monkeypatch: pytest.MonkeyPatch, task, pairing
+):
+    size, epochs = 2, 2
+    more = {"pairing": pairing, "batch_pairs": size} if pairing else {}
+    p = p_of(task, batch=size, epochs=epochs, restart_epochs=epochs, learning_rates=[0.01], **more)
+    monkeypatch.setattr(networks, "ClipEncoder", Glance)
+    for n in range(2 if pairing else 1, 3 * size + 2):
+        lesson = of_so_many(task, bank, outcome_cohort, p, n)
+        assert pairing or lesson.possible == n
+        monkeypatch.setattr(downstream, "_lesson", lambda *_, lesson=lesson: lesson)
+        _, history = downstream.train_fold(task, outcome_cohort, bank, 1, p)
+        assert history["validation_loss"].notna().to_list() == [True] * epochs
+        np.testing.assert_allclose(history["lr"], [0.01, 0.005])  # a cosine from its start to its middle
+        assert set(history["steps"]) == {len(batches.Epochs(lesson, 0))}
+        if pairing in ("every", "pair"):
+            assert (history["pairs"] == history["possible_pairs"]).all()
+        elif pairing:
+            assert (history["clips"] == n).all() and (history["possible_pairs"] == n * (n - 1) / 2).all()
+        else:
+            assert (history["clips"] == (n if task == "sf_ratio" else 2 * n)).all()
+            assert "pairs" not in history
+
+
+def test_a_training_that_loses_a_batch_is_not_passed_over(
+    outcome_cohort: Cohort, bank: ClipBank, p_of: Callable, monkeypatch: pytest.MonkeyPatch
+):
+    """As where two batches are made one behind a length that still counts both."""
+    lesson = of_so_many("sf_ratio", bank, outcome_cohort, p_of("sf_ratio", batch=2), 5)
+    dealt = iter([2, 1])
+    short = replace(lesson, deal=lambda rng: lesson.deal(rng)[: next(dealt)])
+    monkeypatch.setattr(networks, "ClipEncoder", Glance)
+    monkeypatch.setattr(downstream, "_lesson", lambda *_: short)
+    with pytest.raises(RuntimeError, match="training: expected 1 validations in 1 epochs, got 0"):
+        downstream.train_fold("sf_ratio", outcome_cohort, bank, 1, p_of("sf_ratio", batch=2))
+
+
+def test_clips_that_make_no_pair_teach_nothing_and_say_so(
+    outcome_cohort: Cohort, bank: ClipBank, p_of: Callable
+):
+    alone = outcome_cohort.clips.drop_duplicates("view")
+    alone = alone[~alone["view"].map(outcome_cohort.views).duplicated()]
+    with pytest.raises(ValueError, match="sf_change, fold 1: expected units of 2 training patients, found"):
+        downstream.train_fold("sf_change", replace(outcome_cohort, clips=alone), bank, 1, p_of("sf_change"))
+
+
+def test_what_an_epoch_meets_is_said_and_kept(
+    outcome_cohort: Cohort, bank: ClipBank, p_of: Callable, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(networks, "ClipEncoder", Glance)
+    p = p_of("sf_change", pairing="batch", batch=4, epochs=3, learning_rates=[0.01, 0.001])
+    lesson = of_so_many("sf_change", bank, outcome_cohort, p, 8)
+    monkeypatch.setattr(downstream, "_lesson", lambda *_: lesson)
+    _, history = downstream.train_fold("sf_change", outcome_cohort, bank, 1, p)
+    assert history[["steps", "clips", "pairs", "possible_pairs"]].to_numpy().tolist() == [[2, 8, 12, 28]] * 6
+    assert downstream.met(history) == (
+        "fold 1: 3 epochs, 6 steps; an epoch meets 12 of 28 pairs (43 %), takes 2 steps and encodes 8 clips"
+    )
+    assert downstream.met(history.drop(columns=["pairs", "possible_pairs"])) == (
+        "fold 1: 3 epochs, 6 steps; an epoch takes 2 steps and encodes 8 clips"
+    )
+    assert downstream.met(pd.DataFrame(columns=["epoch", "fold"])) == ""
 
 
 # -- learning rates, class weights, temperatures

@@ -118,6 +118,31 @@ def test_zone_batches_hold_every_clip_once_of_one_zone_and_none_alone(batch: int
         )
 
 
+@pytest.mark.parametrize("batch", [1, 2, 3, 4, 7, 8, 32])
+def test_every_pair_of_a_zone_is_in_one_draw(batch: int):
+    """Any number of clips: each unordered pair of a zone once, none across zones, no draw above its size."""
+    rng = np.random.default_rng(batch)
+    for count in range(1, 40):
+        zones = rng.permutation(np.array([1] * count + [2] * (count + 3) + ["apex"], dtype=object))
+        draws = examples.every_pair(zones, batch, rng)
+        met = [frozenset(pair) for pair in np.concatenate(draws).tolist()]
+        wanted = {frozenset(p) for p in combinations(range(len(zones)), 2) if zones[p[0]] == zones[p[1]]}
+        assert len(met) == len(wanted) and set(met) == wanted
+        assert all(len(np.unique(draw)) <= max(2, batch) for draw in draws)
+
+
+def test_draws_of_blocks_by_hand_and_of_about_one_size():
+    """Ten clips in draws of four: five blocks of two; each two are a draw, the four pairs between in it."""
+    draws = examples.every_pair(np.zeros(10), 4, np.random.default_rng(0))
+    assert len(draws) == 5 * 4 / 2
+    assert sum(map(len, draws)) == 10 * 9 / 2 and all(4 <= len(draw) <= 6 for draw in draws)
+    big = [len(draw) for draw in examples.every_pair(np.zeros(112), 32, np.random.default_rng(0))]
+    assert len(big) == 7 * 6 / 2 and sum(big) == 112 * 111 / 2
+    assert max(big) - min(big) <= 2  # no pair weighs more in its batch than another
+    assert sum(32 for _ in big) == 112 * (7 - 1)  # encodings: each clip with every other block
+    assert len(examples.every_pair(np.zeros(32), 32, np.random.default_rng(0))) == 1
+
+
 def test_zone_batches_leave_out_a_zone_of_one_clip():
     zones = np.array([1, 1, 1, 2])
     (only,) = examples.zone_batches(zones, 8, np.random.default_rng(0))

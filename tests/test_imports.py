@@ -11,7 +11,7 @@ from lusnb import reruns
 
 ROOT = Path(__file__).parents[1]
 FLOORS = [
-    ["cells", "values", "locks"],
+    ["cells", "values", "locks", "reference"],
     [
         "files",
         "confidence",
@@ -28,7 +28,7 @@ FLOORS = [
     ["bitmasks", "proofs", "ways"],
     ["params"],
     ["arms", "reruns", "splits"],
-    ["matrix"],
+    ["matrix", "task_patients"],
     ["study", "contents", "phantom", "predictions", "training", "tables", "losses"],
     ["relations"],
     ["cohort", "held", "cuts", "making"],

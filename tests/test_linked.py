@@ -11,7 +11,7 @@ import pytest
 from matplotlib import pyplot as plt
 from scipy.stats import beta, binom
 
-from lusnb import linked, linked_figures, stats
+from lusnb import linked, linked_figures, outcomes, stats
 
 mpl.use("Agg")
 
@@ -60,7 +60,6 @@ def mean_rows(patient: str, misses: dict[int, float], arm: str = "t020") -> list
     rows = []
     for fold, miss in misses.items():
         rows.append(score(arm, "mean", patient, miss**2, fold))
-        rows.append(score(arm, "mean", patient, miss, fold, metric="bias_mean"))
     return rows
 
 
@@ -74,7 +73,7 @@ def test_errors_by_hand():
         score("grayscale", "tsm", "p", 0.6),
         *mean_rows("p", {1: 0.5, 2: 0.5}),
         *mean_rows("p", {1: 0.5, 2: 0.5}, "grayscale"),
-        *mean_rows("q", {1: 1.0, 2: 3.0}),  # their mean misses it by 2
+        *mean_rows("q", {1: 2.0, 2: 2.0}),
         # none of these counts
         score("t020", "tsm", "p", 9.0, split="validation"),
         score("t020", "tsm", "p", 9.0, metric="rmse_mean"),
@@ -93,14 +92,19 @@ def test_errors_by_hand():
 
 
 def test_the_mean_of_means_over_days_and_folds():
-    """Against the errors of one constant, the mean of three, over the days of a patient."""
+    """From predictions: the errors of one constant, the mean of three, over the days of a patient."""
     truth, constants = np.array([0.2, 0.5, 0.9]), {1: 0.3, 2: 0.45, 3: 0.9}
-    rows = [score("t", "tsm", "p", 0.0)]
-    for fold, c in constants.items():
-        rows.append(score("t", "mean", "p", ((c - truth) ** 2).mean(), fold))
-        rows.append(score("t", "mean", "p", (c - truth).mean(), fold, metric="bias_mean"))
-    table = linked.errors({"a": pd.DataFrame(rows)}, WHERE[:1])
+    rows = [
+        ("t", model, 0, fold, "test", "p", f"c{day}", day, true, c if model == "mean" else true)
+        for fold, c in constants.items()
+        for day, true in enumerate(truth)
+        for model in ("tsm", "mean")
+    ]
+    columns = [*outcomes.RUN, "patient_id", "clip_id", "day", "truth", "prediction"]
+    scores = outcomes.score("sf_ratio", pd.DataFrame(rows, columns=columns)).assign(task="sf_ratio")
+    table = linked.errors({"a": scores}, WHERE[:1])
     assert table["of_mean"].tolist() == pytest.approx([((0.55 - truth) ** 2).mean()])
+    assert table["error"].tolist() == [0]
 
 
 def test_errors_of_folds_put_together_count_alone():
@@ -111,10 +115,9 @@ def test_errors_of_folds_put_together_count_alone():
 
 
 def test_errors_say_what_a_cohort_lacks():
-    told = "cohort a: expected mse_mean and bias_mean of sf_ratio of test patients .* add sf_ratio to tasks"
-    for rows in ([score("t", "tsm", "p", 1.0)], [score("t", "mean", "p", 1.0)]):
-        with pytest.raises(ValueError, match=told):
-            linked.errors({"a": pd.DataFrame(rows)}, WHERE[:1])
+    told = "cohort a: expected mse_mean of sf_ratio of test patients in .* add sf_ratio to tasks"
+    with pytest.raises(ValueError, match=told):
+        linked.errors({"a": pd.DataFrame([score("t", "tsm", "p", 1.0)])}, WHERE[:1])
 
 
 def test_congestion_known_by_hand(tmp_path: Path):

@@ -70,6 +70,19 @@ def test_change_scores_by_hand():
     assert len(counts) == 18 and sum(counts) == 5 + 3
 
 
+def test_the_majority_of_two_classes_is_not_the_plurality_of_three():
+    """45 % increase is the most frequent of three classes, and the rarer of two."""
+    table = changes([("A", 0, 1, 2, 0)] * 9 + [("A", 0, 1, 0, 0)] * 7 + [("A", 0, 1, 1, 0)] * 4)
+    logits = dict(zip(("logit_0", "logit_1", "logit_2"), np.log([0.35, 0.2, 0.45]), strict=True))
+    scores = outcomes.change_scores(table.assign(model="majority", **logits))
+    assert scores["accuracy_3class"] == pytest.approx(0.45)
+    assert scores["accuracy_2class"] == scores["accuracy_2class_cross_day"] == pytest.approx(0.55)
+    network = outcomes.change_scores(table.assign(**logits))  # as the paper reads three classes as two
+    assert network["accuracy_2class"] == pytest.approx(0.45)
+    often = dict(zip(logits, np.log([0.3, 0.1, 0.6]), strict=True))
+    assert outcomes.change_scores(table.assign(model="majority", **often))["accuracy_2class"] == 0.45
+
+
 def test_cross_day_scores_are_undefined_without_such_pairs():
     scores = outcomes.change_scores(changes([("A", 0, 0, 1, 1)]))
     assert scores["accuracy_3class"] == 1

@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 
-from lusnb import files, outcomes, runs, tables, task_figures, task_panels, task_tables
+from lusnb import files, outcomes, runs, tables, task_figures, task_panels, task_patients, task_tables
 from tests.guesses import every, predictions
 
 mpl.use("Agg")
@@ -41,7 +41,7 @@ def titles(figure: Figure) -> list[str]:
 
 
 def scores() -> pd.DataFrame:
-    """Two arms over two folds, their baselines, and two scores that do not count here."""
+    """Two arms over two folds, their baselines, of two patients 0.1 apart, and scores that do not count."""
     rows = []
     for arm, model, values in (
         ("t000", "tsm", (0.2, 0.4)),
@@ -52,10 +52,9 @@ def scores() -> pd.DataFrame:
         ("t060", "logistic", (0.3, 0.4)),
     ):
         for fold, value in enumerate(values, 1):
-            rows.append(
-                {**RUN, "arm": arm, "model": model, "fold": fold, "metric": "accuracy", "value": value}
-            )
-    rows += [{**rows[0], "patient_id": "P1", "value": 0.9}, {**rows[0], "split": "validation", "value": 0.95}]
+            same = {**RUN, "arm": arm, "model": model, "fold": fold, "metric": "accuracy"}
+            rows += [{**same, "patient_id": f"P{k}", "value": value + (0.1 * k - 0.05)} for k in (0, 1)]
+    rows += [{**rows[0], "patient_id": "", "value": 0.9}, {**rows[0], "split": "validation", "value": 0.95}]
     return pd.DataFrame(rows)
 
 
@@ -75,7 +74,7 @@ def test_scores_are_drawn_on_the_axes_they_are_given():
     assert task_figures.task_scores(scores(), "accuracy") is plt.gca()
 
 
-def test_task_scores_are_the_pooled_test_scores_and_their_baselines():
+def test_task_scores_are_the_patients_means_and_their_baselines():
     ax = task_figures.task_scores(scores(), "accuracy")
     assert dots(ax) == [(0, 0.2), (0, 0.4), (1, 0.6), (1, 0.8), (2, 0.9), (2, 0.9)]
     assert [t.get_text() for t in ax.get_xticklabels()] == ["t000", "t060", "true_masks"]
@@ -87,11 +86,19 @@ def test_task_scores_are_the_pooled_test_scores_and_their_baselines():
     assert ax.get_ylim() == (-0.05, 1.05)
 
 
-def test_folds_put_together_are_drawn_as_the_number_and_each_fold_as_a_dot():
-    together = scores()[:2].assign(fold=0, value=0.25)[:1]
-    ax = task_figures.task_scores(pd.concat([scores()[:2], together]), "accuracy")
-    assert dots(ax) == [(0, 0.2), (0, 0.4)]
-    np.testing.assert_allclose(lines(ax)["TSM"], [0.25])
+def test_folds_put_together_are_drawn_as_the_mean_over_patients_and_each_fold_as_a_dot():
+    made = scores()[:4]
+    made = made[(made["fold"] == 1) | (made["patient_id"] == "P1")].assign(patient_id=["P0", "P1", "P2"])
+    ax = task_figures.task_scores(made, "accuracy")  # 0.15 and 0.25 in one fold, 0.45 in the other
+    assert dots(ax) == [(0, 0.2), (0, 0.45)]
+    np.testing.assert_allclose(lines(ax)["TSM"], [0.85 / 3])
+
+
+def test_an_error_is_drawn_as_the_root_of_the_patients_squares():
+    made = scores()[:4].assign(metric="mse_mean", value=[0.01, 0.03, 0.05, 0.07])
+    ax = task_figures.task_scores(made, "rmse_mean")
+    np.testing.assert_allclose(dots(ax), [(0, np.sqrt(0.02)), (0, np.sqrt(0.06))], atol=1e-6)
+    np.testing.assert_allclose(lines(ax)["TSM"], np.sqrt(0.04))
 
 
 def test_the_legend_names_the_dots():
@@ -111,11 +118,11 @@ def test_the_legend_names_the_dots():
         scores()[:0],
         pd.DataFrame(columns=["task"]),
         scores().assign(split="validation"),
-        scores().assign(patient_id="P1"),
+        scores().assign(patient_id=""),
         scores().assign(metric="recall"),
         scores().assign(value=np.nan),  # S/F change of a cohort without cross-day pairs
     ],
-    ids=["left out", "no rows", "read", "nobody tested", "none pooled", "another metric", "no value"],
+    ids=["left out", "no rows", "read", "nobody tested", "no patient", "another metric", "no value"],
 )
 def test_an_impossible_task_says_so(table: pd.DataFrame):
     ax = task_figures.task_scores(table, "accuracy")
@@ -123,7 +130,7 @@ def test_an_impossible_task_says_so(table: pd.DataFrame):
 
 
 def test_three_tasks_have_a_panel_each():
-    parts = [scores().assign(task=task, metric=metric) for task, metric in task_tables.LEADING.items()]
+    parts = [scores().assign(task=task, metric=metric) for task, metric in task_patients.EACH.items()]
     figure = task_figures.three_tasks(pd.concat(parts))
     assert titles(figure) == ["S/F change", "S/F ratio", "readmission"]
     said = ["2-class accuracy, cross-day pairs", "RMSE of S/F / maximum", "accuracy"]
@@ -132,11 +139,11 @@ def test_three_tasks_have_a_panel_each():
 
 
 def test_one_task_without_tested_patients_leaves_the_other_panels():
-    parts = [scores().assign(task=task, metric=metric) for task, metric in task_tables.LEADING.items()]
+    parts = [scores().assign(task=task, metric=metric) for task, metric in task_patients.EACH.items()]
     parts[2]["split"] = "validation"
     change, ratio, readmission = task_figures.three_tasks(pd.concat(parts)).axes
     assert [t.get_text() for t in readmission.texts] == ["not possible with this cohort"]
-    assert not change.texts and not ratio.texts and dots(change) == dots(ratio) != []
+    assert not change.texts and not ratio.texts and len(dots(change)) == len(dots(ratio)) == 6
 
 
 # -- a panel an arm
@@ -211,10 +218,10 @@ def test_confusion_counts_the_patients_with_cross_day_pairs():
     table = predictions("sf_change", "paper", np.random.default_rng(0), arms=("t000",), patients=9, folds=1)
     here = (table["patient_id"] == "P06") & (table["day_1"] != table["day_2"])
     figure = task_panels.change_confusion(outcomes.score("sf_change", table[~here]), ["t000"])
-    assert figure.get_suptitle().endswith("number of cross-day pairs; 2 patients")
+    assert figure.get_suptitle().endswith("number of cross-day pairs, pooled; 2 patients")
     same = table[table["day_1"] == table["day_2"]]
     figure = task_panels.change_confusion(outcomes.score("sf_change", same), ["t000"])
-    assert figure.get_suptitle().endswith("number of pairs; 3 patients")
+    assert figure.get_suptitle().endswith("number of pairs, pooled; 3 patients")
 
 
 def test_a_class_that_does_not_occur_stays_empty_and_same_day_pairs_count_where_there_are_no_others():
@@ -223,7 +230,7 @@ def test_a_class_that_does_not_occur_stays_empty_and_same_day_pairs_count_where_
     figure = task_panels.change_confusion(outcomes.score("sf_change", table), ["t000"])
     (ax,) = panels(figure)
     assert {t.get_position()[1] for t in ax.texts} == {1}  # all of them are "same"
-    assert "number of pairs; 1 patient" in figure.get_suptitle()
+    assert "number of pairs, pooled; 1 patient" in figure.get_suptitle()
 
 
 @pytest.mark.parametrize("protocol", ["paper", "cross_fitted"])
@@ -283,6 +290,46 @@ def test_one_outcome_alone_has_no_auroc_in_its_title():
     assert "1 patient" in figure.get_suptitle()
 
 
+# -- training
+
+
+def history() -> pd.DataFrame:
+    """Two folds, two rates, three epochs of five steps; each fold takes another rate."""
+    rows = [
+        (
+            fold,
+            rate,
+            (fold == 1) == (rate == 0.01),
+            epoch,
+            5,
+            1.0 - 0.1 * epoch,
+            0.9 + fold / 10,
+            epoch == fold,
+        )
+        for fold in (1, 2)
+        for rate in (0.01, 0.001)
+        for epoch in range(3)
+    ]
+    names = ["fold", "learning_rate", "chosen", "epoch", "steps", "train_loss", "validation_loss", "best"]
+    return pd.DataFrame(rows, columns=names)
+
+
+def test_learning_is_drawn_against_steps_with_the_kept_epoch():
+    figure = task_figures.learning(history())
+    assert titles(figure) == [f"learning rate {rate}: taken in 1 of 2 folds" for rate in ("0.01", "0.001")]
+    train, validation, kept = figure.axes[0].get_lines()[:3]
+    assert train.get_xydata().tolist() == [[5, 1.0], [10, 0.9], [15, 0.8]] and train.get_linestyle() == "--"
+    assert validation.get_ydata().tolist() == [1.0, 1.0, 1.0] and validation.get_label() == "fold 1"
+    assert kept.get_xydata().tolist() == [[10, 1.0]]
+    figure.canvas.draw()
+
+
+def test_what_was_not_trained_or_not_validated_is_drawn_as_such():
+    (ax,) = task_figures.learning(pd.DataFrame(columns=["epoch", "fold"])).axes
+    assert [t.get_text() for t in ax.texts] == ["not possible with this cohort"]
+    task_figures.learning(history().assign(validation_loss=np.nan)).canvas.draw()
+
+
 # -- baselines
 
 
@@ -290,7 +337,7 @@ def against() -> pd.DataFrame:
     """Two rows a task: one shown to be better than the trivial model, one not shown against grayscale."""
     rows = []
     for task in task_tables.LEADING:
-        same = {"task": task, "metric": task_tables.AGAINST[task][0], "arm": "t060", "model": "tsm"}
+        same = {"task": task, "metric": task_patients.AGAINST[task], "arm": "t060", "model": "tsm"}
         rows.append({**same, "reference": "mean", "difference": 0.2, "low": 0.1, "high": 0.3, "p_holm": 0.01})
         rows.append(
             {**same, "reference": "grayscale", "difference": -0.1, "low": -0.2, "high": 0.1, "p_holm": 0.5}
@@ -335,13 +382,13 @@ def test_the_picture_grows_with_the_rows_and_shows_only_tasks_that_there_are():
 
 
 def test_no_comparison_no_picture():
-    (ax,) = task_figures.baselines(pd.DataFrame(columns=task_tables.COMPARED)).axes
+    (ax,) = task_figures.baselines(pd.DataFrame(columns=task_patients.COMPARED)).axes
     assert [t.get_text() for t in ax.texts] == ["no baseline to compare with"]
 
 
 def test_baselines_of_synthetic_studies_are_drawn():
     _, found = every("cross_fitted")
-    table = task_tables.against_baselines(found, ARMS, np.random.default_rng(0))
+    table = task_patients.against_baselines(found, ARMS, np.random.default_rng(0))
     figure = task_figures.baselines(table)
     rows = [t.get_text() for t in figure.axes[0].get_yticklabels()]
     assert rows[:4] == ["t000", "t060", "grayscale", "true masks"] and len(rows) == 4 + 2 * 3
@@ -389,7 +436,8 @@ def test_tables_and_pictures_of_a_study_that_lacks_something(kind: str, tmp_path
     """Every call of 08 and of 09, in their order."""
     made, found = lacking(kind)
     arms = pd.DataFrame({"threshold": [0.0, 0.6], "published": True}, index=pd.Index(ARMS, name="arm"))
-    against = task_tables.against_baselines(found, ARMS, np.random.default_rng(0))
+    arms["supervision"] = "threshold"
+    against = task_patients.against_baselines(found, ARMS, np.random.default_rng(0))
     said = task_tables.told("cross_fitted", found, against).split("\n")[1:]
     gone = [task for task in found if task_tables.tested(found[task]) == 0]
     assert sum("not possible with this cohort." in line for line in said) == len(gone)
@@ -400,8 +448,8 @@ def test_tables_and_pictures_of_a_study_that_lacks_something(kind: str, tmp_path
         tables.readable(table)
         tables.readable(task_tables.second(task, own, arms))
         written[task] = read_again(tables.told_whose(table, "here", "imported"), tmp_path)
-    compared = task_tables.differences(found, ARMS, np.random.default_rng(0))
-    assert set(compared["task"]) == set(task_tables.patients(found)["task"]) == set(found) - set(gone)
+    compared = task_patients.differences(found, arms, np.random.default_rng(0))
+    assert set(compared["task"]) == set(task_patients.patients(found)["task"]) == set(found) - set(gone)
     for task, own in found.items():
         plt.figure()
         ax = task_figures.task_scores(own, task_tables.LEADING[task])

@@ -16,7 +16,7 @@ RATES = r"learning_rates: expected different numbers above 0, as \[0.0001, 0.000
         ("batch", "int", 0, "batch: expected 1 or more, got 0"),
         ("batch_pairs", "int", 0, "batch_pairs: expected 1 or more, got 0"),
         ("restart_epochs", "int", 0, "restart_epochs: expected 1 or more, got 0"),
-        ("pairing", "str", "Batch", "pairing: expected one of batch, pair, got 'Batch'"),
+        ("pairing", "str", "Batch", "pairing: expected one of batch, every, pair, got 'Batch'"),
         ("tolerance", "float", -1, "tolerance: expected 0 or more, got -1"),
         ("first_day", "int", -1, "first_day: expected 0 or more, got -1"),
         ("class_weights", "str", "balancd", "class_weights: expected one of none, balanced, got 'balancd'"),

@@ -205,7 +205,8 @@ def change_steps(
     rng = np.random.default_rng(0)
 
     def work() -> int:
-        drawn = list(islice(batches.change_batches(bank, chosen, cohort, p, rng), steps))
+        lesson = batches.change_lesson(bank, chosen, cohort, p)
+        drawn = list(islice(batches.one_epoch(lesson, rng), steps))
         module = tasknet.ClipTask(network, bank, np.arange(len(chosen)), p, 1e-4)
         given = {"monitor": "validation_loss", "highest": False, "precision": p.precision}
         training.fit(module, DataLoader(drawn, batch_size=None), None, epochs=1, **given)

@@ -142,13 +142,9 @@ def random_bank(scale: Scale, cohort: Cohort) -> clipbank.ClipBank:
 def drawn_batches(task: str, cohort: Cohort, bank: clipbank.ClipBank, p: Params, count: int) -> list:
     """So many batches of a task, of all the patients of a cohort."""
     rng, found = np.random.default_rng(0), []
-    table = (
-        None if task == "sf_change" else batches.units(task, cohort, list(cohort.patients["patient_id"]), p)
-    )
+    lesson = batches.lesson(task, bank, cohort, list(cohort.patients["patient_id"]), p)
     while len(found) < count:
-        change = task == "sf_change"
-        again = batches.change_batches(bank, cohort.clips, cohort, p, rng) if change else None
-        found += again if change else batches.unit_batches(bank, table, p.batch, rng)
+        found += batches.one_epoch(lesson, rng)
     return found[:count]
 
 

@@ -4,7 +4,6 @@ The cohort's tables are drawn as 00_cohort would draw them; no clip is rendered 
 """
 
 import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -102,7 +101,8 @@ def _task(node: study.Node, cohort: Cohort) -> Work:
     steps = learnt = seen = 0
     for fold in splits.task_folds(cohort.patients, p.protocol):
         roles = splits.task_roles(cohort.patients, fold, p.protocol)
-        drawn = list(_epoch(task, cohort, bank, roles["train"], p))
+        lesson = batches.lesson(task, bank, cohort, roles["train"], p)
+        drawn = list(batches.one_epoch(lesson, np.random.default_rng(0)))
         clips = {}
         for role in ("validation", "test"):
             units = batches.units(task, cohort, roles[role], p)
@@ -113,14 +113,6 @@ def _task(node: study.Node, cohort: Cohort) -> Work:
         learnt += epochs * sum(len(batch.clips) for batch in drawn)
         seen += epochs * (clips["validation"] + again) + sum(clips.values())
     return Work(node.notebook, p.arm, steps, learnt, int(seen))
-
-
-def _epoch(task: str, cohort: Cohort, bank: clipbank.ClipBank, train: list[str], p: Params) -> Iterator:
-    rng = np.random.default_rng(0)
-    if task == "sf_change":
-        clips = cohort.clips[cohort.clips["patient_id"].isin(train)]
-        return batches.change_batches(bank, clips, cohort, p, rng)
-    return batches.unit_batches(bank, batches.units(task, cohort, train, p), p.batch, rng)
 
 
 def of_profile(profile: str) -> tuple[pd.DataFrame, list[study.Node]]:
