@@ -105,9 +105,9 @@ def table(asked: dict[str, Mapping], defaults: Mapping) -> pd.DataFrame:
     """What the arms of a study are, one row an arm, indexed by arm.
 
     asked: all parameters of each arm's training; defaults: of a plain arm. Columns: threshold (a fraction);
-    target (the threshold of the target, blank where that has grades); shown (in words); published (whether
-    the paper has this arm, so that its numbers may stand beside); group (the first arm that differs from this
-    one by its seed alone).
+    target (the threshold of the target, blank where none cuts it); shown (in words); published (whether the
+    paper has this arm, so that its numbers may stand beside); group (the first arm that differs from this one
+    by its seed alone).
     """
     groups: dict[tuple, str] = {}
     rows = []
@@ -129,29 +129,29 @@ def table(asked: dict[str, Mapping], defaults: Mapping) -> pd.DataFrame:
 
 
 def _target(p: Mapping) -> float:
-    graded = confidence.SUPERVISIONS[p["supervision"]].graded
-    return float("nan") if graded else float(p["label_threshold"])
+    cut = confidence.SUPERVISIONS[p["supervision"]].cut  # a trimap is told nothing where a rater was unsure
+    return float(p["label_threshold"]) if cut else float("nan")
 
 
 def pairs(arms: pd.DataFrame, asked: list[str] | None = None) -> list[tuple[str, str]]:
     """Who is compared with whom: (arm, reference).
 
     arms: of `table`. asked: each 'arm - reference'. None: every arm against the first (0 % in the paper), and
-    against the naive one, the paper's at 50 %, where there is one; no pair twice. Raises ValueError for an
-    unknown arm.
+    against the first naive one, the paper's at 50 %, where there is one; no pair twice, since Holm counts
+    them. Raises ValueError for an unknown arm, and for an arm beside itself.
     """
     names, found = list(arms.index), []
     if asked:
         found = [tuple(pair.split(" - ")) for pair in asked]
         for pair, own in zip(asked, found, strict=True):
-            if len(own) != 2 or not set(own) <= set(names):
+            if len(own) != 2 or len(set(own) & set(names)) != 2:
                 raise ValueError(
-                    f"pairs: expected 'arm - reference' with arms of {', '.join(names)}, got {pair!r}; "
+                    f"pairs: expected 'arm - reference' with two arms of {', '.join(names)}, got {pair!r}; "
                     "correct it."
                 )
-        return found
+        return list(dict.fromkeys(found))
     naive = arms.index[(arms["threshold"] == NAIVE) & arms["published"].astype(bool)]
-    for reference in dict.fromkeys([*names[:1], *naive]):
+    for reference in dict.fromkeys([*names[:1], *naive[:1]]):
         others = (arm for arm in names if arm != reference)
         found += [(arm, reference) for arm in others if (reference, arm) not in found]
     return found
