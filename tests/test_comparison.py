@@ -310,3 +310,32 @@ def test_arms_are_held_against_the_naive_one_too_and_holm_counts_these_pairs():
     p = found["p"].to_numpy()
     holm = np.maximum.accumulate(np.sort(p) * [3, 2, 1])[np.argsort(np.argsort(p, kind="stable"))]
     assert found["p_holm"].to_list() == pytest.approx(np.minimum(holm, 1).tolist())
+
+
+def test_the_ranking_holds_each_arm_against_its_own_target_where_it_has_one(
+    part: Cohort, patients: list[str], opened: dict, images: pd.DataFrame
+):
+    targets = pd.Series({"a": 0.6, "b": np.nan})
+    counted = common.counts(part, patients, opened, "mean", targets)
+    errors = comparison.calibration(common.curves(counted, part.features))
+    table = comparison.ranking(images, errors, arms("ab"), patients).set_index("arm")
+    for name in ("own_ece_band", "own_ece_all", "own_ece_band_tempered", "own_ece_all_tempered"):
+        assert table[name].isna().to_dict() == {"a": False, "b": True}
+    own = errors.query("against == 'own' and pixels == 'band' and scaled == 'raw' and feature == 'all'")
+    assert table.at["a", "own_ece_band"] == pytest.approx(own["ece"].mean()) and len(own) == 2
+    assert table["ece_band"].notna().all()
+
+
+def test_a_study_without_a_label_empty_image_or_without_a_label_is_blank_there(
+    images: pd.DataFrame, errors: pd.DataFrame, patients: list[str]
+):
+    keys = ["clip_id", "frame", "feature"]
+    empty = images[(images["metric"] == "painted_empty") & images["value"].notna()]
+    empty = set(empty[keys].itertuples(index=False, name=None))
+    is_empty = pd.Series([key in empty for key in images[keys].itertuples(index=False, name=None)])
+    full = comparison.ranking(images[~is_empty], errors, arms("ab"), patients)
+    assert (full["empty_images"] == 0).all() and (full["label_images"] > 0).all()
+    assert full["painted_empty"].isna().all() and full["pooled_iou"].notna().all()
+    bare = comparison.ranking(images[is_empty], errors, arms("ab"), patients)
+    assert (bare["label_images"] == 0).all() and (bare["patients"] == 0).all()
+    assert bare[["iou", "pooled_iou"]].isna().all(axis=None) and bare["painted_empty"].notna().all()
