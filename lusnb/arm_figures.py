@@ -59,9 +59,10 @@ def legend(figure: Figure, handles: list, where: str = "lower", columns: int = 4
     figure.legend(handles=handles, loc=place, ncols=columns, frameon=False, fontsize=SMALL)
 
 
-def mark(marker: str, colour: str, label: str, line: str = "none") -> Line2D:
-    """A marker for a legend."""
-    return Line2D([], [], marker=marker, color=colour, linestyle=line, markersize=4.5, label=label)
+def mark(marker: str, colour: str, label: str, line: str = "none", edge: str | None = None) -> Line2D:
+    """A marker for a legend; edge: the colour of its outline, where that is another one."""
+    drawn = {"marker": marker, "linestyle": line, "markersize": 4.5, "label": label}
+    return Line2D([], [], color=colour, markeredgecolor=edge or colour, **drawn)
 
 
 # -- ranking
@@ -98,10 +99,8 @@ def ranking(by_patient: pd.DataFrame, means: pd.DataFrame, calibration: pd.DataF
     handles = [mark("o", GREY, "a patient"), mark("d", BLUE, "mean, own cut")]
     if means["low"].notna().any():
         handles[1] = mark("d", BLUE, "mean, own cut, 95 % interval", "-")
-    hollow, raw = mark("d", "white", "mean, cut at 0.5"), mark("o", "white", "ECE raw")
-    hollow.set_markeredgecolor(BLUE)
-    raw.set_markeredgecolor("0.3")
-    legend(figure, [*handles, hollow, raw, mark("o", ORANGE, "ECE at the fitted temperature")], columns=3)
+    handles += [mark("d", "white", "mean, cut at 0.5", edge=BLUE), mark("o", "white", "ECE raw", edge="0.3")]
+    legend(figure, [*handles, mark("o", ORANGE, "ECE at the fitted temperature")], columns=3)
     return figure
 
 
@@ -140,9 +139,7 @@ def differences(table: pd.DataFrame) -> Figure:
             reach = max(reach, 0.0 if np.isnan(furthest) else furthest)
         ax.set_xlim(-1.1 * reach, 1.1 * reach)
         ax.set_xlabel("difference", fontsize=SMALL)
-    hollow = mark("d", "white", "cut at 0.5")
-    hollow.set_markeredgecolor(BLUE)
-    legend(figure, [mark("d", BLUE, "at the arms' own cuts"), hollow])
+    legend(figure, [mark("d", BLUE, "at the arms' own cuts"), mark("d", "white", "cut at 0.5", edge=BLUE)])
     return figure
 
 
@@ -226,7 +223,7 @@ def against_raters(table: pd.DataFrame, columns: int = 3) -> Figure:
     lines = [Line2D([], [], color="0.3", label="the others' mean"),
              Line2D([], [], color="0.3", linestyle=":", label="another rater")]  # fmt: skip
     marks = [mark(m, c, f"model with {name}") for name, (c, m) in known.items()]
-    legend(figure, [*marks, *lines], "upper", columns=3)
+    legend(figure, [*marks, mark("o", "white", "cut at 0.5", edge="0.3"), *lines], "upper", columns=3)
     return figure
 
 

@@ -89,7 +89,7 @@ def table(asked: dict[str, Mapping], defaults: Mapping) -> pd.DataFrame:
     """What the arms of a study are, one row an arm, indexed by arm.
 
     asked: all parameters of each arm's training; defaults: of a plain arm. Columns: threshold (a fraction);
-    target (the threshold of the target, blank where that has grades); shown (in words); published (whether
+    target (the threshold of the target, blank where none cuts it); shown (in words); published (whether
     the paper has this arm, so that its numbers may stand beside); supervision; group (the first arm that
     differs from this one by its seed alone).
     """
@@ -114,8 +114,8 @@ def table(asked: dict[str, Mapping], defaults: Mapping) -> pd.DataFrame:
 
 
 def _target(p: Mapping) -> float:
-    graded = confidence.SUPERVISIONS[p["supervision"]].graded
-    return float("nan") if graded else float(p["label_threshold"])
+    cut = confidence.SUPERVISIONS[p["supervision"]].cut  # a trimap is told nothing where a rater was unsure
+    return float(p["label_threshold"]) if cut else float("nan")
 
 
 def pairs(arms: pd.DataFrame, asked: Sequence[str] = ()) -> list[tuple[str, str]]:
@@ -127,7 +127,7 @@ def pairs(arms: pd.DataFrame, asked: Sequence[str] = ()) -> list[tuple[str, str]
     """
     names = list(arms.index)
     if asked:
-        return named_pairs(asked, names)
+        return _named(asked, names)
     cut = arms[(arms["supervision"] == "threshold") & (arms["threshold"] == NAIVE)]
     cut = cut.sort_values("published", ascending=False, kind="stable")
     found: list[tuple[str, str]] = []
@@ -136,14 +136,14 @@ def pairs(arms: pd.DataFrame, asked: Sequence[str] = ()) -> list[tuple[str, str]
     return found
 
 
-def named_pairs(asked: Sequence[str], arms: Sequence[str]) -> list[tuple[str, str]]:
+def _named(asked: Sequence[str], arms: Sequence[str]) -> list[tuple[str, str]]:
     """The pairs of arms that a profile names, 'arm - reference'; ValueError for an unknown arm, one arm with
     itself, or two arms twice."""
     found = [tuple(pair.split(" - ")) for pair in asked]
     for k, (pair, names) in enumerate(zip(asked, found, strict=True)):
         if len(names) != 2 or not set(names) <= set(arms) or len(set(names)) == 1:
             raise ValueError(
-                f"pairs: expected 'arm - reference' with arms of {', '.join(arms)}, got {pair!r}; correct it."
+                f"pairs: expected 'arm - reference' with two arms of {', '.join(arms)}, got {pair!r}; correct it."
             )
         if set(names) in map(set, found[:k]):
             raise ValueError(f"pairs: expected two arms once, got {pair!r} again; leave one out.")

@@ -17,6 +17,7 @@ from lusnb.looks import WIDTH, feature_colours, words
 
 FORMATS = ("pdf", "png", "svg")
 MANY = 9  # more arms than these cannot be told apart by colour
+ONE_LINE = 24  # letters of a title above one of four images
 
 
 def save(figure: Figure, folder: Path, name: str) -> None:
@@ -71,14 +72,16 @@ def strip(images: dict[str, np.ndarray], features: tuple[str, ...], columns: int
     """
     columns = min(len(images), columns or (4 if len(images) <= 12 else 6))
     rows = -(-len(images) // columns)
-    tall = WIDTH / columns * (1.05 if columns <= 4 else 1.28)
+    narrow = columns > 4
+    broken = narrow or max(map(len, images)) > ONE_LINE
+    tall = WIDTH / columns * (1.36 if narrow else 1.2 if broken else 1.05)
     figure, axes = plt.subplots(rows, columns, figsize=(WIDTH, tall * rows), squeeze=False)
     for ax in axes.flat:
         ax.axis("off")
     for ax, (title, image) in zip(axes.flat, images.items(), strict=False):
         ax.axis("on")
-        show(ax, image, title if columns <= 4 else title.replace(": ", "\n"))
-        ax.title.set_fontsize(8 if columns <= 4 else 7)
+        show(ax, image, title.replace(": ", "\n") if broken else title)
+        ax.title.set_fontsize(7 if narrow else 8)
     figure.tight_layout(rect=(0, 0.015 * WIDTH / figure.get_figheight(), 1, 1), w_pad=0.4)
     legend(figure, features)
     return figure

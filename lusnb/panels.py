@@ -66,7 +66,8 @@ def predictions(
         for arm in arms:
             cut = CUT if fixed else first[arm].cuts[row.index[0]]
             masks = first[arm].labelled[row.index[0]] >= cut  # (C, S, S)
-            shown[f"{arm}: cut {cut / 255:.2f}"] = figures.overlay(image, masks, cohort.features)
+            title = f"{arm}: cut at 0.5" if fixed else f"{arm}: own cut {cut / 255:.2f}"  # also where equal
+            shown[title] = figures.overlay(image, masks, cohort.features)
     return shown
 
 

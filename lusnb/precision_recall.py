@@ -43,9 +43,9 @@ def curves(cohort: Cohort, patients: list[str], opened: dict, merge: str, compar
                 masks = held.masks(ground.where) & known[:, :, None, None]
                 own = np.stack([(masks & ~y).sum((0, 2, 3)), (masks & y).sum((0, 2, 3))], axis=1)
                 counted[key], drawn[key] = counted.get(key, 0) + found, drawn.get(key, 0) + own
-    parts = []
+    parts, where = [], common.placed(cohort, patients)[1]
     for (arm, seed, name), counts in counted.items():
-        places = np.unique(opened[arm, seed].cuts[common.placed(cohort, patients)[1]])
+        places = np.unique(opened[arm, seed].cuts[where])
         level = int(places[0]) if len(places) == 1 else 0
         same = {"arm": arm, "seed": seed, "against": name}
         for k, feature in enumerate(cohort.features):

@@ -20,12 +20,14 @@ def history(table: pd.DataFrame) -> Figure:
     figure, axes = plt.subplots(1, 3, figsize=(WIDTH, 2.2), layout="constrained")
     kept = table.loc[table["best"], "epoch"].item() + 1
     for ax, (name, columns) in zip(axes, PANELS.items(), strict=True):
-        for column in columns:
+        measured = [column for column in columns if table[column].notna().any()]
+        for column in measured:
             colour = COLOURS.get(column, "#0072b2")
             ax.plot(table["epoch"] + 1, table[column], ".-", color=colour, label=words(column), linewidth=1)
-        if table[columns].isna().all(axis=None):
+        if not measured:
             why = "no label to validate on:\nthe last epoch is kept"
             ax.text(0.5, 0.5, why, ha="center", va="center", fontsize=8, transform=ax.transAxes)
+            ax.set(xlim=axes[0].get_xlim(), yticks=[])
         ax.axvline(kept, color="0.5", linestyle=":", linewidth=1)
         ax.set_title(name, fontsize=8)
         ax.set_xlabel("epoch", fontsize=8)

@@ -137,7 +137,7 @@ def compare(
 
 def _means(images: pd.DataFrame, patients: list[str]) -> pd.DataFrame:
     """Scores per model (arm, kind): arm, metric, value, patients, images."""
-    value = macro(images, patients).stack().rename("value")
+    value = macro(images, patients).stack().dropna().rename("value")
     groups = images.dropna(subset="value").groupby(["arm", "metric"], sort=False)
     patients_counted = groups["patient_id"].nunique()
     kept = images.dropna(subset="value").drop_duplicates(["arm", "metric", "clip_id", "frame"])

@@ -34,7 +34,10 @@ def held(cohort: Cohort, seed: int, dropout: bool = False) -> Held:
 
 def arms(names: str, **groups: str) -> pd.DataFrame:
     """Arms of one letter each, every one a group of its own unless told."""
-    rows = {n: {"threshold": 0.5, "shown": f"arm {n}", "group": groups.get(n, n)} for n in names}
+    rows = {
+        n: {"threshold": 0.5, "shown": f"arm {n}", "supervision": "threshold", "group": groups.get(n, n)}
+        for n in names
+    }
     return pd.DataFrame.from_dict(rows, orient="index").assign(published=False).rename_axis("arm")
 
 

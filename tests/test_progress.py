@@ -34,3 +34,6 @@ def test_a_history_without_validation_says_so_in_place_of_an_empty_chart():
     axes = progress.history(table(validation_loss=nothing, validation_iou=nothing)).axes
     assert [text.get_text() for text in axes[1].texts] == ["no label to validate on:\nthe last epoch is kept"]
     assert not axes[0].texts and not axes[2].texts
+    assert axes[1].get_xlim() == axes[0].get_xlim() and not len(axes[1].get_yticks())  # no scale of nothing
+    assert [line.get_label() for line in axes[0].lines[:-1]] == ["train loss"]
+    assert [text.get_text() for text in axes[0].get_legend().get_texts()] == ["train loss"]
