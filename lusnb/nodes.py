@@ -114,7 +114,11 @@ def execute(node: Node, base: Path) -> None:
         )
     except PapermillExecutionError as error:
         proofs.settle(folder)
-        raise RuntimeError(f"{node.folder}: {error.ename}: {error.evalue}\n{told}") from None
+        own = error.traceback and error.traceback[0].startswith(
+            error.ename
+        )  # shown in its own way, as a table
+        shown = "\n".join(error.traceback) if own else f"{error.ename}: {error.evalue}"
+        raise RuntimeError(f"{node.folder}: {shown}\n{told}") from None
     except DeadKernelError:
         proofs.settle(folder)
         raise RuntimeError(

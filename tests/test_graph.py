@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from lusnb import making, params, proofs
+from lusnb import params, proofs
 from tests.test_smoke import copy_project
 from tests.test_study import edit
 
@@ -250,15 +250,6 @@ def test_runs_made_by_hand_count_if_they_are_what_the_study_asks_for(project, mo
     )
     status, said = study(project)
     assert status == 0 and (folder / "notebook.ipynb").is_file() and "Nothing to be done" in why()
-
-
-def test_code_that_was_edited_under_a_running_kernel_is_not_taken_for_what_ran(project, monkeypatch):
-    monkeypatch.setenv("PYTHONPATH", str(project))
-    assert study(project)[0] == 0
-    own = {'"smoke"': '"tiny"', '"phantom_smoke"': '"c"'}
-    edit_it = 'from pathlib import Path; f = Path("../lusnb/files.py"); f.write_text(f.read_text() + "#")\n'
-    assert run_all(project, TRAIN, {**own, "p = params.freeze": edit_it + "p = params.freeze"}) == ""
-    assert proofs.read(project / WHERE / "t060/seed0/fold0")["code"] == making.EDITED
 
 
 def test_the_tiny_notebooks_take_the_parameters_of_the_real_ones(project):

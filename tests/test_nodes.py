@@ -9,7 +9,7 @@ import sys
 import pytest
 import yaml
 
-from lusnb import graph, locks, nodes, params, proofs, reruns, study
+from lusnb import graph, locks, making, nodes, params, proofs, reruns, study
 from tests.studies import finish, finish_all
 from tests.test_locks import HOLD, ROOT
 from tests.test_study import edit, project  # noqa: F401
@@ -82,6 +82,21 @@ def test_a_run_by_other_code_does_not_count(done):
     found = plan(base)
     assert found["09_figures"] == ["its code changed"]
     assert not {name.split("/")[0] for name in found} & {"03_train_segmentation", "05_sf_change"}
+
+
+def test_code_that_was_edited_under_a_running_kernel_is_not_taken_for_what_ran(done, monkeypatch):
+    """A kernel goes on with the modules that it has imported, whatever is on disk by now."""
+    base, made = done
+    now = reruns.code_fingerprint("03_train_segmentation", base)
+    assert making._code("03_train_segmentation", base) == now
+    path = base / "lusnb" / "files.py"
+    time = path.stat().st_mtime_ns
+    os.utime(path, ns=(time, making.LOADED + 1))
+    assert making._code("03_train_segmentation", base) == making.EDITED
+    folder = finish(made[TRAINED], base)
+    proof = json.loads((folder / "finished").read_text())
+    (folder / "finished").write_text(json.dumps({**proof, "code": making.EDITED}))
+    assert plan(base)[TRAINED] == ["its code was edited while its kernel ran"]
 
 
 @pytest.mark.parametrize(
