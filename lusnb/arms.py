@@ -143,7 +143,8 @@ def _named(asked: Sequence[str], arms: Sequence[str]) -> list[tuple[str, str]]:
     for k, (pair, names) in enumerate(zip(asked, found, strict=True)):
         if len(names) != 2 or not set(names) <= set(arms) or len(set(names)) == 1:
             raise ValueError(
-                f"pairs: expected 'arm - reference' with two arms of {', '.join(arms)}, got {pair!r}; correct it."
+                f"pairs: expected 'arm - reference' with two arms of {', '.join(arms)}, got {pair!r}; "
+                "correct it."
             )
         if set(names) in map(set, found[:k]):
             raise ValueError(f"pairs: expected two arms once, got {pair!r} again; leave one out.")
