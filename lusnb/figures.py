@@ -74,7 +74,7 @@ def strip(images: dict[str, np.ndarray], features: tuple[str, ...], columns: int
     rows = -(-len(images) // columns)
     narrow = columns > 4
     broken = narrow or max(map(len, images)) > ONE_LINE
-    tall = WIDTH / columns * (1.36 if narrow else 1.2 if broken else 1.05)
+    tall = WIDTH / columns * (1.36 if narrow else 1.25 if broken else 1.05)
     figure, axes = plt.subplots(rows, columns, figsize=(WIDTH, tall * rows), squeeze=False)
     for ax in axes.flat:
         ax.axis("off")
