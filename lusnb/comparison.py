@@ -70,7 +70,7 @@ def matrix(scores: pd.DataFrame, patients: list[str], arms: list[str]) -> pd.Dat
 
 
 def intervals(by_patient: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
-    """Mean over patients with its 95 % BCa interval, blank under 6 patients: arm, metric, patients, mean,
+    """Mean over patients with its 95 % interval, blank under 6 patients: arm, metric, patients, mean,
     low, high. by_patient: from tables.patient_scores; the ranked metrics alone."""
     rows = []
     for (arm, metric), group in by_patient.groupby(["arm", "metric"], sort=False):

@@ -126,7 +126,7 @@ def frequency(wide: pd.DataFrame, rng: np.random.Generator, resamples: int = 999
 
 
 def curves(values: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
-    """IoU of every cell and threshold with its 95 % BCa interval over patients, blank under 6 patients.
+    """IoU of every cell and threshold with its 95 % interval over patients, blank under 6 patients.
 
     values: of `patient_values`. Columns: cohort, calibration, noise, threshold, patients, seeds, iou, low,
     high, frequency (of being best, see `frequency`), seed_range (how far apart the seeds' means lie; 0 for
