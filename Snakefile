@@ -1,24 +1,24 @@
-# The graph of a profile: papermill runs every node. `make study PROFILE=quick` calls it.
-# Which nodes there are, what they need and what makes them run again: lusnb/study.py, graph.py and reruns.py.
+# Runs the nodes of a study, each by lusnb/nodes.py. `make study PROFILE=quick` calls it, with a plan: which nodes run
+# at all is asked in lusnb/graph.py. By hand, `snakemake -j2 --config profile=quick` asks every node in its turn.
 import json
 import shlex
 import sys
 from pathlib import Path
 
-from lusnb import graph, outputs, reruns, study
+from lusnb import graph, study
 
 BASE = Path(workflow.basedir)
-PROFILE = config.get("profile", "quick")
+PLAN = config.get("plan")
+CHOSEN = set(json.loads((BASE / PLAN).read_text(encoding="utf-8"))) if PLAN else None
+PROFILE = min(CHOSEN).split("/")[0] if CHOSEN else str(config.get("profile", "quick"))
 STUDY = study.load(PROFILE, BASE)
-NODES = study.nodes(STUDY)
 study.check(STUDY, BASE)
-for cohort in STUDY.cohorts:
-    graph.forget_changed_cohort(PROFILE, cohort, BASE)
+NODES = [node for node in study.nodes(STUDY) if CHOSEN is None or node.folder in CHOSEN]
 
 
 rule all:
     input:
-        [f"runs/{node.folder}/finished" for node in NODES],
+        [graph.mark(node) for node in NODES],
 
 
 for node in NODES:
@@ -27,18 +27,10 @@ for node in NODES:
         name:
             node.folder.removeprefix(f"{PROFILE}/").replace("/", "__")
         input:
-            [path for needed in node.needs for path in outputs.of_run(needed.notebook, needed.folder)],
+            [graph.mark(needed) for needed in node.needs if needed in NODES],
         output:
-            outputs.of_run(node.notebook, node.folder),
-        log:
-            notebook=f"runs/{node.folder}/notebook.ipynb",
+            touch(graph.mark(node)),
         params:
-            arguments=study.papermill_arguments(node, BASE),
-            asked=json.dumps(graph.fingerprint(node, BASE), sort_keys=True),
-            code=reruns.code_fingerprint(node.notebook, BASE),
-            notebook=f"notebooks/{node.notebook}.ipynb",
+            node=node.folder,
         shell:
-            f"OMP_NUM_THREADS=1 {shlex.quote(sys.executable)} -m papermill --no-progress-bar --log-level ERROR"
-            " {params.notebook} {log.notebook} {params.arguments}"
-            " 2> >(grep -v 'Kernel is running over TCP' >&2)"  # kernels listen on this machine alone
-
+            f"{shlex.quote(sys.executable)} -m lusnb.nodes {{params.node:q}}"

@@ -19,7 +19,11 @@ from lusnb.rater_figures import looks
 
 BLUE, ORANGE, GREEN, GREY = "#0072b2", "#d55e00", "#009e73", "0.62"
 SMALL = 8
-SCORES = {"truth_iou": "IoU, truth", "iou": "IoU, labels {}", "level_dice": "Dice over levels"}
+FIXED = "_fixed"  # the ending of what is measured at a cut of 0.5 (metrics.py, which imports torch)
+FILLED = {"s": 22, "color": BLUE, "marker": "d"}  # at the arm's own cut
+HOLLOW = {"s": 24, "facecolor": "white", "edgecolor": BLUE, "marker": "d"}  # at a cut of 0.5
+SCORES = {"truth_iou": "IoU, truth", "iou": "IoU, labels {}"}
+PAINTED = {"truth_painted_empty": "empty images\npainted, truth", "painted_empty": "empty images\npainted"}
 KINDS = {"single": ("one network", "o", GREY), "dropout": ("dropout mean", "D", ORANGE),
          "ensemble": ("ensemble", "s", BLUE)}  # fmt: skip
 UNCERTAINTY = {
@@ -49,45 +53,54 @@ def _panels(arms: list[str], titles: list[str], foot: float = 0.75) -> tuple[Fig
     return figure, list(axes[0])
 
 
-def _legend(figure: Figure, handles: list, where: str = "lower", columns: int = 4) -> None:
+def legend(figure: Figure, handles: list, where: str = "lower", columns: int = 4) -> None:
+    """A legend of some handles outside of the panels."""
     place = f"outside {where} center"
     figure.legend(handles=handles, loc=place, ncols=columns, frameon=False, fontsize=SMALL)
 
 
-def _mark(marker: str, colour: str, label: str, line: str = "none") -> Line2D:
-    return Line2D([], [], marker=marker, color=colour, linestyle=line, markersize=4.5, label=label)
+def mark(marker: str, colour: str, label: str, line: str = "none", edge: str | None = None) -> Line2D:
+    """A marker for a legend; edge: the colour of its outline, where that is another one."""
+    drawn = {"marker": marker, "linestyle": line, "markersize": 4.5, "label": label}
+    return Line2D([], [], color=colour, markeredgecolor=edge or colour, **drawn)
 
 
 # -- ranking
 
 
 def ranking(by_patient: pd.DataFrame, means: pd.DataFrame, calibration: pd.DataFrame) -> Figure:
-    """Every arm's leading scores on common ground: patients as dots, their mean, its interval.
+    """Every arm's leading scores, at its own cut and at 0.5: patients as dots, their mean, its interval.
 
+    IoU against truth and labels, the share of images without a feature that are painted, and ECE.
     by_patient: tables.patient_scores. means: comparison.intervals with a column compared_at, the threshold of
     the labels; an interval is drawn where it is not blank. calibration: comparison.calibration, drawn as ECE
     of the band, from before to after temperature scaling. Scores that the cohort has not are left out.
     """
     compared_at = threshold_name(means["compared_at"].iloc[0])
-    arms = list(dict.fromkeys(means["arm"]))
-    shown = [name for name in SCORES if (means["metric"] == name).any()]
-    titles = [SCORES[name].format(compared_at) for name in shown]
-    figure, axes = _panels(arms, [*titles, "ECE in the band"])
+    arms, there = list(dict.fromkeys(means["arm"])), set(means["metric"])
+    shown = {name: title.format(compared_at) for name, title in SCORES.items() if name in there}
+    shown |= dict([own for own in PAINTED.items() if own[0] in there][:1])  # of the truth where it is known
+    figure, axes = _panels(arms, [*shown.values(), "ECE in the band"])
     place = {arm: row for row, arm in enumerate(arms)}
     for ax, name in zip(axes, shown, strict=False):
-        dots, mean = (table[table["metric"] == name] for table in (by_patient, means))
+        dots, mean, fixed = (
+            table[table["metric"] == metric]
+            for table, metric in ((by_patient, name), (means, name), (means, f"{name}{FIXED}"))
+        )
         ax.scatter(dots["value"], dots["arm"].map(place), s=9, color=GREY, alpha=0.55, linewidths=0, zorder=1)
         rows = mean["arm"].map(place)
         ax.hlines(rows, mean["low"], mean["high"], color=BLUE, linewidth=1.6, zorder=2)
-        ax.scatter(mean["mean"], rows, s=26, color=BLUE, marker="d", zorder=3)
-        ax.set_xlim(0, 1.08 * np.nanmax([0.05, dots["value"].max(), mean["high"].max()]))
+        ax.scatter(fixed["mean"], fixed["arm"].map(place), **HOLLOW, zorder=3)
+        ax.scatter(mean["mean"], rows, s=26, color=BLUE, marker="d", zorder=4)
+        ax.set_xlim(
+            -0.02, 1.08 * np.nanmax([0.05, dots["value"].max(), mean["high"].max(), fixed["mean"].max()])
+        )
     _before_after(axes[-1], calibration, place)
-    handles = [_mark("o", GREY, "a patient"), _mark("d", BLUE, "mean over patients")]
+    handles = [mark("o", GREY, "a patient"), mark("d", BLUE, "mean, own cut")]
     if means["low"].notna().any():
-        handles[1] = _mark("d", BLUE, "mean over patients, 95 % interval", "-")
-    tempered = [_mark("o", "white", "ECE raw"), _mark("o", ORANGE, "ECE at the fitted temperature")]
-    tempered[0].set_markeredgecolor("0.3")
-    _legend(figure, handles + tempered)
+        handles[1] = mark("d", BLUE, "mean, own cut, 95 % interval", "-")
+    handles += [mark("d", "white", "mean, cut at 0.5", edge=BLUE), mark("o", "white", "ECE raw", edge="0.3")]
+    legend(figure, [*handles, mark("o", ORANGE, "ECE at the fitted temperature")], columns=3)
     return figure
 
 
@@ -104,28 +117,29 @@ def _before_after(ax: Axes, calibration: pd.DataFrame, place: dict[str, int]) ->
 
 
 def differences(table: pd.DataFrame) -> Figure:
-    """Each arm less its reference, one panel a metric, with intervals where there are any.
+    """Each arm less its reference, one panel a score, at the arms' own cuts and at 0.5, with intervals.
 
     table: comparison.differences: metric, arm, reference, difference, low, high; a sentence if it is empty.
     """
     if table.empty:
         return figures.nothing("one arm alone: nothing to compare it with")
-    names = list(dict.fromkeys(table["metric"]))
-    one = table["reference"].nunique() == 1
-    table = table.assign(pair=table["arm"] if one else table["arm"] + " - " + table["reference"])
+    there = [name for name in SCORES if (table["metric"] == name).any()]
+    table = table.assign(pair=table["arm"] + " - " + table["reference"])
     pairs = list(dict.fromkeys(table["pair"]))
-    words_of = {"iou": "IoU, labels", "truth_iou": "IoU, truth"}
-    figure, axes = _panels(pairs, [words_of.get(name, words(name)) for name in names], foot=0.5)
-    for ax, name in zip(axes, names, strict=True):
-        rows = table[table["metric"] == name]
-        place = rows["pair"].map(pairs.index)
+    figure, axes = _panels(pairs, [SCORES[name].format("").strip() for name in there], foot=0.75)
+    for ax, name in zip(axes, there, strict=True):
         ax.axvline(0, color="0.5", linewidth=1, zorder=1)
-        ax.hlines(place, rows["low"], rows["high"], color=BLUE, linewidth=1.6, zorder=2)
-        ax.scatter(rows["difference"], place, s=22, color=BLUE, marker="d", zorder=3)
-        furthest = rows[["difference", "low", "high"]].abs().max(axis=None)
-        reach = 1.1 * max(0.02, 0.0 if np.isnan(furthest) else furthest)  # no range that magnifies nothing
-        ax.set_xlim(-reach, reach)
-        ax.set_xlabel(f"difference to {rows['reference'].iloc[0]}" if one else "difference", fontsize=SMALL)
+        reach = 0.02  # no range that magnifies nothing
+        for metric, shift, looks_of in ((name, -0.13, FILLED), (f"{name}{FIXED}", 0.13, HOLLOW)):
+            rows = table[table["metric"] == metric]
+            place = rows["pair"].map(pairs.index) + shift
+            ax.hlines(place, rows["low"], rows["high"], color=BLUE, linewidth=1.2, zorder=2)
+            ax.scatter(rows["difference"], place, **looks_of, zorder=3)
+            furthest = rows[["difference", "low", "high"]].abs().max(axis=None)
+            reach = max(reach, 0.0 if np.isnan(furthest) else furthest)
+        ax.set_xlim(-1.1 * reach, 1.1 * reach)
+        ax.set_xlabel("difference", fontsize=SMALL)
+    legend(figure, [mark("d", BLUE, "at the arms' own cuts"), mark("d", "white", "cut at 0.5", edge=BLUE)])
     return figure
 
 
@@ -161,8 +175,8 @@ def reliability(curves: pd.DataFrame, calibration: pd.DataFrame, columns: int = 
     figure.supxlabel("predicted probability", fontsize=SMALL)
     figure.supylabel("mean of the labels", fontsize=SMALL)
     there = set(zip(curves["against"], curves["scaled"], strict=True))
-    marks = [_mark(m, c, label, "-") for key, (label, m, c) in looks_of.items() if key in there]
-    _legend(figure, marks, "upper")
+    marks = [mark(m, c, label, "-") for key, (label, m, c) in looks_of.items() if key in there]
+    legend(figure, marks, "upper")
     return figure
 
 
@@ -185,6 +199,7 @@ def _one_reliability(ax: Axes, arm: str, curves: pd.DataFrame, errors: pd.DataFr
 def against_raters(table: pd.DataFrame, columns: int = 3) -> Figure:
     """Each arm's Dice with each rater (markers) beside what the other raters reach with that rater (lines).
 
+    Filled markers: at the arm's own cut; hollow ones: at 0.5.
     table: comparison.against_raters; one panel a feature, one row an arm. Lines: the other raters' mean map,
     and dotted the other raters one by one. A sentence where the table is empty.
     """
@@ -207,8 +222,8 @@ def against_raters(table: pd.DataFrame, columns: int = 3) -> Figure:
     figure.supxlabel("Dice", fontsize=SMALL)
     lines = [Line2D([], [], color="0.3", label="the others' mean"),
              Line2D([], [], color="0.3", linestyle=":", label="another rater")]  # fmt: skip
-    marks = [_mark(m, c, f"model with {name}") for name, (c, m) in known.items()]
-    _legend(figure, [*marks, *lines], "upper", columns=3)
+    marks = [mark(m, c, f"model with {name}") for name, (c, m) in known.items()]
+    legend(figure, [*marks, mark("o", "white", "cut at 0.5", edge="0.3"), *lines], "upper", columns=3)
     return figure
 
 
@@ -223,7 +238,10 @@ def _one_feature(ax: Axes, table: pd.DataFrame, arms: list[str], known: dict) ->
         if len(own):
             ax.axvline(own["others"].iloc[0], color=colour, linewidth=1, zorder=1)
             ax.axvline(own["pairs"].iloc[0], color=colour, linewidth=1, linestyle=":", zorder=1)
-            ax.scatter(own["model"], own["arm"].map(arms.index), s=22, color=colour, marker=marker, zorder=2)
+            rows = own["arm"].map(arms.index)
+            hollow = {"facecolor": "none", "edgecolor": colour, "linewidths": 0.8}
+            ax.scatter(own["model_fixed"], rows, s=16, marker=marker, **hollow, zorder=2)
+            ax.scatter(own["model"], rows, s=22, color=colour, marker=marker, zorder=3)
     sns.despine(ax=ax)
 
 
@@ -250,7 +268,7 @@ def uncertainty(table: pd.DataFrame) -> Figure:
         else:
             ax.set_xlim(min(0.0, values.min() - 0.03), max(0.1, 1.08 * values.max()))
     there = set(table["kind"])
-    handles = [_mark(m, c, label) for kind, (label, m, c) in KINDS.items() if kind in there]
+    handles = [mark(m, c, label) for kind, (label, m, c) in KINDS.items() if kind in there]
     chance = Line2D([], [], color="0.5", linestyle=":", label="chance")
-    _legend(figure, [*handles, chance])
+    legend(figure, [*handles, chance])
     return figure

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from lusnb import checks, reruns, study
+from lusnb import checks, predictions, reruns, study
 from lusnb.cohort import Cohort
 
 HASHED = 300 * 2**20  # bytes of a cohort up to which its content is compared, beyond it names and times alone
@@ -50,6 +50,18 @@ class _Part:
 
 
 @dataclass(frozen=True)
+class Cuts:
+    """From which uint8 level on a pixel counts as predicted by one training.
+
+    own: fitted on its validation patients; None of a run that is older than this and does not say. tasks: at
+    which its tasks' frames were cut already; None where these are probabilities.
+    """
+
+    own: int | None
+    tasks: int | None
+
+
+@dataclass(frozen=True)
 class ArmMaps:
     """Predictions of finished arms.
 
@@ -63,6 +75,7 @@ class ArmMaps:
     cross_fitted: bool
     cohort: Cohort = field(repr=False)
     _tables: dict = field(repr=False)  # (arm, seed) -> what it predicted, see _frames_of
+    _cuts: dict = field(repr=False)  # folder of a training -> Cuts
 
     def frames(self, arm: str, seed: int) -> pd.DataFrame:
         """The frames that an arm predicted: clip_id, frame, kind, role.
@@ -88,6 +101,26 @@ class ArmMaps:
             return np.array(array[row["position"]]), row["role"]
         return _task_map(array[row["position"], row["slot"]], row["packed"]), row["role"]
 
+    def cuts(self, arm: str, seed: int, clip_id: str) -> Cuts | None:
+        """At which levels an arm's predictions of a clip are cut: those of the training that `maps` shows.
+
+        None where it predicted nothing of this clip. Raises KeyError for an arm and seed that are not among
+        `names`.
+        """
+        table = self._tables[arm, int(seed)]
+        own = table.loc[table["clip_id"] == clip_id, "folder"]
+        return self._cuts[own.iloc[0]] if len(own) else None
+
+    def least(self, arm: str, seed: int, clip_id: str, frame: int) -> int:
+        """From which level on `maps` counts as predicted: the training's own cut, 0.5 where it does not say.
+
+        Of a mask, which was cut for the tasks already, half way between its two values. Raises KeyError where
+        nothing was predicted.
+        """
+        row = self._tables[arm, int(seed)].loc[(clip_id, frame)]
+        cuts = self._cuts[row["folder"]]
+        return predictions.CUT if cuts.own is None or row["packed"] and row["kind"] == "task" else cuts.own
+
 
 def open_runs(folder: str | Path, cohort: Cohort) -> ArmMaps:
     """Predictions of every finished arm and seed below `folder`, which is runs/<profile>/<cohort>.
@@ -97,10 +130,11 @@ def open_runs(folder: str | Path, cohort: Cohort) -> ArmMaps:
     were made.
     """
     folder = Path(folder).resolve()
-    tables, made, odd, whole = {}, {}, [], False
+    tables, made, cuts, odd, whole = {}, {}, {}, [], False
     for key, parts in _finished(folder).items():
         try:
-            tables[key], made[key] = _opened(parts, cohort)
+            tables[key], made[key], own = _opened(parts, cohort)
+            cuts |= own
             whole = whole or parts[0].whole
         except PredictionsError as error:
             odd.append(f"{key[0]} seed {key[1]}: {error}")
@@ -109,7 +143,7 @@ def open_runs(folder: str | Path, cohort: Cohort) -> ArmMaps:
     remedy = f"Delete an arm's folder, and make study PROFILE={folder.parent.name} makes it anew."
     notes = [f"Left out: {'; '.join(odd)}. {remedy}"] if odd else []
     notes += [note] if (note := _changed(folder, cohort, made)) else []
-    return ArmMaps(names, " ".join(notes), bool(names) and not whole, cohort, tables)
+    return ArmMaps(names, " ".join(notes), bool(names) and not whole, cohort, tables, cuts)
 
 
 def _finished(folder: Path) -> dict[tuple[str, int], list[_Part]]:
@@ -136,21 +170,33 @@ def _order(folder: Path) -> dict[str, int]:
         return {}
 
 
-def _opened(parts: list[_Part], cohort: Cohort) -> tuple[pd.DataFrame, set[str]]:
-    """An arm's trainings, one seed: their frames in one table, and the cohorts that they were made from.
+def _opened(parts: list[_Part], cohort: Cohort) -> tuple[pd.DataFrame, set[str], dict[Path, Cuts]]:
+    """An arm's trainings, one seed: their frames in one table, the cohorts that they were made from, cuts.
 
     Raises PredictionsError where one of their files is missing, cannot be read or does not fit.
     """
-    tables, made = [], set()
+    tables, made, cuts = [], set(), {}
     for part in parts:
         path = part.folder / "predictions" / "fingerprint.json"
         with _reading(path):
             made_from = json.loads(path.read_text(encoding="utf-8"))
             packed = 0 if made_from["channels"] == "probability" else int(made_from["task_size"])
             made.add(str(made_from["cohort"]))
+            cuts[part.folder] = _cuts_of(made_from)
         tables.append(_frames_of(part, cohort, packed))
     table = pd.concat(tables, ignore_index=True).drop_duplicates(["clip_id", "frame"])
-    return table.set_index(["clip_id", "frame"], drop=False).sort_index(), made
+    return table.set_index(["clip_id", "frame"], drop=False).sort_index(), made, cuts
+
+
+def _cuts_of(made_from: dict) -> Cuts:
+    """The cuts that a fingerprint.json names; raises ValueError for one that is no level."""
+    own, tasks = (made_from.get(name) for name in ("cut", "task_cut"))
+    for name, level in (("cut", own), ("task_cut", tasks)):
+        if level is not None and (type(level) is not int or not 1 <= level <= 255):
+            raise ValueError(f"{name}: expected a level from 1 to 255, got {level!r}")
+    if made_from["channels"] == "probability":
+        return Cuts(own, None)
+    return Cuts(own, predictions.CUT if tasks is None else tasks)  # older runs were all cut at 0.5
 
 
 def _array(folder: Path, name: str) -> np.ndarray:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from lusnb import confidence, params, values
+from lusnb import confidence, params, values, ways
 
 GRAYSCALE = "grayscale"  # a baseline arm of the tasks: they see no segmentation at all
 TRUE_MASKS = "true_masks"  # the other one: they see the phantom's true masks
@@ -13,11 +13,10 @@ SEEDS = ("seed", "seed_offset")
 ASIDE = (*SEEDS, "arm", "fold", "mc_samples")  # what members of one ensemble may differ in
 SHARED = (  # what all arms of a profile share: said in <notebook>.yaml or by the matrix, not by an arm
     *("profile", "cohort", "arm", "seed", "fold", "inner", "protocol", "measured_on"),
-    *("size", "task_size", "task_frames", "task_channels"),
+    *("size", "task_size", "task_frames", "task_channels", "task_cut"),
 )
+NAIVE = 0.5  # the threshold that nobody thought about: labels cut where they are more likely than not
 NAME = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"  # of an arm or a cohort: a folder's
-ON_LOGITS = ("weighted_ce", "focal", "lovasz", "dice_ce")  # losses that want the sigmoid
-ON_PROBABILITIES = ("dice", "tversky", "wing")  # losses that take any activation
 WORDS = {  # how a parameter that differs from the notebook's default is told
     "confidence_weight": "confidence weight {}",
     "background_weight": "background weight {}",
@@ -29,6 +28,7 @@ WORDS = {  # how a parameter that differs from the notebook's default is told
     "epochs": "{} epochs",
     "learning_rate": "learning rate {}",
     "batch": "batches of {}",
+    "interpolation": "{} interpolation",
 }
 AS_PUBLISHED = {  # what an arm of the paper is, at any of its seven thresholds
     "supervision": "threshold",
@@ -56,7 +56,11 @@ def check(where: str, arm: str, fields: object) -> None:
             f"{where}: expected a name of letters, digits and _ . - that can be a folder's; rename the arm."
         )
     if not isinstance(fields, dict) or "label_threshold" not in fields:
-        raise params.ParameterError(f"{where}: expected {{label_threshold: ...}}, got {fields!r}; add it.")
+        meant = values.near("label_threshold", fields if isinstance(fields, dict) else ())
+        raise params.ParameterError(
+            f"{where}: expected {{label_threshold: ...}}, got {fields!r}; "
+            + (f"did you mean `label_threshold` by `{meant}`?" if meant else "add it.")
+        )
     for name in fields:
         if name in SHARED:
             raise params.ParameterError(
@@ -66,26 +70,8 @@ def check(where: str, arm: str, fields: object) -> None:
     for name in ("confidence_weight", "background_weight"):
         params.check(where, name, "str | float", fields.get(name, "paper"))
     params.check(where, "mc_samples", "int", fields.get("mc_samples", 0))
-    try:
-        _check_way({**AS_PUBLISHED, "mc_samples": 0, **fields})
-    except ValueError as error:
-        raise params.ParameterError(f"{where}: {error}") from None
-
-
-def _check_way(arm: Mapping) -> None:
-    """Raise ValueError where supervision, weights, loss and merge do not go together."""
-    way = confidence.supervision(arm)
-    confidence.weights(0.5, 0.5, arm["confidence_weight"], arm["background_weight"])
-    losses = ON_PROBABILITIES if way.activation != "sigmoid" else (*ON_LOGITS, *ON_PROBABILITIES)
-    if arm["loss"] not in losses:
-        raise ValueError(
-            f"loss: expected one of {', '.join(losses)} under {arm['supervision']}, got {arm['loss']!r}."
-        )
-    merges = ("mean",) if way.raters_apart else values.MERGES  # there, nothing is merged
-    if arm["merge"] not in merges:
-        raise ValueError(
-            f"merge: expected one of {', '.join(merges)} under {arm['supervision']}, got {arm['merge']!r}."
-        )
+    if told := ways.wrong_labels({**AS_PUBLISHED, **fields}):
+        raise params.ParameterError(f"{where}: {told}")
 
 
 def copies(arms: dict, count: int | None) -> dict:
@@ -103,8 +89,9 @@ def table(asked: dict[str, Mapping], defaults: Mapping) -> pd.DataFrame:
     """What the arms of a study are, one row an arm, indexed by arm.
 
     asked: all parameters of each arm's training; defaults: of a plain arm. Columns: threshold (a fraction);
-    shown (in words); published (whether the paper has this arm, so that its numbers may stand beside);
-    supervision; group (the first arm that differs from this one by its seed alone).
+    target (the threshold of the target, blank where none cuts it); shown (in words); published (whether
+    the paper has this arm, so that its numbers may stand beside); supervision; group (the first arm that
+    differs from this one by its seed alone).
     """
     groups: dict[tuple, str] = {}
     rows = []
@@ -115,6 +102,7 @@ def table(asked: dict[str, Mapping], defaults: Mapping) -> pd.DataFrame:
             {
                 "arm": arm,
                 "threshold": float(p["label_threshold"]),
+                "target": _target(p),
                 "shown": words(p, defaults),
                 "published": all(p[k] == v for k, v in AS_PUBLISHED.items())
                 and p["label_threshold"] in confidence.THRESHOLDS,
@@ -125,7 +113,9 @@ def table(asked: dict[str, Mapping], defaults: Mapping) -> pd.DataFrame:
     return pd.DataFrame(rows).set_index("arm")
 
 
-NAIVE = 0.5  # the threshold that nobody thought about: labels cut where they are more likely than not
+def _target(p: Mapping) -> float:
+    cut = confidence.SUPERVISIONS[p["supervision"]].cut  # a trimap is told nothing where a rater was unsure
+    return float(p["label_threshold"]) if cut else float("nan")
 
 
 def pairs(arms: pd.DataFrame, asked: Sequence[str] = ()) -> list[tuple[str, str]]:
@@ -137,7 +127,7 @@ def pairs(arms: pd.DataFrame, asked: Sequence[str] = ()) -> list[tuple[str, str]
     """
     names = list(arms.index)
     if asked:
-        return named_pairs(asked, names)
+        return _named(asked, names)
     cut = arms[(arms["supervision"] == "threshold") & (arms["threshold"] == NAIVE)]
     cut = cut.sort_values("published", ascending=False, kind="stable")
     found: list[tuple[str, str]] = []
@@ -146,14 +136,15 @@ def pairs(arms: pd.DataFrame, asked: Sequence[str] = ()) -> list[tuple[str, str]
     return found
 
 
-def named_pairs(asked: Sequence[str], arms: Sequence[str]) -> list[tuple[str, str]]:
+def _named(asked: Sequence[str], arms: Sequence[str]) -> list[tuple[str, str]]:
     """The pairs of arms that a profile names, 'arm - reference'; ValueError for an unknown arm, one arm with
     itself, or two arms twice."""
     found = [tuple(pair.split(" - ")) for pair in asked]
     for k, (pair, names) in enumerate(zip(asked, found, strict=True)):
         if len(names) != 2 or not set(names) <= set(arms) or len(set(names)) == 1:
             raise ValueError(
-                f"pairs: expected 'arm - reference' with arms of {', '.join(arms)}, got {pair!r}; correct it."
+                f"pairs: expected 'arm - reference' with two arms of {', '.join(arms)}, got {pair!r}; "
+                "correct it."
             )
         if set(names) in map(set, found[:k]):
             raise ValueError(f"pairs: expected two arms once, got {pair!r} again; leave one out.")

@@ -41,13 +41,13 @@ def sampling_grid(flip: Tensor, angle: Tensor, height: int, width: int) -> Tenso
 class Augmentation(nn.Module):
     """Images (N, 1, H, W) and confidence (N, C, H, W), both float 0 to 1, -> the same, changed at random.
 
-    confidence is warped by nearest neighbour, as blur is biased by threshold; `how` is another mode of
-    `grid_sample`. What lies beyond the image is 0.
+    confidence is warped by nearest neighbour, as blur is biased by threshold, or with `interpolation`
+    'linear' as images are. What lies beyond the image is 0.
     """
 
-    def __init__(self, rotation: float, how: str = "nearest"):
+    def __init__(self, rotation: float, interpolation: str = "nearest"):
         super().__init__()
-        self.rotation, self.how = rotation, how
+        self.rotation, self.how = rotation, {"nearest": "nearest", "linear": "bilinear"}[interpolation]
 
     def forward(self, images: Tensor, confidence: Tensor) -> tuple[Tensor, Tensor]:
         drawn = draw(len(images), self.rotation).to(images.device, non_blocking=True)

@@ -221,13 +221,15 @@ def confidence_of(
     merge: str = "mean",
     source: str = "labels",
     change: dict | None = None,
+    how: Image.Resampling = Image.Resampling.NEAREST,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Confidence maps of the frames that a table names.
 
     Returns (uint8 (N, C, H, W), 255 = 100 %; known, bool (N, C)). A feature without a row is unknown: its map
-    is zero and `known` is False. Resized by nearest neighbour, since blur is biased by threshold. Several
-    raters become one map by `merge`. `source`: 'labels' or 'truth'. change: (rater, feature) -> uint8 (256,),
-    what each level becomes before anything else (`agreement.mappings`); None changes nothing.
+    is zero and `known` is False. Resized by nearest neighbour, since blur is biased by threshold, or as
+    `how` says. Several raters become one map by `merge`. `source`: 'labels' or 'truth'. change: (rater,
+    feature) -> uint8 (256,), what each level becomes before anything else (`agreement.mappings`); None
+    changes nothing.
     """
     rows = {key: group for key, group in getattr(cohort, source).groupby(["clip_id", "frame", "feature"])}
     keys = [[(r.clip_id, r.frame, feature) for feature in cohort.features] for r in table.itertuples()]
@@ -239,7 +241,7 @@ def confidence_of(
         for c, key in enumerate(frame):
             if key in rows:
                 raters = np.stack([_changed(cohort, row, change or {}) for row in rows[key].itertuples()])
-                out[c] = resize(confidence.merge(raters, merge), size, Image.Resampling.NEAREST)
+                out[c] = resize(confidence.merge(raters, merge), size, how)
         return out
 
     return files.stack((maps(frame) for frame in keys), len(keys)), known
@@ -251,14 +253,18 @@ def _changed(cohort: Cohort, row: tuple, change: dict) -> np.ndarray:
 
 
 def raters_of(
-    cohort: Cohort, table: pd.DataFrame, size: int | None, change: dict | None = None
+    cohort: Cohort,
+    table: pd.DataFrame,
+    size: int | None,
+    change: dict | None = None,
+    how: Image.Resampling = Image.Resampling.NEAREST,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Each rater's confidence maps of the frames that a table names, raters in the order of their names.
 
     Returns (uint8 (N, R, C, H, W); known, bool (N, R, C)), otherwise as `confidence_of`.
     """
     parts = [
-        confidence_of(replace(cohort, labels=own), table, size, change=change)
+        confidence_of(replace(cohort, labels=own), table, size, change=change, how=how)
         for _, own in cohort.labels.groupby("rater", sort=True)
     ]
     maps, known = zip(*parts, strict=True)

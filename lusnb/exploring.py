@@ -1,4 +1,4 @@
-"""What the threshold explorer shows, as plain values: clips, one clip's pixels, curves, patients' outcomes.
+"""What the threshold explorer shows, as plain values: clips, one clip's pixels, patients' outcomes.
 
 Everything is read from a cohort and from whatever runs are finished; nothing is written, nothing is drawn.
 """
@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 from lusnb import cohort as cohorts
-from lusnb import looks, study
-from lusnb.arm_maps import BROKEN, ArmMaps, unreadable
+from lusnb import finished_curves, looks, study
+from lusnb.arm_maps import BROKEN, ArmMaps, Cuts, unreadable
 from lusnb.cohort import Cohort
 
 MEAN, RATER, TRUTH = "mean", "rater:", "truth"  # sources: all raters, one by name, a phantom's truth
@@ -22,22 +22,11 @@ ARM_COLOURS = (  # far from one another, from looks.PALETTE (the features') and 
 )
 ROLES = {
     "train": "this patient was trained on",
-    "validation": "this patient was not trained on, but chose the epoch",
+    "validation": "this patient was not trained on, but chose the epoch and the cut",
     "test": "this patient was held out",
     "": "not known whether this patient was trained on",
 }
-READS = {  # what a table of finished runs is needed for -> the notebook that makes it
-    "kept": "02_confidence_maps",
-    "iou": study.NOTEBOOKS["segmentation"],
-    "calibration": study.NOTEBOOKS["segmentation"],
-}
-TABLES = {  # the tables themselves, below the folder of runs
-    "kept": f"{READS['kept']}/kept_area.csv",
-    "iou": "tables/threshold_matrix.csv",
-    "calibration": "tables/reliability.csv",
-}
 NETWORK = ["arm", "model", "seed", "fold", "split"]  # as outcomes.RUN, whose SciPy would take half a second
-ONE_SCALE = {"pixels": "band", "scaled": "raw", "against": "labels"}  # which of 04's reliability curves
 
 
 # -- clips
@@ -100,13 +89,19 @@ def _sources(cohort: Cohort, rows: pd.DataFrame, true: pd.DataFrame) -> list[dic
 
 
 def arm_card(arm_maps: ArmMaps, arm: str, seed: int, clip_id: str) -> dict:
-    """What an arm predicted of one clip: frames (frame -> 'labelled' or 'task'), role, told (in words)."""
+    """What an arm predicted of one clip: frames (frame -> 'labelled' or 'task'), role, told (in words).
+
+    cut: from which level on (1 to 255) the training that is shown predicts, fitted on its validation
+    patients; None where it does not say. task_cut: at which its 'task' frames were cut already; None where
+    they are probabilities.
+    """
     table = arm_maps.frames(arm, seed)
     own = table[table["clip_id"] == clip_id].sort_values("frame")
     role = own["role"].iloc[0] if len(own) else ""
     told = ROLES[role] if len(own) else "this arm predicted nothing of this clip"
     frames = {str(frame): kind for frame, kind in zip(own["frame"], own["kind"], strict=True)}
-    return {"frames": frames, "role": role, "told": told}
+    cuts = arm_maps.cuts(arm, seed, clip_id) or Cuts(None, None)
+    return {"frames": frames, "role": role, "told": told, "cut": cuts.own, "task_cut": cuts.tasks}
 
 
 def arm_colours(arms: Iterable[str]) -> dict[str, str]:
@@ -144,70 +139,6 @@ def _confidence(cohort: Cohort, clip_id: str, frame: int, source: str) -> np.nda
     return maps[0]
 
 
-# -- curves from finished tables
-
-
-def curves(folder: Path, cohort: Cohort, remedy: str) -> dict:
-    """Curves of finished runs; fractions throughout, points [x, y] by rising x.
-
-    kept: feature -> [threshold, mean share of the painted area that it keeps]; iou: arm -> [threshold, macro
-    IoU on labels at this threshold]; calibration: feature (or 'all') -> arm -> [mean prediction, mean
-    confidence of the label], near painted pixels. missing: which of them there are no runs for, or whose
-    table cannot be read -> what to do. remedy: what makes runs.
-    """
-    found = {"kept": {}, "iou": {}, "calibration": {}, "missing": {}}
-    readers = {"kept": _kept, "iou": _iou, "calibration": _calibration}
-    for name, notebook in READS.items():
-        if not (folder / notebook / "finished").is_file():
-            found["missing"][name] = f"{notebook} is not finished: {remedy}"
-            continue
-        try:
-            found[name] = readers[name](folder, cohort)
-        except BROKEN as error:
-            told = unreadable(folder / TABLES[name], error)
-            found["missing"][name] = f"{told}: delete {notebook}/finished, then {remedy}"
-    return found
-
-
-def _read(path: Path) -> pd.DataFrame:
-    ids = dict.fromkeys(("arm", "patient_id", "clip_id", "feature", "model"), str)
-    return pd.read_csv(path, dtype=ids, keep_default_na=False, na_values=[""])
-
-
-def _kept(folder: Path, cohort: Cohort) -> dict[str, list]:
-    table = _read(folder / TABLES["kept"])
-    means = table.groupby(["feature", "threshold"])["share"].mean().dropna().reset_index()
-    return {f: _points(means[means["feature"] == f], "threshold", "share") for f in cohort.features}
-
-
-def _iou(folder: Path, cohort: Cohort) -> dict[str, list]:
-    table = _read(folder / TABLES["iou"])
-    long = table.melt("arm", var_name="threshold", value_name="iou").dropna()
-    long = long.astype({"threshold": float})
-    return {arm: _points(long[long["arm"] == arm], "threshold", "iou") for arm in table["arm"]}
-
-
-def _calibration(folder: Path, cohort: Cohort) -> dict[str, dict]:
-    """Seeds are pooled by their pixels; tables of earlier versions lack some of the columns."""
-    table = _read(folder / TABLES["calibration"])
-    for column, value in ONE_SCALE.items():
-        table = table[table[column] == value] if column in table else table
-    table = table.assign(feature=table.get("feature", "all"))
-    table = table[table["count"] > 0]
-    weighed = table[["predicted", "observed"]].mul(table["count"], axis=0)
-    sums = pd.concat([table[["feature", "arm", "bin", "count"]], weighed], axis=1)
-    sums = sums.groupby(["feature", "arm", "bin"], sort=False).sum().reset_index()
-    sums[["predicted", "observed"]] = sums[["predicted", "observed"]].div(sums["count"], axis=0)
-    return {
-        feature: {arm: _points(own, "predicted", "observed") for arm, own in part.groupby("arm", sort=False)}
-        for feature, part in sums.groupby("feature", sort=False)
-    }
-
-
-def _points(table: pd.DataFrame, x: str, y: str) -> list[list[float]]:
-    return table.sort_values(x)[[x, y]].round(5).to_numpy(float).tolist()
-
-
 # -- outcomes of patients
 
 
@@ -228,7 +159,7 @@ def outcomes_of(folder: Path, sf_max: float) -> tuple[dict[str, pd.DataFrame], s
         for run in sorted(folder.glob(f"{study.NOTEBOOKS[task]}/*/seed*/finished")):
             path = run.with_name("predictions.csv")
             try:
-                table = _read(path)
+                table = finished_curves.read(path)
                 tables += [means[task](table, sf_max)] if len(table) else []
             except BROKEN as error:
                 odd.append(unreadable(path, error))

@@ -10,12 +10,14 @@ from matplotlib import colors
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from lusnb import files
 from lusnb.looks import WIDTH, feature_colours, words
 
 FORMATS = ("pdf", "png", "svg")
 MANY = 9  # more arms than these cannot be told apart by colour
+ONE_LINE = 24  # letters of a title above one of four images
 
 
 def save(figure: Figure, folder: Path, name: str) -> None:
@@ -70,14 +72,16 @@ def strip(images: dict[str, np.ndarray], features: tuple[str, ...], columns: int
     """
     columns = min(len(images), columns or (4 if len(images) <= 12 else 6))
     rows = -(-len(images) // columns)
-    tall = WIDTH / columns * (1.05 if columns <= 4 else 1.28)
+    narrow = columns > 4
+    broken = narrow or max(map(len, images)) > ONE_LINE
+    tall = WIDTH / columns * (1.36 if narrow else 1.25 if broken else 1.05)
     figure, axes = plt.subplots(rows, columns, figsize=(WIDTH, tall * rows), squeeze=False)
     for ax in axes.flat:
         ax.axis("off")
     for ax, (title, image) in zip(axes.flat, images.items(), strict=False):
         ax.axis("on")
-        show(ax, image, title if columns <= 4 else title.replace(": ", "\n"))
-        ax.title.set_fontsize(8 if columns <= 4 else 7)
+        show(ax, image, title.replace(": ", "\n") if broken else title)
+        ax.title.set_fontsize(7 if narrow else 8)
     figure.tight_layout(rect=(0, 0.015 * WIDTH / figure.get_figheight(), 1, 1), w_pad=0.4)
     legend(figure, features)
     return figure
@@ -109,23 +113,37 @@ def crowd(arms: Sized) -> int:
 def iou_by_feature(table: pd.DataFrame, features: tuple[str, ...], ax: Axes | None = None) -> Axes:
     """Figure 3: IoU of each arm per feature, as bars; numbers in a grid where there are more than 9 arms.
 
-    table: arm, feature, value.
+    At the arm's own cut; as hollow markers at 0.5, which the grid leaves to the table. table: arm, feature,
+    metric (iou or iou_fixed), value.
     """
     ax = ax or plt.gca()
     arms = list(dict.fromkeys(table["arm"]))
+    own, fixed = (table[table["metric"] == name] for name in ("iou", "iou_fixed"))
+    label = "IoU at the arm's own cut,\nlabels at own threshold"
     if len(arms) > MANY:
-        grid = table.pivot(index="arm", columns="feature", values="value")
+        grid = own.pivot(index="arm", columns="feature", values="value")
         grid = grid.reindex(index=arms, columns=list(features))
-        ax = _grid(grid, "IoU at 0.5, labels at own threshold", ax)
+        ax = _grid(grid, label, ax)
         ax.set_xticks(ax.get_xticks(), ["\n".join(words(f).rsplit(" ", 1)) for f in features], rotation=0)
         return ax
-    sns.barplot(
-        table, x="feature", y="value", hue="arm", order=features, hue_order=arms, palette="viridis", ax=ax
-    )
-    ax.set(xlabel="", ylabel="IoU at 0.5, labels at own threshold")
+    kept = {"x": "feature", "y": "value", "hue": "arm", "order": features, "hue_order": arms, "ax": ax}
+    sns.barplot(own, palette="viridis", **kept)
+    hollow = {
+        "marker": "d",
+        "size": 4,
+        "linewidth": 0.7,
+        "edgecolor": "0.2",
+        "palette": ["white"] * len(arms),
+    }
+    sns.stripplot(fixed, dodge=True, jitter=False, legend=False, **hollow, **kept)
+    ax.set(xlabel="", ylabel=label)
     ax.set_xticks(range(len(features)), ["\n".join(words(f).rsplit(" ", 1)) for f in features])
     beside = {"bbox_to_anchor": (1.01, 1), "loc": "upper left", "alignment": "left"}
-    ax.legend(frameon=False, fontsize=7, title="arm", title_fontsize=7, **beside)
+    handles, names = ax.get_legend_handles_labels()
+    if len(fixed):
+        handles.append(Line2D([], [], color="white", markeredgecolor="0.2", marker="d", linestyle="none"))
+        names.append("cut at 0.5")
+    ax.legend(handles, names, frameon=False, fontsize=7, title="arm", title_fontsize=7, **beside)
     sns.despine(ax=ax)
     return ax
 
@@ -141,10 +159,13 @@ def _grid(table: pd.DataFrame, label: str, ax: Axes) -> Axes:
     return ax
 
 
-def matrix(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """Arms (rows) evaluated at every threshold (columns); the best arm of each column is framed."""
+def matrix(table: pd.DataFrame, label: str = "IoU", ax: Axes | None = None) -> Axes:
+    """Arms (rows) evaluated at every threshold (columns); the best arm of each column is framed.
+
+    label: what the numbers are.
+    """
     named = table.rename(columns=lambda t: threshold_name(float(t)))
-    ax = _grid(named, "IoU", ax or plt.gca())
+    ax = _grid(named, label, ax or plt.gca())
     values = np.nan_to_num(table.to_numpy(float), nan=-np.inf)
     for column, row in enumerate(values.argmax(0)):
         if np.isfinite(values[row, column]):

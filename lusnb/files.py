@@ -38,31 +38,44 @@ def stack(arrays: Iterator[np.ndarray], count: int) -> np.ndarray:
     return out
 
 
+def to_disk(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk, where no power cut empties them."""
+    found = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(found)
+    finally:
+        os.close(found)
+
+
 @contextmanager
-def whole(path: str | Path) -> Iterator[Path]:
+def whole(path: str | Path, sync: bool = False) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it replaces `path`, on an error it is removed.
 
-    The temporary name keeps the ending, so that writers which look at it still work.
+    The temporary name keeps the ending, so that writers which look at it still work. sync: see `to_disk`.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
     try:
         yield beside
+        if sync:
+            to_disk(beside)
         os.replace(beside, path)
+        if sync:
+            to_disk(path.parent)
     finally:
         beside.unlink(missing_ok=True)
 
 
-def write_text(path: str | Path, text: str) -> None:
-    """Write UTF-8 text."""
-    with whole(path) as beside:
+def write_text(path: str | Path, text: str, sync: bool = False) -> None:
+    """Write UTF-8 text; sync: see `whole`."""
+    with whole(path, sync) as beside:
         beside.write_text(text, encoding="utf-8")
 
 
-def write_json(path: str | Path, content: object) -> None:
-    """Write indented JSON with a final newline."""
-    write_text(path, json.dumps(content, indent=1, sort_keys=True) + "\n")
+def write_json(path: str | Path, content: object, sync: bool = False) -> None:
+    """Write indented JSON with a final newline; sync: see `whole`."""
+    write_text(path, json.dumps(content, indent=1, sort_keys=True) + "\n", sync)
 
 
 def write_csv(path: str | Path, table: pd.DataFrame) -> None:

@@ -5,12 +5,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 import torch
+from PIL import Image
 from torch import Tensor
 
 from lusnb import agreement, confidence
 from lusnb import cohort as cohorts
 from lusnb.cohort import Cohort
 from lusnb.params import Params
+
+RESAMPLING = {"nearest": Image.Resampling.NEAREST, "linear": Image.Resampling.BILINEAR}
 
 
 @dataclass(frozen=True)
@@ -46,8 +49,9 @@ class Labelled:
 def load(cohort: Cohort, p: Params, trained_on: list[str]) -> Labelled:
     """Read every labelled frame of a cohort as one arm takes them.
 
-    p: size, merge, measured_on, supervision, harmonise, only_rater. trained_on: the training patients, on
-    whom alone the raters are harmonised. Raises ValueError for a size that the network cannot halve five
+    p: size, merge, measured_on, supervision, harmonise, only_rater, interpolation (of what is trained on;
+    what all are measured on is never blurred). trained_on: the training patients, on whom alone the raters
+    are harmonised. Raises ValueError for a size that the network cannot halve five
     times, and for a rater whom the cohort does not have.
     """
     size = p.size
@@ -81,8 +85,10 @@ def _taught(cohort: Cohort, table: pd.DataFrame, p: Params, trained_on: list[str
             raise ValueError(f"only_rater: expected one of {names}, got {p.only_rater!r}; correct the arm.")
         cohort = replace(cohort, labels=own)
     if confidence.supervision(p).raters_apart:
-        return cohorts.raters_of(cohort, table, p.size, change)
-    if change is None and p.merge == p.measured_on and not p.only_rater:
+        return cohorts.raters_of(cohort, table, p.size, change, RESAMPLING[p.interpolation])
+    as_measured = p.merge == p.measured_on and not p.only_rater and p.interpolation == "nearest"
+    if change is None and as_measured:
         return ()
-    maps, known = cohorts.confidence_of(cohort, table, p.size, p.merge, change=change)
+    how = RESAMPLING[p.interpolation]
+    maps, known = cohorts.confidence_of(cohort, table, p.size, p.merge, change=change, how=how)
     return maps[:, None], known[:, None]

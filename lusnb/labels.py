@@ -4,12 +4,12 @@ import numpy as np
 import pandas as pd
 
 from lusnb import cohort as cohorts
-from lusnb import confidence
+from lusnb import confidence, looks
 from lusnb.cohort import Cohort
 
-TOO_THIN = 3.0  # pixels: a working size at which a pleura is thinner than this is too small
-PLEURA = ("sharp_pleura", "fuzzy_pleura")
-LINES = (*PLEURA, "fascia_band", "a_line", "sub_a_line")
+TOO_THIN = 3.0  # pixels: a working size at which a feature is thinner than this is too small
+PLACES = 1  # decimals of a pixel that are shown, and judged by
+ALONG = ("down", "across")  # the axes of an image, in their order
 
 
 def kept(cohort: Cohort, size: int, merge: str, thresholds: list[float]) -> pd.DataFrame:
@@ -52,25 +52,30 @@ def _one_size(cohort: Cohort) -> bool:
 
 
 def thickness(cohort: Cohort, merge: str, sizes: list[int]) -> pd.DataFrame:
-    """Median vertical thickness of lines painted with at least 50 %, in mm and in pixels at working sizes.
+    """Median thickness of each feature where painted with 50 % or more, in mm and in pixels at working sizes.
 
-    A column's thickness is its longest vertical run of such pixels. Columns: feature, mm, and one
-    `px_<size>` a size; features that are not lines are left out.
+    A column's thickness is its longest vertical run of such pixels, a row's its longest horizontal one; a
+    feature's is the lesser of both medians: a pleura is measured downwards, a B line across, and what is no
+    line by its lesser extent. Columns: feature, along ('down', 'across'), mm, and one `px_<size>` a size,
+    to PLACES decimals; all blank for a feature that is nowhere so surely painted.
     """
     table = cohorts.labelled_frames(cohort)
-    found = {feature: [] for feature in cohort.features if feature in LINES}
+    found = {(feature, along): [np.empty((2, 0))] for feature in cohort.features for along in ALONG}
     for row in table.itertuples():
         maps, _ = cohorts.confidence_of(cohort, table.loc[[row.Index]], None, merge)
-        height = maps.shape[2]
-        down, _ = cohorts.pixel_mm(cohort, row.clip_id)
-        for feature in found:
-            runs = _runs(confidence.targets(maps[0, cohort.features.index(feature)] / 255, 0.5))
-            found[feature] += [(run * down, run / height) for run in runs]
+        masks = confidence.targets(maps[0] / 255, 0.5)  # (C, H, W)
+        for axis, mm in enumerate(cohorts.pixel_mm(cohort, row.clip_id)):
+            for feature, mask in zip(cohort.features, masks, strict=True):
+                runs = _runs(mask if axis == 0 else mask.T)
+                found[feature, ALONG[axis]].append(np.stack([runs / mask.shape[axis], runs * mm]))
     rows = []
-    for feature, values in found.items():
-        mm, share = np.median(np.array(values or [(np.nan, np.nan)]), axis=0)
-        rows.append({"feature": feature, "mm": mm, **{f"px_{size}": share * size for size in sizes}})
-    return pd.DataFrame(rows, columns=["feature", "mm", *(f"px_{size}" for size in sizes)])
+    for feature in cohort.features:
+        runs = {along: np.concatenate(found[feature, along], axis=1) for along in ALONG}
+        medians = [(*np.median(values, axis=1), along) for along, values in runs.items() if values.size]
+        share, mm, along = min(medians, key=lambda one: one[0], default=(np.nan, np.nan, ""))
+        pixels = {f"px_{size}": round(float(share) * size, PLACES) for size in sizes}
+        rows.append({"feature": feature, "along": along, "mm": mm, **pixels})
+    return pd.DataFrame(rows, columns=["feature", "along", "mm", *(f"px_{size}" for size in sizes)])
 
 
 def _runs(mask: np.ndarray) -> np.ndarray:
@@ -83,26 +88,45 @@ def _runs(mask: np.ndarray) -> np.ndarray:
 
 
 def too_thin(table: pd.DataFrame) -> str:
-    """One sentence on the working sizes at which a pleura is under three pixels thick."""
-    pleura = table[table["feature"].isin(PLEURA)].dropna()
+    """Which features are under three pixels thick at which working size, and which were judged; a line each.
+
+    table: of `thickness`.
+    """
     sizes = [c for c in table if c.startswith("px_")]
-    if pleura.empty:
-        return "no pleura is painted in this cohort: nothing to judge a working size by"
-    thin = [c.removeprefix("px_") for c in sizes if pleura[c].min() < TOO_THIN]
-    told = (
-        f"too small, a pleura is under {TOO_THIN:g} pixels thick: {', '.join(thin)} px"
-        if thin
-        else "none is too small"
-    )
-    return f"working sizes {', '.join(c.removeprefix('px_') for c in sizes)} px: {told}"
+    blank = table[sizes].isna().any(axis=1)
+    judged, left = (table[rows]["feature"].map(looks.words) for rows in (~blank, blank))
+    if judged.empty:
+        return "nothing is painted with at least 50 % in this cohort: nothing to judge a working size by"
+    lines = [f"judged: {', '.join(judged)}"]
+    lines += [f"not judged, as nowhere painted with at least 50 %: {', '.join(left)}"] if len(left) else []
+    for size in sizes:
+        thin = table[table[size] < TOO_THIN]
+        named = [
+            f"{looks.words(f)} ({px:.{PLACES}f})" for f, px in zip(thin["feature"], thin[size], strict=True)
+        ]
+        told = f"too small, under {TOO_THIN:g} pixels thick: {', '.join(named)}" if named else "thick enough"
+        lines.append(f"{size.removeprefix('px_')} px: {told}")
+    return "\n".join(lines)
 
 
 def true_burden(cohort: Cohort, feature: str = "b_line") -> pd.DataFrame:
-    """Share of each labelled frame that truly is of one feature, beside its S/F: clip_id, burden, sf_ratio.
+    """Share of each labelled frame that truly is of one feature, beside its S/F: clip_id, patient_id, day,
+    burden, sf_ratio.
 
     Empty where the cohort has no true masks of it, or no S/F.
     """
     rows = cohort.truth[cohort.truth["feature"] == feature]
     share = [(cohorts.image(cohort, path) > 0).mean() for path in rows["path"]]
-    table = rows[["clip_id"]].assign(burden=share).merge(cohort.clips[["clip_id", "sf_ratio"]], on="clip_id")
-    return table.dropna()
+    known = cohort.clips[["clip_id", "patient_id", "day", "sf_ratio"]]
+    table = rows[["clip_id"]].assign(burden=share).merge(known, on="clip_id")
+    return table[["clip_id", "patient_id", "day", "burden", "sf_ratio"]].dropna()
+
+
+def burden_told(table: pd.DataFrame) -> str:
+    """Spearman's correlation of burden and S/F clip by clip and by patient and day, whose clips share an S/F.
+
+    table: of `true_burden`; a patient-day's burden is the mean over its clips.
+    """
+    days = table.groupby(["patient_id", "day"])[["burden", "sf_ratio"]].mean()
+    by_clip, by_day = (t["burden"].corr(t["sf_ratio"], method="spearman") for t in (table, days))
+    return f"rho {by_clip:.2f} over {len(table)} clips, {by_day:.2f} over {len(days)} patient-days"

@@ -9,7 +9,7 @@ seeds. The training mean's error less the model's, so that above 0 is better tha
 The training mean is one for all folds, the mean of theirs (reference.one), as in every comparison of tasks. A
 fold's own leaves out the patients on whom the fold's network was chosen, so it would be handicapped.
 
-Two ways to decide that a model beats the mean: the 95 % BCa interval over patients lies above 0 (`beats`), or
+Two ways to decide that a model beats the mean: the 95 % interval over patients lies above 0 (`beats`), or
 the mean difference is above 0 and the two-sided p of the sign-flip test below 0.05 (`flips`). By chance alone
 either happens in 2.5 of 100 null cohorts, on the better side. Not so on the other side: a model that learnt
 nothing scatters about the mean and so errs more, in truth and not by chance, and beats it more rarely.
@@ -112,7 +112,7 @@ def compared(found: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
     """Every model of every cohort against the training mean, patient by patient.
 
     found: of `errors`. Columns: cohort, null, arm, model, patients; error and of_mean (means over patients);
-    difference (of_mean less error: above 0 is better) with its BCa interval low, high; saved (the difference
+    difference (of_mean less error: above 0 is better) with its interval low, high; saved (the difference
     as a fraction of of_mean); p (two-sided, sign flips), p_better (one-sided); beats, worse (the interval
     lies above, below 0), flips. ValueError under 6 test patients.
     """

@@ -8,7 +8,9 @@ more, `dice` and `tversky` under 1; an empty or a full target that is met is a l
 
 Soft targets: where the target is q everywhere, the loss should be least at p = q. It is for every loss here
 but `lovasz`. Where the image does not tell which of several targets a pixel has, cross-entropy alone is least
-at their mean; focal is beside it, towards 0.5; Dice, Tversky and wing by its map mostly above it, up to 1.
+at their mean; focal is beside it, towards 0.5; Dice and Tversky mostly above it, up to 1. Wing depends on its
+map: where that weighs all pixels alike, a mean of 0 and 1 under a half becomes less (0.30 becomes 0.175), and
+one of 0.55 or more 1; where it leaves empty surroundings out, a tenth of marked pixels is enough for 1.
 """
 
 from collections.abc import Callable

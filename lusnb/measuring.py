@@ -8,7 +8,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from lusnb import confidence, files, metrics, predictions, soft_metrics, training
+from lusnb import confidence, cuts, files, metrics, predictions, segmentation, soft_metrics, training
 from lusnb.labelled import Labelled
 from lusnb.params import Params
 from lusnb.segmentation import build, predict, predict_dropout
@@ -21,7 +21,7 @@ class Measured:
     levels (N, C, S, S): of all of them, in their order. held_out (n,): positions of the held-out ones.
     tempered (n, C, S, S): these at the temperatures fitted on validation. dropout (n, C, S, S): their mean
     by Monte-Carlo dropout, or None where none was asked for. metrics: arm, seed, fold, patient_id, clip_id,
-    frame, feature, metric, value.
+    frame, feature, metric, value. cut: the arm's own, a level from 1 to 255 fitted on validation (cuts.py).
     """
 
     levels: Tensor
@@ -29,6 +29,7 @@ class Measured:
     tempered: Tensor
     dropout: Tensor | None
     metrics: pd.DataFrame
+    cut: int
 
 
 def measure(
@@ -38,8 +39,9 @@ def measure(
 
     An inner model, which is there for the tasks alone, is measured on validation and nowhere else.
 
-    Metrics: see metrics.evaluate; `iou_untrained` is the same network before training; tuned on validation
-    and of no image: `cut` (one row) and `temperature` (one a feature, soft_metrics.temperatures).
+    Metrics: see metrics.evaluate; `iou_untrained` is the same network before training, at its own cut; tuned
+    on validation and of no image: `cut` (one row, a probability) and `temperature` (one a feature,
+    soft_metrics.temperatures).
     """
     validation = data.of(roles["validation"])
     test = data.of([] if p.inner else roles["test"])
@@ -52,11 +54,11 @@ def measure(
     for chunk in np.array_split(rest, len(rest) // 64 + 1):
         levels[chunk] = metrics.quantise(predict(network, data.images[chunk], p.batch, activation))
     c = data.confidence[validation].float() / 255
-    cut = metrics.best_cut(
-        levels[validation], confidence.targets(c, p.label_threshold), data.known[validation]
-    )
+    cut = _own_cut(levels[validation], data, validation, p)
     temperatures = soft_metrics.temperatures(logits[: len(validation)], c, data.known[validation])
-    before = predict(build(p, len(features)), data.images[measured], p.batch, activation)
+    untrained = predict(build(p, len(features)), data.images[measured], p.batch, activation)
+    before = metrics.quantise(untrained)
+    before = before >= _own_cut(before[: len(validation)], data, validation, p)
     scores = _tidy(_scores(logits, before, data, measured, p, cut), data.table.iloc[measured], features, p)
     return Measured(
         levels,
@@ -64,7 +66,18 @@ def measure(
         metrics.quantise(_tempered(logits[len(validation) :], temperatures)),
         predict_dropout(network, data.images[test], p) if p.mc_samples else None,
         pd.concat([scores, _tuned(cut, temperatures, features, p)], ignore_index=True),
+        cut,
     )
+
+
+def _own_cut(levels: Tensor, data: Labelled, where: np.ndarray, p: Params) -> int:
+    """The cut of stored probabilities, uint8 (n, C, S, S), that fits the labels of some frames best."""
+    counted = np.zeros((levels.shape[1], 2, cuts.LEVELS), np.int64)
+    for k in range(len(where)):  # one at a time: every pixel is counted as 8 bytes
+        one = where[k : k + 1]
+        y = confidence.targets(data.confidence[one].float() / 255, p.label_threshold)
+        counted += cuts.counts(levels[k : k + 1], y, data.known[one])
+    return cuts.best(counted)[0]
 
 
 def _tempered(logits: Tensor, temperatures: np.ndarray) -> Tensor:
@@ -72,25 +85,27 @@ def _tempered(logits: Tensor, temperatures: np.ndarray) -> Tensor:
     return logits / torch.tensor(temperatures).nan_to_num(nan=1.0).float()[:, None, None]
 
 
-def _tuned(cut: float, temperatures: np.ndarray, features: tuple[str, ...], p: Params) -> pd.DataFrame:
+def _tuned(cut: int, temperatures: np.ndarray, features: tuple[str, ...], p: Params) -> pd.DataFrame:
     """What was tuned on validation images, as rows of the metrics."""
     own = {"arm": p.arm, "seed": p.seed, "fold": p.fold, "patient_id": "", "clip_id": "", "frame": -1}
-    rows = [{**own, "feature": "", "metric": "cut", "value": cut}]
+    rows = [{**own, "feature": "", "metric": "cut", "value": cut / 255}]
     each = zip(features, temperatures, strict=True)
     rows += [{**own, "feature": name, "metric": "temperature", "value": t} for name, t in each]
     return pd.DataFrame(rows)
 
 
 def _scores(
-    logits: Tensor, before: Tensor, data: Labelled, measured: np.ndarray, p: Params, cut: float
+    logits: Tensor, before: Tensor, data: Labelled, measured: np.ndarray, p: Params, cut: int
 ) -> dict[str, Tensor]:
-    """Every metric of the measured images, (N, C), a few images at a time; NaN where a feature is unknown."""
+    """Every metric of the measured images, (N, C), a few images at a time; NaN where a feature is unknown.
+
+    before: masks of the untrained network, bool (N, C, S, S)."""
     parts = []
     for k in np.array_split(np.arange(len(measured)), len(measured) // 16 + 1):
         c = data.confidence[measured[k]].float() / 255
         scores = metrics.evaluate(logits[k], c, p, [data.spacing[n] for n in measured[k]], cut)
         y = confidence.targets(c, p.label_threshold)
-        scores["iou_untrained"] = metrics.labelled_iou(metrics.quantise(before[k]) >= metrics.CUT, y)
+        scores["iou_untrained"] = metrics.labelled_iou(before[k], y)
         known = data.known[measured[k]]
         parts.append({name: torch.where(known, value, torch.nan) for name, value in scores.items()})
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
@@ -140,6 +155,8 @@ def store(
         "task_size": p.task_size,
         "task_frames": p.task_frames,
         "channels": p.task_channels,
+        "cut": measured.cut,
+        "task_cut": segmentation.task_cut(measured.cut, p),
     }
     dropout = None if measured.dropout is None else measured.dropout.numpy()
     levels, tempered = measured.levels.numpy(), measured.tempered.numpy()

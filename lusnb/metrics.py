@@ -5,6 +5,7 @@ as a float in [0, 1]; masks are bool. Every metric returns float (N, C).
 """
 
 import warnings
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from lusnb.predictions import CUT
 
 REFERENCE_THRESHOLD = 0.5  # the fixed weighting in which arms can be compared: labels and weights at 50 %
 SURFACE_TOLERANCE_MM = 1.0
+FIXED = "_fixed"  # the ending of what is measured at a cut of 0.5, beside the same at the arm's own cut
 
 
 def iou(predicted: Tensor, target: Tensor) -> Tensor:
@@ -37,21 +39,15 @@ def labelled_iou(predicted: Tensor, target: Tensor) -> Tensor:
     return torch.where(target.any((-2, -1)), iou(predicted, target), torch.nan)
 
 
-def graded_iou(levels: Tensor, c: Tensor) -> Tensor:
-    """Mean of `labelled_iou` over evaluation thresholds (20 to 80 %), prediction and label cut alike at each.
-
-    For predictions whose grades mean something. levels: uint8 probabilities; c: confidence. NaN where the
-    label is empty at every threshold; an empty one does not count.
-    """
-    p = levels.float() / 255
-    ious = [labelled_iou(confidence.targets(p, t), confidence.targets(c, t)) for t in confidence.GRADES]
-    return torch.stack(ious).nanmean(0)
-
-
 def false_area(predicted: Tensor, target: Tensor, pixel_mm2: Tensor) -> Tensor:
     """Predicted area in mm^2 on images whose label is empty, NaN on the others. pixel_mm2: (N,)."""
     area = predicted.sum((-2, -1)) * pixel_mm2[:, None]
     return torch.where(target.any((-2, -1)), torch.nan, area)
+
+
+def falsely_painted(predicted: Tensor, target: Tensor) -> Tensor:
+    """On images whose label is empty 1 where anything is predicted, else 0; NaN on the others."""
+    return torch.where(target.any((-2, -1)), torch.nan, predicted.any((-2, -1)).float())
 
 
 def _masked_mean(values: Tensor, mask: Tensor) -> Tensor:
@@ -104,29 +100,23 @@ def surface_dice(predicted: Tensor, target: Tensor, spacing: list[tuple[float, f
 
 
 def evaluate(
-    logits: Tensor, c: Tensor, arm: dict, spacing: list[tuple[float, float]], cut: float
+    logits: Tensor, c: Tensor, arm: dict, spacing: list[tuple[float, float]], cut: int
 ) -> dict[str, Tensor]:
     """All metrics of one arm against the labels at its own threshold and at one that all arms share.
 
     arm: supervision, label_threshold, confidence_weight, background_weight. c: the map that all arms are
     measured on, cut at label_threshold; weighted cross-entropy takes target and weight of it as the
     supervision does, what is drawn at its mean. spacing: mm (height, width) a pixel of each image. cut: the
-    arm's cut tuned on validation images, a probability.
+    arm's own, fitted on validation images, a level from 1 to 255 (cuts.py); metrics of masks are at this cut,
+    and under `<name>_fixed` at 0.5.
     """
     y = confidence.targets(c, arm["label_threshold"])
     shown, w = confidence.shown(c, arm)
     levels = quantise(logits)
-    predicted = levels >= CUT
-    tuned = levels >= round(255 * cut)
     y0, w0 = confidence.targets(c, REFERENCE_THRESHOLD), confidence.weights(c, REFERENCE_THRESHOLD)
-    area = torch.tensor([h * v for h, v in spacing], device=logits.device)
     raw = cross_entropy(logits, c)
     return {
-        "iou": labelled_iou(predicted, y),
-        "iou_plain": plain_iou(predicted, y),
-        "iou_tuned": labelled_iou(tuned, y),
-        "false_area_mm2": false_area(predicted, y, area),
-        "surface_dice": torch.where(y.any((-2, -1)), surface_dice(predicted, y, spacing), torch.nan),
+        **at_both(levels, cut, lambda predicted: _of_masks(predicted, y, spacing)),
         "weighted_ce": cross_entropy(logits, shown, w),
         "reference_ce": cross_entropy(logits, y0, w0),
         "ce": raw,
@@ -135,25 +125,31 @@ def evaluate(
     }
 
 
+def at_both(
+    levels: Tensor, cut: int | Tensor, scores: Callable[[Tensor], dict[str, Tensor]]
+) -> dict[str, Tensor]:
+    """Scores of the masks at the arm's own cut, and under `<name>_fixed` of those at 0.5.
+
+    levels: uint8 (N, C, H, W). cut: a level from 1 to 255, or one an image, (N, 1, 1, 1). scores: masks ->
+    name -> (N, C).
+    """
+    fixed = scores(levels >= CUT)
+    return scores(levels >= cut) | {f"{name}{FIXED}": value for name, value in fixed.items()}
+
+
+def _of_masks(predicted: Tensor, y: Tensor, spacing: list[tuple[float, float]]) -> dict[str, Tensor]:
+    area = torch.tensor([h * v for h, v in spacing], device=predicted.device)
+    return {
+        "iou": labelled_iou(predicted, y),
+        "iou_plain": plain_iou(predicted, y),
+        "false_area_mm2": false_area(predicted, y, area),
+        "surface_dice": torch.where(y.any((-2, -1)), surface_dice(predicted, y, spacing), torch.nan),
+    }
+
+
 def quantise(logits: Tensor) -> Tensor:
     """Probabilities of logits as uint8, 255 = 1: what is stored, and what every cut is applied to."""
     return (torch.sigmoid(logits.float()) * 255).round().to(torch.uint8)
-
-
-def best_cut(levels: Tensor, y: Tensor, known: Tensor) -> float:
-    """The cut in 0.05 ... 0.95 with the highest mean label-non-empty IoU; ties go to the one nearest 0.5.
-
-    levels: uint8 probabilities; known: bool (N, C). 0.5 where no label is left.
-    """
-    cuts = sorted(np.arange(1, 20) / 20, key=lambda k: abs(k - 0.5))
-    steps, scores = [round(255 * k) for k in cuts], []
-    for n, k in np.argwhere((known & y.any((-2, -1))).numpy()):
-        level, label = levels[n, k].numpy().ravel(), y[n, k].numpy().ravel()
-        marked, hit = (  # pixels at or above each level, of all and of the label's
-            np.bincount(part, minlength=256)[::-1].cumsum()[::-1] for part in (level, level[label])
-        )
-        scores.append((hit / (marked + hit[0] - hit))[steps])
-    return float(cuts[int(np.argmax(np.mean(scores, axis=0)))]) if scores else 0.5
 
 
 def reliability(counted: np.ndarray, bins: int = 20) -> dict[str, np.ndarray]:

@@ -1,8 +1,5 @@
 """What a finished node leaves on disk."""
 
-import os
-from pathlib import Path
-
 TRAINED = ("params.yaml", "history.csv", "metrics.csv", "patients.csv")
 OUTPUTS = {  # what a finished node leaves, beside `finished`; ../ is the cohort's folder of runs
     "00_cohort": ("params.yaml", "fingerprint.json", "warnings.csv"),
@@ -27,6 +24,8 @@ OUTPUTS = {  # what a finished node leaves, beside `finished`; ../ is the cohort
             "table1_segmentation",
             "iou_by_feature",
             "threshold_matrix",
+            "threshold_matrix_fixed",
+            "precision_recall",
             "segmentation_differences",
             "reliability",
             "calibration",
@@ -66,6 +65,8 @@ OUTPUTS = {  # what a finished node leaves, beside `finished`; ../ is the cohort
             "figure3_iou_by_feature",
             "figure4_predictions",
             "threshold_matrix",
+            "threshold_matrix_fixed",
+            "precision_recall",
             "reliability",
             "raters",
             "uncertainty",
@@ -79,11 +80,7 @@ OUTPUTS = {  # what a finished node leaves, beside `finished`; ../ is the cohort
 }
 
 
-def of_run(notebook: str, folder: str) -> list[str]:
-    """Every file that a node leaves, below the project's folder, `finished` last. folder: below runs/."""
-    return [os.path.normpath(Path("runs", folder, name)) for name in (*OUTPUTS[notebook], "finished")]
-
-
-def shared(notebook: str) -> list[str]:
-    """What a notebook writes beside its own folder, tables and figures, relative to that folder."""
-    return [name for name in OUTPUTS.get(notebook, ()) if name.startswith("../")]
+def promised(notebook: str) -> list[str]:
+    """Every file that a finished run of a notebook leaves, as `Run.path` names it: tables/ and figures/ go to
+    the folders that the runs of a cohort share."""
+    return [name.removeprefix("../") for name in OUTPUTS.get(notebook, ())]

@@ -50,7 +50,8 @@ def predictions(
 ) -> dict[str, np.ndarray]:
     """The frame, its confidence, the truth if it is known, and what each arm draws (Fig. 4), by their titles.
 
-    opened: (arm, seed) -> Held, whose frame it is; an arm's first seed is drawn, cut at 0.5.
+    opened: (arm, seed) -> Held, whose frame it is; an arm's first seed is drawn at its own cut, and behind
+    all of these the same at 0.5.
     """
     first = {arm: found for (arm, _), found in reversed(opened.items())}
     row = _row(cohort, clip_id, frame)
@@ -61,10 +62,12 @@ def predictions(
     if len(cohort.truth):
         truth, _ = cohorts.confidence_of(cohort, row, size, source="truth")
         shown["truth"] = figures.overlay(image, truth[0] > 0, cohort.features)
-    for arm in arms:
-        masks = first[arm].labelled[row.index[0]] >= CUT  # (C, S, S)
-        own = cohorts.frames_of(cohort, row, masks.shape[-1])[0]
-        shown[arm] = figures.overlay(own, masks, cohort.features)
+    for fixed in (False, True):
+        for arm in arms:
+            cut = CUT if fixed else first[arm].cuts[row.index[0]]
+            masks = first[arm].labelled[row.index[0]] >= cut  # (C, S, S)
+            title = f"{arm}: cut at 0.5" if fixed else f"{arm}: own cut {cut / 255:.2f}"  # also where equal
+            shown[title] = figures.overlay(image, masks, cohort.features)
     return shown
 
 

@@ -6,14 +6,13 @@ papermill lets through with a warning, are errors here.
 """
 
 import ast
-import difflib
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import yaml
 
-from lusnb import values
+from lusnb import values, ways
 
 MARK = "# parameters:"
 INJECTED = "# Parameters"
@@ -62,8 +61,8 @@ class Params(Mapping):
 
 def unknown(where: str, name: str, known: Mapping) -> str:
     """One sentence on a name that is not among the known ones, with the nearest right one."""
-    near = difflib.get_close_matches(str(name), list(known), n=1, cutoff=0.4)
-    hint = f"did you mean `{near[0]}`?" if near else f"known are {', '.join(known)}."
+    near = values.near(name, known, 0.4)
+    hint = f"did you mean `{near}`?" if near else f"known are {', '.join(known)}."
     return f"{where}: there is no parameter `{name}`; {hint}"
 
 
@@ -156,7 +155,13 @@ def freeze(notebook: str, namespace: Mapping[str, object]) -> Params:
     return Params(notebook, found)
 
 
-def check_together(where: str, found: Mapping[str, object]) -> None:
-    """Raise ParameterError where values that are each right by themselves do not go together."""
-    if told := values.wrong_together(found):
-        raise ParameterError(f"{where}: {told}; change one.")
+def check_together(where: str, found: Mapping[str, object], base: Path = Path()) -> None:
+    """Raise ParameterError where values that are each right by themselves do not go together, or name what is
+    not there. base: the folder that paths among them are relative to."""
+    told = values.wrong_together(found)
+    if not told and "encoder" in found:  # of a segmenter
+        told = ways.wrong_labels(found) or ways.wrong_network(found)
+    if not told and "encoder_weights" in found:
+        told = ways.wrong_weights(found["encoder_weights"], base)
+    if told:
+        raise ParameterError(f"{where}: {told}")

@@ -7,7 +7,9 @@ predictions/frames.npy        uint8 (clips, T, C, s, b)  the tasks' frames: bina
 predictions/tempered.npy      uint8 (n, C, S, S)        of held-out frames: the same, at their temperatures
 predictions/dropout.npy       uint8 (n, C, S, S)        the same, where asked for: their mean with dropout on
 predictions/index.csv         array, position, slot, clip_id, frame: what each entry is of
-predictions/fingerprint.json  the cohort, the model and the settings they were made from
+predictions/fingerprint.json  the cohort, the model and the settings they were made from; `cut`: the level, 1
+                              to 255, from which on a pixel is a prediction at the training's own cut;
+                              `task_cut`: the level at which the tasks' binary frames were cut
 """
 
 import hashlib
@@ -20,6 +22,7 @@ import pandas as pd
 
 from lusnb import files
 
+AGAIN = "run 03_train_segmentation again, or make study, which makes anew what is no longer what it was."
 CUT = 128  # a uint8 probability of at least 128/255 is a prediction at 0.5
 
 
@@ -37,6 +40,11 @@ class Predictions:
     made_from: dict
     tempered: np.ndarray | None = None
     dropout: np.ndarray | None = None
+
+    @property
+    def cut(self) -> int:
+        """The training's own cut, a level from 1 to 255, fitted on its validation patients."""
+        return int(self.made_from["cut"])
 
     @property
     def held_out(self) -> np.ndarray:
@@ -105,19 +113,30 @@ def write(
 def read(folder: Path, cohort_fingerprint: str) -> Predictions:
     """Open the predictions of a finished segmenter's folder.
 
-    Raises StalePredictions when the cohort or the model beside them is not the one they were made from.
+    Raises StalePredictions when the cohort or the model beside them is not the one they were made from, or
+    when that cannot be told.
     """
     place = folder / "predictions"
-    made_from = json.loads((place / "fingerprint.json").read_text(encoding="utf-8"))
+    made_from = _made_from(place / "fingerprint.json")
     now = {"cohort": cohort_fingerprint, "model": model_fingerprint(folder / "model.safetensors")}
     for what, fingerprint in now.items():
         if made_from[what] != fingerprint:
             raise StalePredictions(
                 f"{place}: made from the {what} {made_from[what]}, but the {what} is now {fingerprint}; "
-                "run 03_train_segmentation again."
+                + AGAIN
             )
     names = ["labelled", "frames", "tempered", "dropout"]
     there = [name for name in names if name != "dropout" or (place / "dropout.npy").is_file()]
     arrays = {n: np.load(place / f"{n}.npy", mmap_mode="r", allow_pickle=False) for n in there}
     index = pd.read_csv(place / "index.csv", dtype={"clip_id": str})
     return Predictions(index=index, made_from=made_from, **arrays)
+
+
+def _made_from(path: Path) -> dict:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(found, dict) and {"cohort", "model"} <= set(found):
+            return found
+    except (OSError, ValueError):
+        pass
+    raise StalePredictions(f"{path} cannot be read: no one can tell what they were made from; {AGAIN}")

@@ -65,7 +65,8 @@ def uncertainty(found: ArmMaps, committee: list[tuple[str, int]], clip_id: str, 
     """Of what arms expect to be marked in a frame, the share that they expect to be wrong: 0 to 1.
 
     sum p (1 - p) / sum p over pixels and features, p being the mean of the committee's probabilities (or
-    masks); NaN where nobody says anything of this frame, or nothing is marked.
+    masks); NaN where nobody says anything of this frame, or nothing is marked. It is of probabilities, and so
+    of no cut; where a frame has only the tasks' masks they are as they were cut for the tasks.
     """
     told = [found.maps(*one, clip_id, frame) for one in committee]
     maps = [one[0] for one in told if one is not None]
@@ -95,8 +96,9 @@ def start(
     """A frame's maps to start from, one of `starts`: uint8 (C, H, W), and what is looked at, bool (C,).
 
     A rater's map is as it was saved last, with the features that this rater looked at. An arm's is brought to
-    the clip's size (bilinear), without what is below FAINT, and counts as looked at where it marks something.
-    Raises PaintingError for a source that is not there.
+    the clip's size (bilinear), without what the arm does not predict, below its own validation cut (nor what
+    is below FAINT), and counts as looked at where it marks something: what is left is what the explorer
+    shows of this arm at first, at the arm's probability. Raises PaintingError for a source that is not there.
     """
     height, width = cohorts.clip(cohort, clip_id).shape[1:]
     count = len(cohort.features)
@@ -117,7 +119,7 @@ def start(
             "choose again."
         )
     maps = np.stack([_resized(one, height, width) for one in told[0]])
-    maps[maps < FAINT] = 0
+    maps[maps < max(FAINT, found.least(*named[source], clip_id, frame))] = 0
     return maps, maps.any(axis=(1, 2))
 
 

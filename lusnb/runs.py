@@ -1,139 +1,53 @@
-"""A run's folder: what it was asked, what it made, finished or not; and where finished ones are found."""
+"""Runs: how a notebook opens its own (making.py), and finds what finished ones left."""
 
-import importlib.metadata
-import json
-import os
-import platform
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
-import yaml
 
 from lusnb import arms as describe
 from lusnb import cohort as cohorts
-from lusnb import files, held, outputs, params, predictions, reruns, segmented, splits, study
+from lusnb import held, params, predictions, proofs, reruns, segmented, splits, study
 from lusnb.arms import GRAYSCALE, TRUE_MASKS
 from lusnb.cohort import Cohort
 from lusnb.held import Held
+from lusnb.making import READ, Run, one_thread, start
 from lusnb.params import ParameterError, Params
 from lusnb.segmented import Segmented
 
-COHORT_LEVELS = ("profile", "cohort")
+__all__ = ["Run", "one_thread", "start"]  # what notebooks take from here, beside what follows
+
 IDS = ("arm", "reference", "patient_id", "clip_id", "clip_1", "clip_2", "feature", "view", "rater", "other")
-ARM_LEVELS = (*COHORT_LEVELS, "arm", "seed", "fold", "inner")
-PACKAGES = ("lusnb", "torch", "torchvision", "lightning", "segmentation-models-pytorch", "numpy", "pandas")
 
 
 class MissingRun(FileNotFoundError):
-    """A finished run that a notebook needs and does not find."""
-
-
-@dataclass(frozen=True)
-class Run:
-    """An open run; `path` names its files, `finish` closes it."""
-
-    folder: Path
-    params: Params
-    base: Path
-
-    def path(self, name: str) -> Path:
-        """A file of this run."""
-        return self.folder / name
-
-    @property
-    def tables(self) -> Path:
-        """The folder of the cohort's tables, shared by the runs of a profile."""
-        return self.base / "runs" / self.params.profile / self.params.cohort / "tables"
-
-    @property
-    def figures(self) -> Path:
-        """The folder of the cohort's figures."""
-        return self.tables.with_name("figures")
-
-    @property
-    def cohort_folder(self) -> Path:
-        """The folder of the cohort that this run reads."""
-        return self.base / "data" / self.params.cohort
-
-    def finish(self) -> None:
-        """Write `finished`, the last file of a run."""
-        files.write_text(self.path("finished"), "")
-        print(f"finished: {self.folder.relative_to(self.base)}")
-
-
-def one_thread() -> None:
-    """Compute with one thread on a CPU: the same tables whatever runs beside it."""
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        os.environ[name] = "1"
-    if "torch" in sys.modules:
-        sys.modules["torch"].set_num_threads(1)
-
-
-def start(p: Params) -> Run:
-    """Open the run of some parameters: its folder, emptied but for the notebook that is running.
-
-    Call it when all that the run reads is open: bad input then leaves an earlier run as it was. Writes
-    params.yaml and provenance.json. Raises ParameterError when the arm's fields are not those that the
-    profile's study.yaml gives this arm.
-    """
-    one_thread()
-    base = study.root()
-    levels = ARM_LEVELS if "arm" in p else COHORT_LEVELS  # a notebook across cohorts has no cohort
-    identity = {level: p[level] for level in levels if level in p}
-    _check_arm(p, base)
-    folder = base / "runs" / study.run_folder(p.notebook, identity)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "finished").unlink(missing_ok=True)
-    for path in (*folder.glob("*"), *folder.glob("predictions/*")):
-        if path.is_file() and path.name != "notebook.ipynb":
-            path.unlink()
-    for beside in outputs.shared(p.notebook):  # tables and figures of an earlier run
-        (folder / beside).unlink(missing_ok=True)
-    files.write_text(folder / "params.yaml", yaml.safe_dump(dict(p), sort_keys=False))
-    files.write_json(folder / "provenance.json", _provenance(p.notebook, base))
-    return Run(folder, p, base)
-
-
-def _check_arm(p: Params, base: Path) -> None:
-    if "label_threshold" not in p or not (base / "params" / p.profile / "study.yaml").is_file():
-        return
-    for name, value in study.load(p.profile, base).arms.get(p.arm, {}).items():
-        if p[name] != value:
-            raise ParameterError(
-                f"{p.notebook}: arm {p.arm} of profile {p.profile} has {name} = {value!r}, got {p[name]!r}; "
-                "give that value, or the arm another name."
-            )
-
-
-def _provenance(notebook: str, base: Path) -> dict:
-    versions = {}
-    for name in PACKAGES:
-        try:
-            versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            versions[name] = None
-    git = ["git", "-C", str(base), "rev-parse", "HEAD"]
-    commit = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip() or None
-    code = reruns.code_fingerprint(notebook, base)
-    return {"python": platform.python_version(), "packages": versions, "commit": commit, "code": code}
+    """A finished run that a notebook needs and does not find, or not as it was left."""
 
 
 def find(p: Params, notebook: str, **identity: object) -> Path:
-    """The folder of a finished run of the same profile and cohort.
+    """The folder of a finished run of the same profile and cohort, whose files are what it left.
 
-    Raises MissingRun with the one command that makes what is missing.
+    Raises MissingRun with the one command that makes what is missing or damaged.
     """
     base = study.root()
     where = study.run_folder(notebook, {"profile": p.profile, "cohort": p.cohort, **identity})
     folder = base / "runs" / where
-    if not (folder / "finished").is_file():
+    proofs.settle(folder)
+    try:
+        proof = proofs.read(folder)
+    except proofs.Unproven as error:
+        lies = "which is not there" if str(error) == proofs.NOT_MADE else f"which is {error}"
         raise MissingRun(
-            f"{p.notebook} needs the finished run runs/{where}, which is not there; "
+            f"{p.notebook} needs the finished run runs/{where}, {lies}; "
+            + study.advice(p.profile, identity.get("arm"))
+        ) from None
+    if bad := proofs.damaged(folder, proof):
+        raise MissingRun(
+            f"{p.notebook} needs runs/{where}, but {', '.join(bad)} there is no longer what that run left; "
             + study.advice(p.profile, identity.get("arm"))
         )
+    READ["inputs"][where] = proofs.identity(proof)
     return folder
 
 
@@ -158,11 +72,10 @@ def open_cohort(p: Params) -> tuple[Cohort, str]:
     """
     base = study.root()
     checked = base / "runs" / study.run_folder("00_cohort", {"profile": p.profile, "cohort": p.cohort})
-    if not (checked / "finished").is_file():
+    if not _is_whole(checked):
         _make_cohort(p, base)
-    asked = yaml.safe_load((checked / "params.yaml").read_text(encoding="utf-8"))
+    proof, then = proofs.read(checked), reruns.checked(checked)
     folder = base / "data" / p.cohort
-    then = json.loads((checked / "fingerprint.json").read_text(encoding="utf-8"))
     now = reruns.fingerprint_now(folder, then)
     if now != then["cohort"]:
         raise ValueError(
@@ -170,7 +83,17 @@ def open_cohort(p: Params) -> tuple[Cohort, str]:
             f"({then['cohort']} then, {now} now); "
             f"run 00_cohort again, or: make study PROFILE={p.profile}"
         )
-    return cohorts.read(folder, asked["folds"], look=False), now
+    READ["cohorts"][p.cohort] = now
+    return cohorts.read(folder, proof["asked"]["folds"], look=False), now
+
+
+def _is_whole(folder: Path) -> bool:
+    """Whether a finished run lies there as it was left."""
+    proofs.settle(folder)
+    try:
+        return not proofs.damaged(folder, proofs.read(folder))
+    except proofs.Unproven:
+        return False
 
 
 def _asked_of_arms(p: Params) -> dict[str, dict]:
@@ -296,9 +219,7 @@ def _make_cohort(p: Params, base: Path) -> None:
             "checked it yet; add it there, or run 00_cohort with this profile and cohort."
         )
     print(f"cohort {p.cohort} is not there yet: 00_cohort makes it")
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-    done = subprocess.run(
-        study.command(node, base), shell=True, cwd=base, env=environment, capture_output=True, text=True
-    )
+    make = [sys.executable, "-m", "lusnb.nodes", node.folder]
+    done = subprocess.run(make, cwd=base, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise RuntimeError(f"00_cohort failed; see runs/{node.folder}/notebook.ipynb:\n{done.stderr[-2000:]}")
+        raise RuntimeError(f"00_cohort failed: {done.stderr[-2000:]}")

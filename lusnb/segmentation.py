@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.utils.data import BatchSampler, DataLoader, SubsetRandomSampler, TensorDataset
 
 from lusnb import cohort as cohorts
-from lusnb import confidence, losses, metrics, networks, predictions, training, values
+from lusnb import confidence, cuts, losses, metrics, networks, predictions, training, values
 from lusnb.augmentation import Augmentation
 from lusnb.cohort import Cohort
 from lusnb.labelled import Labelled
@@ -31,7 +31,7 @@ class Segmenter(lightning.LightningModule):
         super().__init__()
         self.network, self.p, self.way = network, p, confidence.supervision(p)
         self.criterion = losses.loss(p.loss, self.way.activation)
-        self.augment = Augmentation(p.rotation)
+        self.augment = Augmentation(p.rotation, p.interpolation)
 
     def _loss(self, outputs: Tensor, c: Tensor, known: Tensor, draw: Tensor | None = None) -> Tensor:
         y, w = confidence.shown(c, self.p, draw)
@@ -52,20 +52,19 @@ class Segmenter(lightning.LightningModule):
     def validation_step(self, batch: tuple[Tensor, ...], _: int) -> None:
         images, levels, known = batch  # one map an image
         outputs, c = self.network(as_input(images)), levels.float() / 255
-        found = metrics.quantise(losses.as_logits(outputs, self.way.activation))
-        scores = metrics.graded_iou(found, c) if self.way.graded else self._own_iou(found, c)
-        self.scores.append(torch.where(known, scores, torch.nan))
+        levels = metrics.quantise(losses.as_logits(outputs, self.way.activation))
+        for t in self.counted:
+            self.counted[t] += cuts.counts(levels, confidence.targets(c, t), known)
         self.log("validation_loss", self._loss(outputs, c, known), on_epoch=True, batch_size=len(images))
 
-    def _own_iou(self, found: Tensor, c: Tensor) -> Tensor:
-        return metrics.labelled_iou(found >= metrics.CUT, confidence.targets(c, self.p.label_threshold))
-
     def on_validation_epoch_start(self) -> None:
-        self.scores = []
+        thresholds = confidence.GRADES if self.way.graded else (self.p.label_threshold,)
+        self.counted = dict.fromkeys(thresholds, 0)
 
     def on_validation_epoch_end(self) -> None:
-        if self.scores:
-            self.log("validation_iou", torch.cat(self.scores).nanmean(1).nanmean())  # over images
+        scores = [cuts.best(counted)[1] for counted in self.counted.values()]
+        if not np.isnan(scores).all():
+            self.log("validation_iou", float(np.nanmean(scores)))
 
     def configure_optimizers(self) -> dict:
         optimizer = torch.optim.Adam(self.network.parameters(), lr=self.p.learning_rate, fused=True)
@@ -134,10 +133,11 @@ def train(data: Labelled, roles: dict[str, list[str]], p: Params) -> tuple[nn.Mo
     """Train one arm; return the network of the best epoch, and the history.
 
     p: the arm (supervision, label_threshold, confidence_weight, background_weight, loss), decoder, encoder,
-    decoder_channels, encoder_weights, learning_rate, epochs, batch, rotation, precision, seed, seed_offset.
-    The best epoch has the highest mean IoU over validation images: at the arm's label_threshold, or, where
-    its target has grades, the mean over evaluation thresholds, at each of which prediction and label are cut
-    alike.
+    decoder_channels, encoder_weights, learning_rate, epochs, batch, rotation, interpolation, precision, seed,
+    seed_offset.
+    The best epoch has the highest pooled IoU on validation images at whichever cut is best for it (cuts.py),
+    so that it depends on no cut: against labels at the arm's label_threshold, or, where its target has
+    grades, the mean over labels at several thresholds.
     """
     module = Segmenter(build(p, data.confidence.shape[1]), p)
     if p.mc_samples:
@@ -222,14 +222,22 @@ def restore(folder: Path, features: int) -> tuple[nn.Module, Params]:
     return training.restore(folder / "model.safetensors", build(p, features)), p
 
 
+def task_cut(own: int, p: Params) -> int:
+    """The level at which the tasks' masks are cut: the arm's own, fitted on validation, or 0.5.
+
+    p.task_cut: 'validation' or 'fixed'.
+    """
+    return own if p.task_cut == "validation" else predictions.CUT
+
+
 def segment_clips(
-    network: nn.Module, cohort: Cohort, p: Params, patients: list[str] | None = None
+    network: nn.Module, cohort: Cohort, p: Params, cut: int, patients: list[str] | None = None
 ) -> tuple[np.ndarray, pd.DataFrame]:
     """Segment the tasks' frames of every clip once, or of every clip of some patients.
 
     p: size, batch, task_size, task_frames, task_channels. Frames are read at the segmenter's size; their
-    probabilities are averaged down to the tasks' size, then cut at 0.5. Returns (uint8 (clips, T, C, s, b)
-    as predictions.py stores it, and its table clip_id, slot, frame).
+    probabilities are averaged down to the tasks' size, then cut at a level (1 to 255, `task_cut`). Returns
+    (uint8 (clips, T, C, s, b) as predictions.py stores it, and its table clip_id, slot, frame).
     """
     if p.task_channels not in values.CHANNELS:
         raise ValueError(f"task_channels: expected one of {values.CHANNELS}, got {p.task_channels!r}.")
@@ -245,6 +253,6 @@ def segment_clips(
             torch.from_numpy(probability), (p.task_size, p.task_size), mode="area"
         )
         levels = (small * 255).round().to(torch.uint8).numpy()
-        out.append((predictions.pack(levels >= metrics.CUT) if p.task_channels == "binary" else levels)[None])
+        out.append((predictions.pack(levels >= cut) if p.task_channels == "binary" else levels)[None])
         rows += [{"clip_id": clip_id, "slot": k, "frame": int(t)} for k, t in enumerate(centres)]
     return np.concatenate(out), pd.DataFrame(rows, columns=["clip_id", "slot", "frame"])

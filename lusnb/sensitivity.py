@@ -2,7 +2,8 @@
 
 A sweep has one phantom cohort a cell: a calibration (1 is calibrated, above it too sure) and a noise of the
 rater. Patients, pictures and truth are the same in all cells. In every cell one learner a threshold is
-trained and measured by IoU against the truth.
+trained and measured by IoU against the truth, at its own validation cut and at 0.5 (cuts.py): the first
+leads, since at 0.5 thresholds differ mostly in how far the learner's probabilities fall below it.
 
 The order of averages, everywhere: images whose truth is not empty -> each patient's mean per feature -> each
 patient's mean over the features it has -> (mean over seeds) -> mean over patients. Which images count depends
@@ -15,8 +16,8 @@ told beside it: a difference within it is noise, whatever its p.
 Beside what the learner does stands what the labels imply without one (implied.py). For a rater who is right
 in half of the pixels where it says 70 % no cut is better, pixel by pixel: that the winner moves with
 calibration is no finding; only where it parts from the implied threshold, and the difference holds, may one
-be. Departures below it are expected of an ideal learner too: it does not see what parts a noisy rater's
-confidence from the picture, predicts a mean over that, and cut at 0.5 marks less than the labels do.
+be. Cut at 0.5, departures below it are expected of an ideal learner too: it does not see what parts a
+noisy rater's confidence from the picture, predicts a mean over that, and marks less than the labels do.
 """
 
 from collections.abc import Iterable, Mapping
@@ -29,7 +30,7 @@ from statsmodels.stats.multitest import multipletests
 from lusnb import implied, stats
 from lusnb.implied import ALL, CELL
 
-METRIC = "truth_iou"
+METRICS = {"own": "truth_iou", "fixed": "truth_iou_fixed"}  # by cut: the learner's own, or 0.5
 
 
 # -- what was measured
@@ -51,28 +52,30 @@ def cells(asked: Mapping[str, Mapping]) -> pd.DataFrame:
     return table
 
 
-def gathered(tables: Mapping[str, pd.DataFrame], where: pd.DataFrame, thresholds: pd.Series) -> pd.DataFrame:
+def gathered(
+    tables: Mapping[str, pd.DataFrame], where: pd.DataFrame, thresholds: pd.Series, cut: str = "own"
+) -> pd.DataFrame:
     """IoU against the truth of all cells, one row an image and feature whose truth is not empty.
 
     tables: each cohort's segmentation_common.csv (arm, seed, patient_id, feature, metric, value); where: of
-    `cells`; thresholds: label threshold of each arm, indexed by arm. Columns: cohort, calibration, noise,
-    threshold, seed, patient_id, feature, value. ValueError for two arms of one threshold, and where a cohort
-    has no truth.
+    `cells`; thresholds: label threshold of each arm, indexed by arm; cut: of METRICS. Columns: cohort,
+    calibration, noise, threshold, seed, patient_id, feature, value. ValueError for two arms of one threshold,
+    and where a cohort has no truth.
     """
     if thresholds.duplicated().any():
         raise ValueError(
             f"arms {', '.join(thresholds.index)}: expected one arm a threshold, since here the threshold is "
             "what is compared; drop the others from study.yaml."
         )
-    parts = []
+    parts, metric = [], METRICS[cut]
     for cell in where.to_dict("records"):
         table = tables[cell["cohort"]]
-        table = table[(table["metric"] == METRIC) & table["arm"].isin(thresholds.index)].dropna(
+        table = table[(table["metric"] == metric) & table["arm"].isin(thresholds.index)].dropna(
             subset="value"
         )
         if table.empty:
             raise ValueError(
-                f"cohort {cell['cohort']}: expected rows of {METRIC} in segmentation_common.csv, found none; "
+                f"cohort {cell['cohort']}: expected rows of {metric} in segmentation_common.csv, found none; "
                 "only a phantom has the truth."
             )
         parts.append(table.assign(threshold=table["arm"].map(thresholds).astype(float), **cell))
@@ -123,7 +126,7 @@ def frequency(wide: pd.DataFrame, rng: np.random.Generator, resamples: int = 999
 
 
 def curves(values: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
-    """IoU of every cell and threshold with its 95 % BCa interval over patients, blank under 6 patients.
+    """IoU of every cell and threshold with its 95 % interval over patients, blank under 6 patients.
 
     values: of `patient_values`. Columns: cohort, calibration, noise, threshold, patients, seeds, iou, low,
     high, frequency (of being best, see `frequency`), seed_range (how far apart the seeds' means lie; 0 for

@@ -47,27 +47,28 @@ def level_dice(p: Tensor, c: Tensor, levels: tuple[float, ...] = LEVELS) -> dict
 
 
 def rater_dice(
-    model: np.ndarray, raters: np.ndarray, names: list[str], threshold: float = 0.5
+    models: dict[str, np.ndarray], raters: np.ndarray, names: list[str], threshold: float = 0.5
 ) -> pd.DataFrame:
-    """Dice of the model with each rater, beside what the other raters reach with that rater; one image.
+    """Dice of models with each rater, beside what the other raters reach with that rater; one image.
 
-    model: uint8 (H, W), the model's probability; raters: uint8 (R, H, W), those who looked; 255 = 1. names:
-    of the R raters. A mask is >= threshold (a fraction; > 0 at 0; tolerance 1/510). Columns: rater; model;
+    models: name -> mask, bool (H, W); raters: uint8 (R, H, W), those who looked, 255 = 1. names: of the R
+    raters, whose masks are >= threshold (a fraction; > 0 at 0; tolerance 1/510). Columns: rater; one a model;
     others, of the other raters' mean map at the same threshold; pairs, the mean over the other raters one by
     one. NaN where both masks are empty, and in others and pairs of a single rater. A mean of raters is
     smoother than any of them: compare a model of a consensus with others, a model of one rater with pairs.
     """
-    masks, own = confidence.targets(raters / 255, threshold), confidence.targets(model / 255, threshold)
+    masks = confidence.targets(raters / 255, threshold)
     rows = []
     for a, name in enumerate(names):
-        row = {"rater": name, "model": agreement.mask_dice(own, masks[a]), "others": np.nan, "pairs": np.nan}
+        row = {"rater": name, **{key: agreement.mask_dice(own, masks[a]) for key, own in models.items()}}
+        row |= {"others": np.nan, "pairs": np.nan}
         if len(names) > 1:
             mean = confidence.merge(np.delete(raters, a, axis=0), "mean")
             row["others"] = agreement.mask_dice(confidence.targets(mean / 255, threshold), masks[a])
             each = [agreement.mask_dice(mask, masks[a]) for b, mask in enumerate(masks) if b != a]
             row["pairs"] = pd.Series(each).mean()
         rows.append(row)
-    return pd.DataFrame(rows, columns=["rater", "model", "others", "pairs"])
+    return pd.DataFrame(rows, columns=["rater", *models, "others", "pairs"])
 
 
 # -- millimetres

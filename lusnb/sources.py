@@ -12,14 +12,9 @@ from lusnb.phantom import build
 from lusnb.readers import folder as importing
 from lusnb.readers.place import MADE_BY
 
-SOURCES = ("phantom", "import", "folder")
-
 
 def make(p: Params, folder: Path, base: Path) -> None:
-    """Make or import the cohort that 00_cohort's parameters ask for; `folder` (as it is) is left alone.
-
-    Raises ValueError for an unknown source.
-    """
+    """Make or import the cohort that 00_cohort's parameters ask for; `folder` (as it is) is left alone."""
     if p.source == "phantom":
         build.make_cohort(
             folder,
@@ -46,8 +41,6 @@ def make(p: Params, folder: Path, base: Path) -> None:
         source, tables = reruns.import_places(p, base)
         key = _key(p.key, base)
         importing.import_folder(source, folder, name=p.cohort, tables=tables, study_ids=p.study_ids, key=key)
-    elif p.source != "folder":
-        raise ValueError(f"source: expected one of {SOURCES}, got {p.source!r}; correct the parameter.")
 
 
 def _key(place: str, base: Path) -> Path | None:

@@ -4,13 +4,13 @@ Reads `params/<profile>/study.yaml` (the matrix) and `params/<profile>/<notebook
 notebook's defaults). Imports nothing heavy, so that a rerun with nothing to do is quick.
 """
 
-import shlex
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 
-from lusnb import arms, params
+from lusnb import arms, params, reruns, values, ways
 from lusnb import matrix as matrices
 from lusnb.arms import GRAYSCALE, TRUE_MASKS
 from lusnb.matrix import ACROSS, NOTEBOOKS, TASKS
@@ -92,6 +92,10 @@ def run_folder(notebook: str, identity: dict) -> str:
 
 def _profile_folder(profile: str, base: Path) -> Path:
     folder = base / "params" / profile
+    if not re.fullmatch(arms.NAME, profile):
+        raise params.ParameterError(
+            f"profile {profile!r}: expected the name of a folder below params/, of letters, digits and _ . -."
+        )
     if not (folder / "study.yaml").is_file():
         known = sorted(f.parent.name for f in base.glob("params/*/study.yaml"))
         raise params.ParameterError(
@@ -232,7 +236,8 @@ def check(study: Study, base: Path | None = None) -> None:
                 raise params.ParameterError(params.unknown(place, name, known))
             params.check(place, name, known[name][0], value)
         asked = _merged(known, given, node)
-        params.check_together(where, asked)
+        params.check_together(where, asked, base)
+        _check_names(study, node, asked, where, base)
         if (study.across, node.notebook) == (NOTEBOOKS["outcome"], NOTEBOOKS["cohort"]):
             _check_linked(study, asked)
         for name, _ in node.identity:
@@ -241,6 +246,36 @@ def check(study: Study, base: Path | None = None) -> None:
                     f"{where}: `{name}` also comes from study.yaml (it is part of the node's identity); "
                     "keep it in one of the two."
                 )
+
+
+def _check_names(study: Study, node: Node, asked: dict, where: str, base: Path) -> None:
+    """Names that only the whole study tells to be right: of raters, of arms that are compared."""
+    if rater := asked.get("only_rater"):
+        made = Node(NOTEBOOKS["cohort"], (*node.identity[:2], *study.cohorts[asked["cohort"]].items()))
+        known = _raters(parameters(made, base), base)
+        if known is not None and (told := ways.one_of("only_rater", rater, known)):
+            raise params.ParameterError(f"{where}: {told}")
+    for pair in asked.get("pairs", []):
+        tasks = node.notebook == NOTEBOOKS["tasks"]
+        known = set(study.task_arms(asked["cohort"]) if tasks else study.arms)
+        names = str(pair).split(" - ")
+        if len(names) != 2 or not set(names) <= known:
+            meant = [values.near(name, known, 0.4) for name in names]
+            hint = f"did you mean '{' - '.join(meant)}'?" if len(meant) == 2 and all(meant) else "correct it."
+            raise params.ParameterError(
+                f"{where}: pairs: expected 'arm - reference' with arms of {', '.join(sorted(known))}, got "
+                f"{pair!r}; {hint}"
+            )
+
+
+def _raters(cohort: dict, base: Path) -> list[str] | None:
+    """The raters of a cohort, by the parameters that it is made with; None where they cannot be known yet."""
+    if cohort["source"] == "phantom":
+        return [f"rater_{k + 1}" for k in range(cohort["raters"])]
+    place = base / "data" / cohort["cohort"]
+    if cohort["source"] == "import":
+        place = reruns.import_places(cohort, base)[1]
+    return reruns.column(place / "labels.csv", "rater") or None
 
 
 def _check_linked(study: Study, own: dict) -> None:
@@ -267,24 +302,3 @@ def _merged(known: dict[str, tuple[str, object]], given: dict, node: Node) -> di
     """A node's parameters: its notebook's defaults < the profile's file < the identity."""
     defaults = {name: value for name, (_, value) in known.items()}
     return {**defaults, **given, **dict(node.identity)}
-
-
-def papermill_arguments(node: Node, base: Path | None = None) -> str:
-    """The `-f` and `-p`/`-r` arguments of a node, quoted for the shell: scalars only."""
-    base = base or root()
-    profile = dict(node.identity)["profile"]
-    arguments = []
-    if overrides(profile, node.notebook, base):
-        arguments += ["-f", f"params/{profile}/{node.notebook}.yaml"]
-    for name, value in node.identity:
-        arguments += ["-r" if isinstance(value, str) else "-p", name, str(value)]
-    return shlex.join(arguments)
-
-
-def command(node: Node, base: Path | None = None) -> str:
-    """The shell command, run in the project's folder, that executes one node by papermill alone."""
-    output = f"runs/{node.folder}/notebook.ipynb"
-    return (
-        f"mkdir -p {shlex.quote(str(Path(output).parent))} && papermill notebooks/{node.notebook}.ipynb "
-        f"{shlex.quote(output)} {papermill_arguments(node, base)}"
-    )

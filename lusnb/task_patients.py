@@ -67,7 +67,7 @@ def _of_patients(scores: pd.DataFrame, metric: str) -> pd.DataFrame:
 
 
 def interval(values: pd.Series, metric: str, rng: np.random.Generator) -> tuple[float, float]:
-    """95 % BCa interval of the mean over patients of `values` (stats.interval), as `metric` shows that mean.
+    """95 % interval of the mean over patients of `values` (stats.interval), as `metric` shows that mean.
 
     values: of `patient_values`, one arm. Conditional on the fitted models: it does not say how another
     training would have come out. (nan, nan) for too few patients, and where they are all alike, so that

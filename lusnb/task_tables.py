@@ -64,7 +64,7 @@ def main(name: str, scores: pd.DataFrame, arms: pd.DataFrame, rng: np.random.Gen
 
     Rows: every arm's TSM; TSM on grayscale alone and on true masks; the majority class or the training mean,
     one for all folds (reference.one); ridge and logistic regression on measures of each arm's masks and of
-    the true ones. First the leading score, mean over patients, with its 95 % BCa interval, `_low` and `_high`
+    the true ones. First the leading score, mean over patients, with its 95 % interval, `_low` and `_high`
     (task_patients.interval). Then, as the paper counts and named `<metric>_pooled` where the two differ, mean
     and SD (ddof = 1) over folds as `<metric>` and `<metric>_sd`; where folds were put together, no SD.
     """

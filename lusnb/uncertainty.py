@@ -12,7 +12,7 @@ from scipy.stats import rankdata
 from lusnb import common, metrics, soft_metrics
 from lusnb.cohort import Cohort
 from lusnb.common import Ground
-from lusnb.tables import counted, feature_means
+from lusnb.tables import counted, macro
 
 KINDS = ("single", "dropout", "ensemble")
 ECE = ("ece_band", "truth_ece_band")
@@ -109,7 +109,7 @@ def compare(
 
     opened: (arm, seed) -> Held. arms: index arm, column group. Columns: arm (an ensemble: its group), kind
     ('single', 'dropout' or 'ensemble'), members (networks that vote), metric, value, patients, images (that
-    count). Metrics: those of `scores_of`, mean over patients of their means over images, then over features;
+    count). Metrics: those of `scores_of`, in the order of averages of tables.py;
     `ece_band` and `truth_ece_band` of all pixels of the band, features pooled. Seeds are averaged.
     """
     asked, sums = models(opened, arms), {}
@@ -137,7 +137,7 @@ def compare(
 
 def _means(images: pd.DataFrame, patients: list[str]) -> pd.DataFrame:
     """Scores per model (arm, kind): arm, metric, value, patients, images."""
-    value = feature_means(images, patients).groupby(["arm", "metric"], sort=False)["value"].mean()
+    value = macro(images, patients).stack().dropna().rename("value")
     groups = images.dropna(subset="value").groupby(["arm", "metric"], sort=False)
     patients_counted = groups["patient_id"].nunique()
     kept = images.dropna(subset="value").drop_duplicates(["arm", "metric", "clip_id", "frame"])

@@ -28,12 +28,16 @@ def held(cohort: Cohort, seed: int, dropout: bool = False) -> Held:
     levels = np.where(noise < 128, maps, noise // 2).astype(np.uint8)
     tempered = ((levels.astype(int) + 128) // 2).astype(np.uint8)
     sampled = np.where(rng.random(maps.shape) < 0.5, levels, tempered) if dropout else None
-    return Held(levels, tempered, sampled)
+    cuts = rng.integers(90, 150, len(levels), np.uint8)  # as of several folds
+    return Held(levels, tempered, cuts, sampled)
 
 
 def arms(names: str, **groups: str) -> pd.DataFrame:
     """Arms of one letter each, every one a group of its own unless told."""
-    rows = {n: {"threshold": 0.5, "shown": f"arm {n}", "group": groups.get(n, n)} for n in names}
+    rows = {
+        n: {"threshold": 0.5, "shown": f"arm {n}", "supervision": "threshold", "group": groups.get(n, n)}
+        for n in names
+    }
     return pd.DataFrame.from_dict(rows, orient="index").assign(published=False).rename_axis("arm")
 
 

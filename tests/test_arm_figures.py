@@ -25,8 +25,18 @@ def arms(count: int) -> list[str]:
     return [f"arm_{k}" for k in range(count)]
 
 
-def means(count: int, metrics: tuple[str, ...] = ("truth_iou", "iou", "level_dice")) -> pd.DataFrame:
-    rows = [(a, m, 3, 0.1 + k / 100, np.nan, np.nan) for m in metrics for k, a in enumerate(arms(count))]
+LABELS = ("iou", "painted_empty")
+EVERY = ("truth_iou", "truth_painted_empty", *LABELS, "level_dice")  # as comparison.intervals has them
+
+
+def means(count: int, metrics: tuple[str, ...] = EVERY) -> pd.DataFrame:
+    """At the own cut 0.1 and a hundredth more from arm to arm; at 0.5 half of that."""
+    rows = [
+        (a, m + end, 3, (0.1 + k / 100) / (2 if end else 1), np.nan, np.nan)
+        for m in metrics
+        for k, a in enumerate(arms(count))
+        for end in ("", "_fixed")
+    ]
     table = pd.DataFrame(rows, columns=["arm", "metric", "patients", "mean", "low", "high"])
     return table.assign(compared_at=0.5)
 
@@ -34,7 +44,7 @@ def means(count: int, metrics: tuple[str, ...] = ("truth_iou", "iou", "level_dic
 def patients(count: int) -> pd.DataFrame:
     rows = [
         (arm, metric, f"P{p}", 0.1 + k / 100 + p / 10)
-        for metric in ("truth_iou", "iou", "level_dice")
+        for metric in EVERY
         for k, arm in enumerate(arms(count))
         for p in (-1, 0, 1)
     ]
@@ -77,6 +87,7 @@ def legend(figure: Figure) -> list[str]:
 def test_every_arm_has_a_row(count: int):
     for figure in (
         arm_figures.ranking(patients(count), means(count), errors(count)),
+        arm_figures.ranking(patients(count), means(count, LABELS), errors(count, ("labels",))),
         arm_figures.uncertainty(unsure(count)),
         arm_figures.against_raters(raters(count)),
     ):
@@ -86,31 +97,67 @@ def test_every_arm_has_a_row(count: int):
         assert all(a.y0 >= b.y1 for a, b in zip(spots, spots[1:], strict=False))  # no two run into each other
 
 
-def test_the_ranking_shows_patients_means_and_ece_before_and_after():
+def test_the_ranking_shows_patients_means_at_both_cuts_and_ece_before_and_after():
     figure = arm_figures.ranking(patients(2), means(2), errors(2))
-    assert titles(figure) == ["IoU, truth", "IoU, labels ≥ 50 %", "Dice over levels", "ECE in the band"]
-    small, large = dots(figure.axes[1])
-    assert small == [(0.0, 0), (0.1, 0), (0.2, 0), (0.01, 1), (0.11, 1), (0.21, 1)]
-    assert large == [(0.1, 0), (0.11, 1)]
+    painted = "empty images\npainted, truth"
+    assert titles(figure) == ["IoU, truth", "IoU, labels ≥ 50 %", painted, "ECE in the band"]
+    for ax in figure.axes[:3]:
+        small, fixed, own = dots(ax)
+        assert small == [(0.0, 0), (0.1, 0), (0.2, 0), (0.01, 1), (0.11, 1), (0.21, 1)]
+        assert (fixed, own) == ([(0.05, 0), (0.055, 1)], [(0.1, 0), (0.11, 1)])
+        hollow, filled = ax.collections[-2:]
+        assert hollow.get_facecolor().tolist() == [[1, 1, 1, 1]] and filled.get_facecolor()[0][0] < 1
+        low, high = ax.get_xlim()
+        assert low < 0 and high > 0.21
     assert dots(figure.axes[3]) == [[(0.1, 0), (0.11, 1)], [(0.05, 0), (0.06, 1)]]
-    assert legend(figure)[:2] == ["a patient", "mean over patients"]
+    assert legend(figure) == [
+        *("a patient", "mean, own cut", "mean, cut at 0.5", "ECE raw", "ECE at the fitted temperature"),
+    ]
     certain = means(2).assign(low=0.05, high=0.2)
-    assert "95 % interval" in legend(arm_figures.ranking(patients(2), certain, errors(2)))[1]
+    assert legend(arm_figures.ranking(patients(2), certain, errors(2)))[1] == "mean, own cut, 95 % interval"
 
 
 def test_the_ranking_of_a_cohort_without_truth_has_no_panel_for_it():
-    figure = arm_figures.ranking(patients(2), means(2, ("iou", "level_dice")), errors(2, ("labels",)))
-    assert titles(figure) == ["IoU, labels ≥ 50 %", "Dice over levels", "ECE in the band"]
+    figure = arm_figures.ranking(patients(2), means(2, LABELS), errors(2, ("labels",)))
+    assert titles(figure) == ["IoU, labels ≥ 50 %", "empty images\npainted", "ECE in the band"]
 
 
-def test_differences_have_a_panel_a_metric():
-    table = means(3).query("arm != 'arm_0' and metric != 'level_dice'").rename(columns={"mean": "difference"})
-    figure = arm_figures.differences(table.assign(reference="arm_0"))
+def test_the_ranking_without_an_image_that_is_empty_has_no_panel_for_it():
+    figure = arm_figures.ranking(patients(2), means(2, ("iou",)), errors(2, ("labels",)))
+    assert titles(figure) == ["IoU, labels ≥ 50 %", "ECE in the band"]
+
+
+def compared(count: int, references: tuple[str, ...] = ("arm_0",)) -> pd.DataFrame:
+    """comparison.differences of these arms less each reference."""
+    table = means(count, ("iou", "truth_iou")).rename(columns={"mean": "difference"})
+    return pd.concat([table[table["arm"] != name].assign(reference=name) for name in references])
+
+
+def test_differences_have_a_panel_a_score_and_both_cuts_beside_each_other():
+    figure = arm_figures.differences(compared(3))
     assert titles(figure) == ["IoU, truth", "IoU, labels"]
-    assert dots(figure.axes[0]) == [[(0.11, 0), (0.12, 1)]]
-    assert figure.axes[0].get_xlabel() == "difference to arm_0"
-    alone = arm_figures.differences(table[:0])
+    assert [t.get_text() for t in figure.axes[0].get_yticklabels()] == ["arm_1 - arm_0", "arm_2 - arm_0"]
+    own, fixed = dots(figure.axes[0])
+    assert own == [(0.11, -0.13), (0.12, 0.87)] and fixed == [(0.055, 0.13), (0.06, 1.13)]
+    assert figure.axes[0].collections[-1].get_facecolor().tolist() == [[1, 1, 1, 1]]  # hollow: at 0.5
+    assert legend(figure) == ["at the arms' own cuts", "cut at 0.5"]
+    low, high = figure.axes[0].get_xlim()
+    assert -low == high > 0.12
+    alone = arm_figures.differences(compared(3)[:0])
     assert [t.get_text() for t in alone.axes[0].texts] == ["one arm alone: nothing to compare it with"]
+    labels = arm_figures.differences(compared(3).query("metric.str.startswith('iou')"))
+    assert titles(labels) == ["IoU, labels"]
+
+
+@pytest.mark.parametrize("count", [2, 7, 26])
+def test_each_pair_of_arms_has_a_row_of_its_own(count: int):
+    figure = arm_figures.differences(compared(count, ("arm_0", "arm_1")))
+    names = [t.get_text() for t in figure.axes[0].get_yticklabels()]
+    assert len(names) == len(set(names)) == 2 * (count - 1)
+    figure.canvas.draw()
+    spots = [t.get_window_extent() for t in figure.axes[0].get_yticklabels()]
+    assert all(a.y0 >= b.y1 for a, b in zip(spots, spots[1:], strict=False))
+    assert min(spot.x0 for spot in spots) >= 0  # not cut off at the left
 
 
 @pytest.mark.parametrize("count", [1, 2, 7, 26])
@@ -135,19 +182,21 @@ def test_reliability_without_truth_does_not_name_it():
 
 
 def raters(count: int, features: tuple[str, ...] = ("a_line", "b_line")) -> pd.DataFrame:
-    rows = [(a, f, r, 0.3 + k / 100, 0.6, 0.5, 4, 9)
+    rows = [(a, f, r, 0.3 + k / 100, 0.2, 0.6, 0.5, 4, 9)
             for k, a in enumerate(arms(count)) for f in features for r in ("anna", "ben")]  # fmt: skip
-    names = ["arm", "feature", "rater", "model", "others", "pairs", "patients", "images"]
+    names = ["arm", "feature", "rater", "model", "model_fixed", "others", "pairs", "patients", "images"]
     return pd.DataFrame(rows, columns=names)
 
 
 def test_raters_are_lines_and_models_are_markers():
     figure = arm_figures.against_raters(raters(2))
     assert titles(figure) == ["a line", "b line"]
-    assert dots(figure.axes[0]) == [[(0.3, 0), (0.31, 1)]] * 2
+    assert dots(figure.axes[0]) == [[(0.2, 0), (0.2, 1)], [(0.3, 0), (0.31, 1)]] * 2
+    hollow, filled = figure.axes[0].collections[:2]
+    assert not len(hollow.get_facecolor()) and len(filled.get_facecolor())
     upright = [line.get_xdata()[0] for line in figure.axes[0].get_lines() if len(set(line.get_xdata())) == 1]
     assert upright == [0.6, 0.5, 0.6, 0.5]
-    names = ["model with anna", "model with ben", "the others' mean", "another rater"]
+    names = ["model with anna", "model with ben", "cut at 0.5", "the others' mean", "another rater"]
     assert legend(figure) == names
     assert titles(arm_figures.against_raters(raters(26, ("b_line",)))) == ["b line"]
 

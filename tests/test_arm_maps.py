@@ -10,13 +10,19 @@ import pytest
 
 from lusnb import arm_maps, files, predictions, reruns
 from lusnb import cohort as cohorts
+from lusnb.arm_maps import Cuts
 from tests.predicted import scaled
 
 SIZE, TASK_SIZE, FEATURES = 32, 13, 6
 
 
-def finished(runs: Path, cohort, arm="t060", seed=0, fold=0, roles=None, made_from="", channels="binary"):
-    """A finished training with random predictions: of all labelled frames, and of two frames a clip."""
+def finished(
+    runs: Path, cohort, arm="t060", seed=0, fold=0, roles=None, made_from="", channels="binary", **cuts
+):
+    """A finished training with random predictions: of all labelled frames, and of two frames a clip.
+
+    cuts: cut and task_cut, levels; None: not written, as in a run older than these.
+    """
     folder = runs / f"03_train_segmentation/{arm}/seed{seed}/fold{fold}"
     rng = np.random.default_rng([seed, fold, len(arm)])
     labelled = cohorts.labelled_frames(cohort)
@@ -29,6 +35,8 @@ def finished(runs: Path, cohort, arm="t060", seed=0, fold=0, roles=None, made_fr
     held = np.arange(0)
     index = predictions.index(labelled, tasks, held)
     made = {"cohort": made_from, "model": "", "size": SIZE, "task_size": TASK_SIZE, "channels": channels}
+    levels_cut = {"cut": 102, "task_cut": 102} | cuts
+    made |= {name: level for name, level in levels_cut.items() if level is not None}
     predictions.write(folder, levels, stored, levels[held], index, made)
     if roles is not None:
         files.write_csv(
@@ -127,6 +135,52 @@ def test_cross_fitted_maps_come_from_the_fold_that_held_the_patient_out(cohort, 
             np.testing.assert_array_equal(told[0], np.where(made[fold][n, 1] > 127, 255, 0))
             assert told[1] == "test"
     assert set(found.frames("t060", 0)["role"]) == {"test"}
+
+
+def test_every_arm_and_seed_is_cut_where_its_own_training_says(cohort, runs):
+    finished(runs, cohort, "a", cut=31, task_cut=31)
+    finished(runs, cohort, "a", seed=1, cut=76, task_cut=128)
+    finished(runs, cohort, "grey", channels="probability", cut=200)
+    finished(runs, cohort, "old", cut=None, task_cut=None)
+    found, clip = arm_maps.open_runs(runs, cohort), cohort.clips["clip_id"][3]
+    told = {key: found.cuts(*key, clip) for key in found.names}
+    assert told == {
+        ("a", 0): Cuts(31, 31),
+        ("a", 1): Cuts(76, 128),
+        ("grey", 0): Cuts(200, None),
+        ("old", 0): Cuts(None, 128),  # it was cut at 0.5
+    }
+    assert found.cuts("a", 0, "no_clip") is None
+    frame = int(cohorts.labelled_frames(cohort).set_index("clip_id").at[clip, "frame"])
+    least = {key: found.least(*key, clip, frame) for key in found.names}
+    assert least == {("a", 0): 31, ("a", 1): 76, ("grey", 0): 200, ("old", 0): 128}
+    assert found.frames("a", 0).set_index(["clip_id", "frame"]).at[(clip, 4), "kind"] == "task"
+    masks = {key: found.least(*key, clip, 4) for key in found.names}
+    assert masks == {("a", 0): 128, ("a", 1): 128, ("grey", 0): 200, ("old", 0): 128}
+    for what in (lambda: found.least("a", 0, clip, 5), lambda: found.cuts("a", 2, clip)):
+        with pytest.raises(KeyError):
+            what()
+
+
+def test_cross_fitted_cuts_are_those_of_the_fold_that_held_the_patient_out(cohort, runs):
+    ids = list(cohort.patients["patient_id"])
+    held = {1: ids[:3], 2: ids[3:5]}
+    for fold, who in held.items():
+        roles = {i: "test" if i in who else "train" for i in ids}
+        finished(runs, cohort, fold=fold, roles=roles, cut=50 * fold, task_cut=50 * fold)
+    found = arm_maps.open_runs(runs, cohort)
+    for row in cohort.clips.itertuples():
+        fold = next((k for k, who in held.items() if row.patient_id in who), None)
+        assert found.cuts("t060", 0, row.clip_id) == (Cuts(50 * fold, 50 * fold) if fold else None)
+
+
+@pytest.mark.parametrize("name", ["cut", "task_cut"])
+@pytest.mark.parametrize("level", [0, 256, 0.5, "128", True])
+def test_a_cut_that_is_no_level_is_told(cohort, runs, name, level):
+    finished(runs, cohort, **{name: level})
+    found = arm_maps.open_runs(runs, cohort)
+    assert found.names == ()
+    assert f"fingerprint.json cannot be read ({name}: expected a level from 1 to 255, got " in found.note
 
 
 def test_names_are_in_the_order_of_study_yaml_then_by_name(cohort, runs, tmp_path):

@@ -1,15 +1,16 @@
 """Arms of a study: what is refused, which are the paper's, which differ by their seed alone."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from lusnb import arms, confidence, losses, measuring, params, segmentation
+from lusnb import arms, confidence, losses, measuring, params, segmentation, ways
 from tests.frames import FEATURES, ROLES
 
 PLAIN = {
     "arm": "x", "supervision": "threshold", "label_threshold": 0.6, "confidence_weight": "paper",
     "background_weight": "paper", "loss": "weighted_ce", "merge": "mean", "harmonise": False,
-    "only_rater": "", "decoder": "FPN", "encoder": "mobilenet_v2",
+    "only_rater": "", "decoder": "FPN", "encoder": "mobilenet_v2", "interpolation": "nearest",
     "seed": 0, "seed_offset": 0, "fold": 0, "mc_samples": 0, "epochs": 4, "learning_rate": 0.003, "batch": 4,
 }  # fmt: skip
 
@@ -34,6 +35,7 @@ def told(**change: object) -> dict:
         ({"decoder": "Unet"}, "threshold 60 %, Unet", False),
         ({"encoder": "resnet34"}, "threshold 60 %, resnet34", True),  # the paper names no encoder
         ({"epochs": 7}, "threshold 60 %, 7 epochs", True),
+        ({"interpolation": "linear"}, "threshold 60 %, linear interpolation", True),
         ({"harmonise": True}, "threshold 60 %, raters harmonised", False),
         ({"seed_offset": 1000}, "threshold 60 %, seed +1000", True),
     ],
@@ -83,15 +85,96 @@ def test_of_two_naive_arms_the_paper_s_is_the_reference():
 @pytest.mark.parametrize(
     ("asked", "text"),
     [
-        (["a-b"], "expected 'arm - reference' with arms of a, b, got 'a-b'; correct it"),
-        (["a - c"], "expected 'arm - reference' with arms of a, b, got 'a - c'"),
-        (["a - a"], "expected 'arm - reference' with arms of a, b, got 'a - a'"),
+        (["a-b"], "expected 'arm - reference' with two arms of a, b, got 'a-b'; correct it"),
+        (["a - c"], "expected 'arm - reference' with two arms of a, b, got 'a - c'"),
+        (["a - a"], "expected 'arm - reference' with two arms of a, b, got 'a - a'"),
         (["a - b", "b - a"], "expected two arms once, got 'b - a' again; leave one out"),
     ],
 )
 def test_pairs_that_cannot_be_compared_are_refused(asked: list[str], text: str):
     with pytest.raises(ValueError, match=text):
-        arms.named_pairs(asked, ["a", "b"])
+        arms.pairs(arms.table({name: PLAIN | {"arm": name} for name in "ab"}, PLAIN), asked)
+
+
+@pytest.mark.parametrize(
+    ("supervision", "target"),
+    [
+        *(("threshold", 0.6), ("smoothed", 0.6), ("rater", 0.6), ("consensus", 0.6)),
+        *(("soft", None), ("softseg", None), ("sampled", None)),  # graded
+        ("trimap", None),  # told nothing of pixels where the rater was unsure
+    ],
+)
+def test_an_arm_estimates_labels_at_its_threshold_where_that_cuts_its_target(supervision, target):
+    found = told(supervision=supervision)["target"]
+    assert found == target if target is not None else np.isnan(found)
+
+
+# -- pairs
+
+
+def asked_for(*names: str, **change: dict) -> pd.DataFrame:
+    """Arms at the threshold of their names, t000 to t100, in this order; fields of some changed."""
+    fields = {n: PLAIN | {"arm": n, "label_threshold": int(n[1:4]) / 100} | change.get(n, {}) for n in names}
+    return arms.table(fields, PLAIN)
+
+
+def test_each_arm_is_held_against_the_first_and_against_the_naive_one():
+    found = arms.pairs(asked_for("t000", "t020", "t050", "t060"))
+    assert found == [
+        ("t020", "t000"), ("t050", "t000"), ("t060", "t000"),
+        ("t020", "t050"), ("t060", "t050"),
+    ]  # fmt: skip
+    assert arms.pairs(asked_for("t000", "t050")) == [("t050", "t000")]
+    assert arms.pairs(asked_for("t050")) == []
+
+
+@pytest.mark.parametrize("asked", [None, []])
+def test_without_a_naive_arm_the_first_alone_is_the_reference(asked):
+    assert arms.pairs(asked_for("t000", "t060"), asked) == [("t060", "t000")]
+    soft = asked_for("t000", "t060", "t050", t050={"supervision": "soft"})  # measured at 50 %, not cut there
+    assert arms.pairs(soft, asked) == [("t060", "t000"), ("t050", "t000")]
+
+
+def test_a_naive_arm_that_comes_first_is_one_reference():
+    found = arms.pairs(asked_for("t050", "t000", "t060"))
+    assert found == [("t000", "t050"), ("t060", "t050")]
+
+
+def test_copies_of_the_naive_arm_are_held_against_one_of_them():
+    copies = arms.copies({"t050": {"label_threshold": 0.5}}, 5)
+    table = arms.table({name: PLAIN | fields for name, fields in copies.items()}, PLAIN)
+    assert table["published"].all()
+    assert arms.pairs(table) == [(f"t050_{k}", "t050_1") for k in (2, 3, 4, 5)]
+    some = {"t000": {"label_threshold": 0.0}, **copies}
+    table = arms.table({name: PLAIN | fields for name, fields in some.items()}, PLAIN)
+    assert {reference for _, reference in arms.pairs(table)} == {"t000", "t050_1"}
+    assert len(arms.pairs(table)) == 5 + 4
+
+
+SEVEN = ("t000", "t020", "t040", "t050", "t060", "t080", "t100")
+
+
+@pytest.mark.parametrize("names", [SEVEN, ("t050", "t000")])
+def test_no_pair_is_tested_twice_in_either_direction(names):
+    found = [frozenset(pair) for pair in arms.pairs(asked_for(*names))]
+    assert len(set(found)) == len(found) == (11 if len(names) == 7 else 1)
+    assert all(len(pair) == 2 for pair in found)
+
+
+def test_pairs_that_are_asked_for_are_those():
+    table = asked_for("t000", "t050", "t060")
+    assert arms.pairs(table, ["t060 - t050", "t000 - t060"]) == [("t060", "t050"), ("t000", "t060")]
+
+
+NO_PAIRS = ["t060-t050", "t060 - t070", "t060", "t060 - t060", "a - b - c", "-", " - "]
+
+
+@pytest.mark.parametrize("wrong", NO_PAIRS)
+def test_a_pair_of_no_two_arms_is_told_with_the_arms_there_are(wrong):
+    said = f"pairs: expected 'arm - reference' with two arms of t050, t060, got '{wrong}'; correct it."
+    with pytest.raises(ValueError) as raised:
+        arms.pairs(asked_for("t050", "t060"), ["t060 - t050", wrong])
+    assert str(raised.value) == said
 
 
 @pytest.mark.parametrize(
@@ -142,8 +225,8 @@ def test_a_name_that_could_not_be_a_folder_s_is_refused(name):
 
 
 def test_the_losses_that_an_arm_may_name_are_those_there_are():
-    assert tuple(losses.ON_LOGITS) == arms.ON_LOGITS
-    assert tuple(losses.ON_PROBABILITIES) == arms.ON_PROBABILITIES
+    assert tuple(losses.ON_LOGITS) == ways.ON_LOGITS
+    assert tuple(losses.ON_PROBABILITIES) == ways.ON_PROBABILITIES
 
 
 def test_the_baseline_s_name_is_taken():

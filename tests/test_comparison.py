@@ -40,15 +40,20 @@ def naive_iou(guess: np.ndarray, level: np.ndarray | None, t: float) -> float:
     return (guess & target).sum() / (guess | target).sum() if target.any() else np.nan
 
 
-def test_iou_across_thresholds_is_plain_set_arithmetic(
-    part: Cohort, patients: list[str], opened: dict, scores: pd.DataFrame, levels: dict
+@pytest.mark.parametrize("fixed", [False, True])
+def test_iou_across_thresholds_is_plain_set_arithmetic_at_both_cuts(
+    part: Cohort, patients: list[str], opened: dict, scores: pd.DataFrame, levels: dict, fixed: bool
 ):
+    if fixed:
+        scores = comparison.across_all(part, patients, opened, "mean", THRESHOLDS, fixed=True)
     mine = scores[(scores["arm"] == "b") & (scores["seed"] == 1)]
     order = sorted(part.clips["clip_id"])
     assert len(mine) == len(THRESHOLDS) * len(part.features) * part.clips["patient_id"].isin(patients).sum()
     want = []
     for r in mine.itertuples():
-        guess = opened["b", 1].labelled[order.index(r.clip_id), part.features.index(r.feature)] >= 127.5
+        place = order.index(r.clip_id)
+        cut = 128 if fixed else opened["b", 1].cuts[place]
+        guess = opened["b", 1].labelled[place, part.features.index(r.feature)] >= cut
         want.append(naive_iou(guess, levels.get((r.clip_id, r.feature)), r.threshold))
     np.testing.assert_allclose(mine["value"], want, rtol=1e-6)
     assert 0 < mine["value"].isna().sum() < len(mine)
@@ -70,14 +75,12 @@ def test_the_images_that_count_do_not_depend_on_the_arm(scores: pd.DataFrame):
 
 
 def plain_mean(rows: pd.DataFrame) -> float:
-    """Mean over images within a patient, over patients, over features."""
+    """Mean over a patient's images of a feature, over the features that it has, over patients."""
     rows = rows.dropna(subset="value")
-    by_feature = []
-    for _, of_feature in rows.groupby("feature"):
-        by_feature.append(
-            np.mean([of_patient["value"].mean() for _, of_patient in of_feature.groupby("patient_id")])
-        )
-    return float(np.mean(by_feature))
+    by_patient = []
+    for _, own in rows.groupby("patient_id"):
+        by_patient.append(np.mean([of_feature["value"].mean() for _, of_feature in own.groupby("feature")]))
+    return float(np.mean(by_patient)) if by_patient else np.nan
 
 
 def test_the_matrix_is_one_row_an_arm_and_one_column_a_threshold(scores: pd.DataFrame, patients: list[str]):
@@ -103,7 +106,7 @@ def errors(part: Cohort, patients: list[str], opened: dict) -> pd.DataFrame:
     return comparison.calibration(curves)
 
 
-def test_the_ranking_is_the_mean_within_patients_over_patients_over_features(
+def test_the_ranking_is_the_mean_over_images_features_and_patients(
     images: pd.DataFrame, errors: pd.DataFrame, patients: list[str]
 ):
     table = comparison.ranking(images, errors, arms("ba"), patients)
@@ -112,10 +115,10 @@ def test_the_ranking_is_the_mean_within_patients_over_patients_over_features(
         own = images[images["arm"] == row["arm"]]
         for metric in comparison.RANKED:
             assert row[metric] == pytest.approx(plain_mean(own[own["metric"] == metric])), metric
-        empty = own[(own["metric"] == "one_empty") & (own["value"] == 1)]
-        assert row["no_distance"] == len(empty) / 2  # two seeds
-        labelled = own[(own["metric"] == "iou") & (own["seed"] == 0)]["value"].notna().sum()
-        assert (row["label_images"], row["patients"]) == (labelled, 2)
+        seed = own[own["seed"] == 0].pivot(index=["clip_id", "feature"], columns="metric", values="value")
+        labelled, empty = (seed[name].notna().sum() for name in ("iou", "painted_empty"))
+        assert (row["label_images"], row["empty_images"], row["patients"]) == (labelled, empty, 2)
+        assert labelled + empty == seed["union_px"].notna().sum() > labelled > 0
         pooled = errors[(errors["arm"] == row["arm"]) & (errors["feature"] == "all")]
         pooled = pooled[(pooled["pixels"] == "band") & (pooled["scaled"] == "tempered")]
         ece = pooled.groupby("against")["ece"].mean()
@@ -129,7 +132,9 @@ def test_the_labels_that_count_in_the_ranking_are_the_same_for_all(
     images: pd.DataFrame, errors: pd.DataFrame, patients: list[str]
 ):
     table = comparison.ranking(images, errors, arms("ab"), patients)
-    assert table["label_images"].nunique() == 1
+    assert table["label_images"].nunique() == table["empty_images"].nunique() == 1
+    counted = images[images["value"].notna()].groupby(["arm", "seed", "metric"]).size().unstack("metric")
+    assert (counted.nunique() == 1).all()  # every metric of common ground, both cuts, is of the same images
 
 
 def test_what_a_cohort_has_not_is_absent_or_blank(part: Cohort, patients: list[str], opened: dict):
@@ -139,11 +144,15 @@ def test_what_a_cohort_has_not_is_absent_or_blank(part: Cohort, patients: list[s
     images = common.images(bare, patients, one, "mean", 0.5)
     errors = comparison.calibration(common.curves(common.counts(bare, patients, one, "mean"), bare.features))
     table = comparison.ranking(images, errors, arms("a"), patients)
-    assert not [name for name in table if "truth" in name]
-    assert table[["surface_dice", "hausdorff95"]].isna().all(axis=None)
-    assert table[["iou", "level_dice", "ece_band"]].notna().all(axis=None)
+    assert not [name for name in table if name.startswith(("truth", "own"))]
+    in_mm = ("surface_dice", "hausdorff95", "false_area_mm2")
+    both = [f"{name}{end}" for name in in_mm for end in ("", "_fixed")]
+    assert table[both].isna().all(axis=None)
+    without = ["iou", "missed", "painted_empty", "pooled_iou", "pooled_iou_fixed", "level_dice", "ece_band"]
+    assert table[without].notna().all(axis=None)
     compared = comparison.intervals(tables.patient_scores(images, patients), np.random.default_rng(0))
-    assert set(compared["metric"]) == {"iou", "level_dice", "level_dice_marked"}
+    masks = {f"{name}{end}" for name in ("iou", "missed", "painted_empty") for end in ("", "_fixed")}
+    assert set(compared["metric"]) == {"level_dice", "level_dice_marked", *masks}
 
 
 def by_patient(count: int, metrics_of: tuple[str, ...] = ("iou", "truth_iou")) -> pd.DataFrame:
@@ -162,12 +171,17 @@ def by_patient(count: int, metrics_of: tuple[str, ...] = ("iou", "truth_iou")) -
 
 
 def test_differences_are_tested_in_each_metric_there_is():
-    table = comparison.differences(by_patient(7), ["a", "b"], np.random.default_rng(0))
+    table = comparison.differences(by_patient(7), arms("ab"), np.random.default_rng(0))
     assert table["metric"].to_list() == ["iou", "truth_iou"]
     assert table["difference"].to_list() == pytest.approx([0.2, 0.1])
     assert table["p"].to_list() == pytest.approx([stats.attainable_p(7)] * 2)
-    alone = comparison.differences(by_patient(7, ("iou",)), ["a", "b"], np.random.default_rng(0))
+    alone = comparison.differences(by_patient(7, ("iou",)), arms("ab"), np.random.default_rng(0))
     assert alone["metric"].to_list() == ["iou"]
+    four = ("truth_iou_fixed", "iou_fixed", "missed", "truth_iou", "iou")
+    both = comparison.differences(by_patient(7, four), arms("ab"), np.random.default_rng(0))
+    assert both["metric"].to_list() == ["iou", "truth_iou", "iou_fixed", "truth_iou_fixed"]
+    one = comparison.differences(by_patient(7), arms("a"), np.random.default_rng(0))
+    assert one.empty and list(one) == list(both)
 
 
 def test_intervals_wait_for_six_patients():
@@ -229,13 +243,15 @@ def test_models_stand_beside_raters_on_the_same_images(three: Cohort):
                     for r in rows.itertuples()}  # fmt: skip
             own = maps.pop(row.rater, np.zeros((SIZE, SIZE))) >= 127.5
             if own.any() and maps:
-                model = opened["a", 0].labelled[place, three.features.index(row.feature)] >= 127
+                model = opened["a", 0].labelled[place, three.features.index(row.feature)]
                 mean = np.rint(np.mean(list(maps.values()), axis=0)) >= 127
-                dice = [f1_score(own.ravel(), m.ravel(), zero_division=0) for m in (model, mean)]
+                drawn = (model >= opened["a", 0].cuts[place], model >= 128, mean)
+                dice = [f1_score(own.ravel(), m.ravel(), zero_division=0) for m in drawn]
                 pairs = [f1_score(own.ravel(), (m >= 127.5).ravel(), zero_division=0) for m in maps.values()]
                 found.append((frame["patient_id"], *dice, np.mean(pairs)))
         want = pd.DataFrame(found).groupby(0).mean().mean()
-        assert [row.model, row.others, row.pairs] == pytest.approx(want.to_list(), abs=1e-6)
+        found_here = [row.model, row.model_fixed, row.others, row.pairs]
+        assert found_here == pytest.approx(want.to_list(), abs=1e-6)
         assert (row.images, row.patients) == (len(found), len({f[0] for f in found}))
     same = table.pivot(index=["feature", "rater"], columns="arm", values=["others", "pairs", "images"])
     for name in ("others", "pairs", "images"):
@@ -253,10 +269,13 @@ def test_one_rater_leaves_nothing_to_stand_beside(part: Cohort, patients: list[s
 
 def test_a_perfect_prediction_is_best_everywhere(part: Cohort, patients: list[str]):
     maps, _ = cohorts.confidence_of(part, cohorts.labelled_frames(part), SIZE)
-    images = common.images(part, patients, {("a", 0): Held(maps, maps)}, "mean", 0.5)
+    perfect = Held(maps, maps, np.full(len(maps), 128, np.uint8))
+    images = common.images(part, patients, {("a", 0): perfect}, "mean", 0.5)
     means = images.groupby("metric")["value"].mean()
-    assert means[["iou", "level_dice", "surface_dice"]].to_list() == [1, 1, 1]
-    assert means[["hausdorff95", "one_empty"]].to_list() == [0, 0]
+    assert means[["iou", "iou_fixed", "level_dice", "surface_dice"]].to_list() == [1, 1, 1, 1]
+    wrong = ["hausdorff95", "missed", "painted_empty", "false_area_mm2"]
+    assert means[[*wrong, *(f"{name}_fixed" for name in wrong)]].to_list() == [0] * 8
+    assert comparison.pooled_iou(images)[["pooled_iou", "pooled_iou_fixed"]].to_numpy().tolist() == [[1, 1]]
     assert metrics.CUT == 128
 
 
@@ -264,17 +283,59 @@ def test_pairs_that_a_profile_names_are_tested_and_others_are_not():
     rng = np.random.default_rng(0)
     rows = [(arm, "iou", f"P{k}", rng.random() + (arm == "c")) for arm in ("a", "b", "c") for k in range(8)]
     by_patient = pd.DataFrame(rows, columns=["arm", "metric", "patient_id", "value"])
-    found = comparison.differences(by_patient, ["a", "b", "c"], np.random.default_rng(0), ["c - b", "a - b"])
+    every = arms("abc")
+    found = comparison.differences(by_patient, every, np.random.default_rng(0), ["c - b", "a - b"])
     assert found[["arm", "reference"]].to_numpy().tolist() == [["c", "b"], ["a", "b"]]
     wide = by_patient.pivot(index="patient_id", columns="arm", values="value")
     assert found["difference"].tolist() == pytest.approx(
         [(wide["c"] - wide["b"]).mean(), (wide["a"] - wide["b"]).mean()]
     )
     assert found["p_holm"].iloc[0] == pytest.approx(min(1, 2 * found["p"].iloc[0]))
-    first = comparison.differences(by_patient, ["a", "b", "c"], np.random.default_rng(0))
+    first = comparison.differences(by_patient, every, np.random.default_rng(0))
     assert first["reference"].unique().tolist() == ["a"] and first["arm"].tolist() == ["b", "c"]
-    none = comparison.differences(by_patient.assign(metric="other"), ["a", "b"], np.random.default_rng(0))
+    none = comparison.differences(by_patient.assign(metric="other"), arms("ab"), np.random.default_rng(0))
     assert none.empty and list(none) == list(first)
-    for wrong in ("c-b", "c - d", "c"):
-        with pytest.raises(ValueError, match="pairs: expected 'arm - reference' with arms of a, b, c, got"):
-            comparison.named_pairs([wrong], ["a", "b", "c"])
+    for wrong in ("c-b", "c - d", "c", "c - c"):
+        with pytest.raises(ValueError, match="pairs: expected 'arm - reference' with two arms of a, b, c, g"):
+            comparison.differences(by_patient, every, np.random.default_rng(0), [wrong])
+
+
+def test_arms_are_held_against_the_naive_one_too_and_holm_counts_these_pairs():
+    rng = np.random.default_rng(0)
+    rows = [(arm, "iou", f"P{k}", rng.random() + (arm == "c")) for arm in "abc" for k in range(8)]
+    by_patient = pd.DataFrame(rows, columns=["arm", "metric", "patient_id", "value"])
+    every = arms("abc").assign(threshold=[0.0, 0.5, 0.6], published=True)
+    found = comparison.differences(by_patient, every, np.random.default_rng(0))
+    assert found[["arm", "reference"]].to_numpy().tolist() == [["b", "a"], ["c", "a"], ["c", "b"]]
+    p = found["p"].to_numpy()
+    holm = np.maximum.accumulate(np.sort(p) * [3, 2, 1])[np.argsort(np.argsort(p, kind="stable"))]
+    assert found["p_holm"].to_list() == pytest.approx(np.minimum(holm, 1).tolist())
+
+
+def test_the_ranking_holds_each_arm_against_its_own_target_where_it_has_one(
+    part: Cohort, patients: list[str], opened: dict, images: pd.DataFrame
+):
+    targets = pd.Series({"a": 0.6, "b": np.nan})
+    counted = common.counts(part, patients, opened, "mean", targets)
+    errors = comparison.calibration(common.curves(counted, part.features))
+    table = comparison.ranking(images, errors, arms("ab"), patients).set_index("arm")
+    for name in ("own_ece_band", "own_ece_all", "own_ece_band_tempered", "own_ece_all_tempered"):
+        assert table[name].isna().to_dict() == {"a": False, "b": True}
+    own = errors.query("against == 'own' and pixels == 'band' and scaled == 'raw' and feature == 'all'")
+    assert table.at["a", "own_ece_band"] == pytest.approx(own["ece"].mean()) and len(own) == 2
+    assert table["ece_band"].notna().all()
+
+
+def test_a_study_without_a_label_empty_image_or_without_a_label_is_blank_there(
+    images: pd.DataFrame, errors: pd.DataFrame, patients: list[str]
+):
+    keys = ["clip_id", "frame", "feature"]
+    empty = images[(images["metric"] == "painted_empty") & images["value"].notna()]
+    empty = set(empty[keys].itertuples(index=False, name=None))
+    is_empty = pd.Series([key in empty for key in images[keys].itertuples(index=False, name=None)])
+    full = comparison.ranking(images[~is_empty], errors, arms("ab"), patients)
+    assert (full["empty_images"] == 0).all() and (full["label_images"] > 0).all()
+    assert full["painted_empty"].isna().all() and full["pooled_iou"].notna().all()
+    bare = comparison.ranking(images[is_empty], errors, arms("ab"), patients)
+    assert (bare["label_images"] == 0).all() and (bare["patients"] == 0).all()
+    assert bare[["iou", "pooled_iou"]].isna().all(axis=None) and bare["painted_empty"].notna().all()

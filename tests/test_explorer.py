@@ -100,7 +100,10 @@ def test_each_question_is_answered_under_its_own_name_and_a_wrong_one_says_what_
     widget._hear(widget, {"type": "clip", "clip_id": "no_clip", "id": "a:1"}, [])
     widget._hear(widget, {"type": "dance", "id": "b:1"}, [])
     widget._hear(widget, {"type": "clip", "clip_id": widget.clip_id, "id": "a:2"}, [])
-    told = "Not found: 'no_clip'. Did files change? Then run the cell again."
+    told = (
+        "Not found: 'no_clip'. Did files change? Then choose Run All Cells in the menu Run; in the app, load "
+        "the page again."
+    )
     assert sent[0] == {"error": told, "id": "a:1"}
     assert sent[1]["error"] == "type: expected ready, clip, arm or bytes, got 'dance'"
     assert sent[2]["id"] == "a:2" and sent[2]["card"]["clip_id"] == widget.clip_id
@@ -309,6 +312,86 @@ def test_an_output_threshold_keeps_what_it_says(node):
             v for v in range(256) if 100 * v >= 255 * percent
         ]  # v / 255 >= percent / 100, in whole numbers
         assert found[percent] == kept[0]
+
+
+CUT = "import { cutAt } from './explorer_cut.js';"
+CARD = {"frames": {"0": "labelled", "4": "task"}, "cut": 76, "task_cut": 128}
+OLD = CARD | {"cut": None}
+BY_HAND = "; its own validation cut is 30 %"
+CUTS = {  # output, card, frame -> least byte, percent, whether the frame was cut already, words
+    "own": (-1, CARD, 0, 76, 30, False, "predicted from 30 %, its own validation cut"),
+    "half": (50, CARD, 0, 128, 50, False, f"predicted from 50 %{BY_HAND}"),
+    "by hand": (42, CARD, 0, 108, 42, False, f"predicted from 42 %{BY_HAND}"),
+    "no prediction of this frame": (
+        -1,
+        CARD,
+        1,
+        76,
+        30,
+        False,
+        "predicted from 30 %, its own validation cut",
+    ),
+    "older": (
+        *(-1, OLD, 0, 128, 50, False),
+        "predicted from 50 %; its own validation cut is not known, as this run is older",
+    ),
+    "a mask": (-1, CARD, 4, 76, 30, True, "cut at 50 % already"),
+    "a mask, its own": (
+        42,
+        CARD | {"task_cut": 76},
+        4,
+        108,
+        42,
+        True,
+        "cut at 30 % already, its own validation cut",
+    ),
+    "an older mask": (-1, OLD, 4, 128, 50, True, "cut at 50 % already"),
+    "a task's probabilities": (
+        *(-1, CARD | {"task_cut": None}, 4, 76, 30, False),
+        "predicted from 30 %, its own validation cut",
+    ),
+    "nothing of this clip": (
+        -1,
+        CARD | {"frames": {}, "cut": None},
+        0,
+        128,
+        50,
+        False,
+        "predicted from 50 %",
+    ),
+    "not known yet": (42, None, 0, 108, 42, False, "predicted from 42 %"),
+}
+
+
+@pytest.mark.parametrize("case", CUTS.values(), ids=CUTS.keys())
+def test_an_arm_is_cut_at_its_own_cut_until_the_reader_chooses(node, case):
+    output, card, frame, least, percent, masked, words = case
+    found = node(CUT, "cutAt(...given)", [output, card, frame])
+    assert found["least"] == least and found["percent"] == percent
+    assert found["masked"] is masked and found["words"] == words
+    assert found["at"] == pytest.approx(76 / 255 if least == 76 else percent / 100)
+
+
+def test_every_level_that_a_training_may_name_is_cut_exactly_there(node):
+    found = node(
+        CUT, "given.map((cut) => cutAt(-1, { frames: { 0: 'labelled' }, cut }, 0))", list(range(1, 256))
+    )
+    assert [one["least"] for one in found] == list(range(1, 256))
+    assert all(abs(one["percent"] - max(1, one["least"] / 2.55)) <= 0.5 for one in found)
+
+
+def test_a_new_explorer_stands_at_the_arms_own_cuts(widget):
+    assert widget.output == -1  # OWN of explorer_cut.js
+    assert "export const OWN = -1;" in (WIDGETS / "explorer_cut.js").read_text()
+    sent = widget.answer({"type": "arm", "arm": "t060", "seed": 0, "clip_id": widget.clip_id})[0]
+    assert sent["card"]["cut"] == 102
+
+
+def test_no_widget_sends_anybody_back_to_one_cell():
+    told = " ".join(path.read_text() for path in [*WIDGETS.glob("*.js"), *WIDGETS.glob("*.py")])
+    assert not re.search(r"\b(?:its|this|the) cell again|notebook again", told)
+    in_the_page = re.search(r'AGAIN = "(.*)";', (WIDGETS / "controls.js").read_text())[1]
+    assert in_the_page == advice.AGAIN
 
 
 def test_shares_kept_are_those_of_pythons_targets(node):

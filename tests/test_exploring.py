@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from lusnb import arm_maps, exploring, files, looks, outcomes, study
+from lusnb import arm_maps, exploring, files, finished_curves, looks, outcomes, study
 from lusnb import cohort as cohorts
 from tests.test_arm_maps import checked, finished
 
@@ -122,12 +122,22 @@ def test_an_arms_card_says_plainly_who_was_trained_on(cohort, runs):
     assert [card["told"] for card in cards] == [
         "this patient was trained on",
         "this patient was held out",
-        "this patient was not trained on, but chose the epoch",
+        "this patient was not trained on, but chose the epoch and the cut",
     ]
     frame = str(cohort.labels.set_index("clip_id").at[row["clip_id"], "frame"].iloc[0])
     assert cards[0]["frames"][frame] == "labelled" and cards[0]["frames"]["4"] == "task"
     nobody = exploring.arm_card(maps, "a", 0, "no_clip")
-    assert nobody == {"frames": {}, "role": "", "told": "this arm predicted nothing of this clip"}
+    told = "this arm predicted nothing of this clip"
+    assert nobody == {"frames": {}, "role": "", "told": told, "cut": None, "task_cut": None}
+
+
+def test_an_arms_card_names_its_cuts(cohort, runs):
+    finished(runs, cohort, "a", cut=31, task_cut=128)
+    finished(runs, cohort, "old", cut=None, task_cut=None)
+    maps, clip = arm_maps.open_runs(runs, cohort), cohort.clips["clip_id"][0]
+    cards = [exploring.arm_card(maps, arm, 0, clip) for arm in ("a", "old")]
+    assert [(card["cut"], card["task_cut"]) for card in cards] == [(31, 128), (None, 128)]
+    json.dumps(cards, allow_nan=False)
 
 
 def test_more_arms_than_colours_repeat_them():
@@ -170,6 +180,7 @@ def test_curves_of_finished_tables_by_hand(cohort, runs):
     files.write_csv(runs / "02_confidence_maps/kept_area.csv", kept)
     matrix = pd.DataFrame({"arm": ["007", "x"], "0.5": [0.25, np.nan], "0.0": [0.5, 0.125]})
     files.write_csv(runs / "tables/threshold_matrix.csv", matrix)
+    files.write_csv(runs / "tables/threshold_matrix_fixed.csv", matrix.assign(**{"0.5": [0.1, 0.2]}))
     same = {"pixels": "band", "scaled": "raw", "against": "labels", "feature": "all", "arm": "007"}
     rows = [
         same | {"seed": 0, "bin": 3, "count": 30, "predicted": 0.2, "observed": 0.1},
@@ -184,10 +195,11 @@ def test_curves_of_finished_tables_by_hand(cohort, runs):
     files.write_csv(runs / "tables/reliability.csv", pd.DataFrame(rows))
     done(runs, "02_confidence_maps")
     done(runs, "04_compare_segmentation")
-    found = exploring.curves(runs, cohort, "smoke")
+    found = finished_curves.curves(runs, cohort, "smoke")
     assert found["kept"][feature] == [[0.0, 1.0], [0.5, pytest.approx(0.3)]]
     assert found["kept"][cohort.features[1]] == []
     assert found["iou"] == {"007": [[0.0, 0.5], [0.5, 0.25]], "x": [[0.0, 0.125]]}
+    assert found["iou_fixed"] == {"007": [[0.0, 0.5], [0.5, 0.1]], "x": [[0.0, 0.125], [0.5, 0.2]]}
     assert found["calibration"]["all"] == {"007": [[0.05, 0.5], [0.21, 0.15]]}  # seeds weighed by pixels
     assert found["calibration"][feature] == {"007": [[0.9, 0.8]]}
     assert found["missing"] == {}
@@ -206,13 +218,23 @@ def test_reliability_of_an_earlier_version_is_read_too(cohort, runs):
         }
     )
     files.write_csv(runs / "tables/reliability.csv", old)
-    assert exploring._calibration(runs, cohort) == {"all": {"a": [[0.1, 0.2]]}}
+    assert finished_curves._calibration(runs / "tables/reliability.csv", cohort) == {
+        "all": {"a": [[0.1, 0.2]]}
+    }
+
+
+def test_the_only_iou_of_a_run_older_than_the_arms_own_cuts_is_at_a_half(cohort, runs):
+    files.write_csv(runs / "tables/threshold_matrix.csv", pd.DataFrame({"arm": ["a"], "0.5": [0.25]}))
+    done(runs, "04_compare_segmentation")
+    found = finished_curves.curves(runs, cohort, "do this")
+    assert found["iou"] == {} and found["iou_fixed"] == {"a": [[0.5, 0.25]]}
+    assert "iou" not in found["missing"] and "iou_fixed" not in found["missing"]
 
 
 def test_without_runs_each_curve_says_what_to_run(cohort, runs):
     files.write_csv(runs / "tables/threshold_matrix.csv", pd.DataFrame({"arm": ["a"], "0.5": [1.0]}))
     remedy = "make study PROFILE=quick"
-    found = exploring.curves(runs, cohort, remedy)  # a table without a finished run is half a table
+    found = finished_curves.curves(runs, cohort, remedy)  # a table without a finished run is half a table
     assert found["iou"] == found["kept"] == found["calibration"] == {}
     assert found["missing"]["kept"] == "02_confidence_maps is not finished: make study PROFILE=quick"
     assert found["missing"]["iou"] == "04_compare_segmentation is not finished: make study PROFILE=quick"
@@ -227,22 +249,26 @@ def test_a_curve_whose_table_is_gone_or_odd_leaves_the_others_alone(cohort, runs
     names = {
         "kept": "02_confidence_maps/kept_area",
         "iou": "tables/threshold_matrix",
+        "iou_fixed": "tables/threshold_matrix_fixed",
         "calibration": "tables/reliability",
     }
-    files.write_csv(runs / "tables/threshold_matrix.csv", matrix)
+    for name in ("iou", "iou_fixed"):
+        files.write_csv(runs / f"{names[name]}.csv", matrix)
     files.write_csv(runs / "tables/reliability.csv", pd.DataFrame(curve))
     done(runs, "02_confidence_maps")
     done(runs, "04_compare_segmentation")
-    whole = exploring.curves(runs, cohort, "do this")
+    whole = finished_curves.curves(runs, cohort, "do this")
     assert whole["missing"] == {}
     for name, place in names.items():
+        if name == "iou_fixed" and content is None:
+            continue  # as of a run that is older than this table
         path = runs / f"{place}.csv"
         kept = path.read_bytes()
         path.unlink() if content is None else path.write_bytes(content)
-        found = exploring.curves(runs, cohort, "do this")
+        found = finished_curves.curves(runs, cohort, "do this")
         assert list(found["missing"]) == [name] and found[name] == {}
         assert found["missing"][name].startswith(f"{path} cannot be read (")
-        assert found["missing"][name].endswith(f"delete {exploring.READS[name]}/finished, then do this")
+        assert found["missing"][name].endswith(f"delete {finished_curves.READS[name]}/finished, then do this")
         assert all(found[other] == whole[other] for other in set(names) - {name})
         path.write_bytes(kept)
 
@@ -380,6 +406,6 @@ def test_nothing_is_written_where_all_is_read(cohort, runs, tasks):
         for source in sources:
             what = {"kind": "labels", "clip_id": clip, "frame": frame, "source": source["key"]}
             exploring.pixels(cohort, maps, what)
-    exploring.curves(runs, cohort, "")
+    finished_curves.curves(runs, cohort, "")
     exploring.outcomes_of(runs, 477)
     assert before == [{p: p.stat().st_mtime_ns for p in place.rglob("*")} for place in places]

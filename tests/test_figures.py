@@ -14,7 +14,7 @@ from PIL import Image
 
 from lusnb import figures, looks, panels
 from lusnb.cohort import Cohort
-from lusnb.predictions import Predictions
+from lusnb.held import Held
 
 mpl.use("Agg")
 FEATURES = ("sharp_pleura", "fuzzy_pleura", "fascia_band", "a_line", "sub_a_line", "b_line")
@@ -33,9 +33,10 @@ def shares() -> pd.DataFrame:
 
 
 def arms() -> pd.DataFrame:
-    return pd.DataFrame(
+    own = pd.DataFrame(
         {"arm": ["t0", "t1"] * 2, "feature": ["a_line"] * 2 + ["b_line"] * 2, "value": [0.1, 0.2, 0.3, 0.4]}
-    )
+    ).assign(metric="iou")
+    return pd.concat([own, own.assign(metric="iou_fixed", value=own["value"] / 2)], ignore_index=True)
 
 
 def heat() -> pd.DataFrame:
@@ -127,6 +128,26 @@ def test_bars_are_the_values_of_each_arm():
     assert heights == [[0.3, 0.1], [0.4, 0.2]]  # by arm, in the order of the features
 
 
+def markers(ax: Axes) -> set[tuple[float, float]]:
+    """Middles of the markers, each rounded."""
+    found = [c.get_offsets() for c in ax.collections if isinstance(c, mpl.collections.PathCollection)]
+    return {tuple(np.round(p, 6).tolist()) for own in found for p in own}
+
+
+def test_a_marker_on_each_bar_says_what_the_arm_reaches_at_a_half():
+    ax = figures.iou_by_feature(arms(), ("b_line", "a_line"))
+    bars = [[bar.get_x() + bar.get_width() / 2 for bar in one] for one in ax.containers]
+    want = {(bars[0][0], 0.15), (bars[0][1], 0.05), (bars[1][0], 0.2), (bars[1][1], 0.1)}
+    assert markers(ax) == {tuple(np.round(p, 6).tolist()) for p in want}
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["t0", "t1", "cut at 0.5"]
+
+
+def test_without_scores_at_a_half_there_are_bars_alone():
+    ax = figures.iou_by_feature(arms().query("metric == 'iou'"), ("b_line", "a_line"))
+    assert not markers(ax) and len(ax.containers) == 2
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["t0", "t1"]
+
+
 def frames_of(ax: Axes) -> list[tuple[float, float]]:
     return [patch.get_xy() for patch in ax.patches if isinstance(patch, plt.Rectangle)]
 
@@ -149,8 +170,9 @@ def test_the_matrix_names_its_columns_as_thresholds_also_when_read_from_a_file()
 
 def many(count: int) -> pd.DataFrame:
     names = [f"arm_{k}" for k in range(count)]
-    rows = [(arm, f, k / 100) for k, arm in enumerate(names) for f in ("a_line", "b_line")]
-    return pd.DataFrame(rows, columns=["arm", "feature", "value"])
+    own = [(arm, f, "iou", k / 100) for k, arm in enumerate(names) for f in ("a_line", "b_line")]
+    rows = own + [(arm, f, "iou_fixed", 0.9) for arm, f, _, _ in own]
+    return pd.DataFrame(rows, columns=["arm", "feature", "metric", "value"])
 
 
 def test_more_arms_than_bars_can_tell_apart_are_numbers_in_rows_high_enough():
@@ -172,6 +194,19 @@ def test_a_strip_of_many_images_has_more_columns_and_titles_of_two_lines():
     assert shown[3].get_title() == "arm 3\n≥ 50 %"
     few = [ax for ax in figures.strip(dict(list(images.items())[:2]), ("b_line",)).axes if ax.images]
     assert [ax.get_title() for ax in few] == ["arm 0: ≥ 50 %", "arm 1: ≥ 50 %"]
+
+
+@pytest.mark.parametrize("count", [10, 17, 49, 55])
+def test_no_title_of_a_strip_touches_the_image_above_it(count: int):
+    """Figure 4 of 2 to 26 arms: a few images, and each arm's at two cuts."""
+    images = {f"t050_weighted_{k}: own cut 0.25": np.zeros((4, 4), np.uint8) for k in range(count)}
+    figure = figures.strip(images, FEATURES)
+    figure.canvas.draw()
+    shown = [ax for ax in figure.axes if ax.images]
+    titles, pictures = ([part.get_window_extent() for part in parts] for parts in
+                        ([ax.title for ax in shown], [ax.images[0] for ax in shown]))  # fmt: skip
+    assert not any(a.overlaps(b.padded(2)) for a in titles for b in pictures)  # pixels
+    assert not any(a.overlaps(b) for k, a in enumerate(titles) for b in titles[k + 1 :])
 
 
 def test_the_correlation_stands_above_the_dots():
@@ -212,12 +247,6 @@ def test_a_figure_is_saved_as_pdf_png_and_svg(tmp_path: Path):
 # -- stacks of images
 
 
-@pytest.fixture(scope="module")
-def predictions(cohort: Cohort) -> Predictions:
-    levels = np.random.default_rng(0).integers(0, 256, (26, 6, 32, 32), dtype=np.uint8)
-    return Predictions(levels, np.zeros((0,), np.uint8), pd.DataFrame(), {})
-
-
 def test_the_example_is_a_rich_frame_of_the_patients_asked_for(cohort: Cohort):
     patients = cohort.patients_in("test")
     clip, frame = panels.example_frame(cohort, patients, "mean")
@@ -241,15 +270,34 @@ def test_thresholds_of_a_frame_lose_colour_from_left_to_right(cohort: Cohort):
     assert coloured == sorted(coloured, reverse=True) and coloured[0] > coloured[-1]
 
 
-def test_predictions_are_those_of_the_frame_and_of_each_arm_s_first_seed(
-    cohort: Cohort, predictions: Predictions
-):
+def said(cohort: Cohort, levels: np.ndarray, cut: int) -> Held:
+    """A prediction at one cut, but at 7 of every frame but one: each has the cut of its own fold."""
+    cuts = np.full(len(levels), 7, np.uint8)
+    cuts[sorted(cohort.clips["clip_id"]).index(cohort.clips["clip_id"][7])] = cut
+    return Held(levels, levels, cuts)
+
+
+def test_predictions_are_those_of_the_frame_at_both_cuts_of_each_arm_s_first_seed(cohort: Cohort):
+    levels = np.random.default_rng(0).integers(0, 256, (26, 6, 32, 32), dtype=np.uint8)
     clip = cohort.clips["clip_id"][7]
-    other = Predictions(255 - predictions.labelled, predictions.frames, pd.DataFrame(), {})
-    opened = {("t000", 0): predictions, ("t000", 1): other, ("t060", 0): other}
+    one, other = said(cohort, levels, 64), said(cohort, 255 - levels, 200)
+    opened = {("t000", 0): one, ("t000", 1): other, ("t060", 0): other}
     shown = panels.predictions(cohort, clip, 0, opened, ["t000", "t060"], "mean")
-    assert list(shown) == ["frame", "confidence", "truth", "t000", "t060"]
+    assert list(shown) == [
+        *("frame", "confidence", "truth"),
+        *("t000: own cut 0.25", "t060: own cut 0.78", "t000: cut at 0.5", "t060: cut at 0.5"),
+    ]
     where = sorted(cohort.clips["clip_id"]).index(clip)
-    for name, found in (("t000", predictions), ("t060", other)):
-        want = figures.overlay(shown["frame"], found.labelled[where] >= 128, cohort.features)
-        np.testing.assert_allclose(shown[name], want)
+    for (name, image), cut in zip(list(shown.items())[3:], (64, 200, 128, 128), strict=True):
+        masks = {"t000": one, "t060": other}[name[:4]].labelled[where] >= cut
+        np.testing.assert_allclose(image, figures.overlay(shown["frame"], masks, cohort.features))
+
+
+def test_an_arm_whose_own_cut_is_a_half_keeps_both_pictures(cohort: Cohort):
+    levels = np.random.default_rng(0).integers(0, 256, (26, 6, 32, 32), dtype=np.uint8)
+    clip = cohort.clips["clip_id"][7]
+    for cut in (127, 128, 129):  # all of them told as 0.50
+        shown = panels.predictions(cohort, clip, 0, {("a", 0): said(cohort, levels, cut)}, ["a"], "mean")
+        assert list(shown)[3:] == [f"a: own cut {cut / 255:.2f}", "a: cut at 0.5"]
+        same = np.array_equal(shown[f"a: own cut {cut / 255:.2f}"], shown["a: cut at 0.5"])
+        assert same == (cut == 128)

@@ -61,6 +61,16 @@ def test_an_error_of_a_writer_passes_through(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_must_survive_a_power_cut_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
+    done, replace = [], files.os.replace
+    monkeypatch.setattr(files, "to_disk", lambda path: done.append(path.name))
+    monkeypatch.setattr(files.os, "replace", lambda old, new: done.append("name") or replace(old, new))
+    files.write_json(tmp_path / "finished", {}, sync=True)
+    assert done[1:] == ["name", tmp_path.name] and done[0].startswith(".finished.")
+    files.write_json(tmp_path / "finished", {})
+    assert done[3:] == ["name"]
+
+
 def test_what_is_written_is_read_back_to_the_last_digit(tmp_path):
     rng = np.random.default_rng(3)
     table = pd.DataFrame({"id": ["a", "b"], "value": rng.normal(size=2)})

@@ -14,7 +14,8 @@ def fold(rng: np.random.Generator, held_out: list[int], dropout: bool = True) ->
     labelled = pd.DataFrame({"clip_id": list("abcdef"), "frame": 0})
     table = predictions.index(labelled, labelled.assign(slot=0), np.array(held_out))
     part = draw(len(held_out)) if dropout else None
-    return Predictions(draw(6), draw(6), table, {}, draw(len(held_out)), part)
+    made_from = {"cut": int(rng.integers(1, 256))}
+    return Predictions(draw(6), draw(6), table, made_from, draw(len(held_out)), part)
 
 
 def test_each_frame_comes_from_the_fold_that_held_it_out():
@@ -26,6 +27,9 @@ def test_each_frame_comes_from_the_fold_that_held_it_out():
         np.testing.assert_array_equal(found.labelled[where], own.labelled[where])
         np.testing.assert_array_equal(found.tempered[where], own.tempered)
         np.testing.assert_array_equal(found.dropout[where], own.dropout)
+        assert found.cuts[where].tolist() == [own.cut] * len(where)
+        np.testing.assert_array_equal(found.masks(np.array(where)), own.labelled[where] >= own.cut)
+    assert folds[0].cut != folds[1].cut
 
 
 def test_without_dropout_in_every_fold_there_is_none():

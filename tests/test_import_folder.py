@@ -183,6 +183,16 @@ def test_a_damaged_import_is_mended_by_importing_again(source, tmp_path):
     assert files_of(folder) == whole | {".source": files_of(folder)[".source"]}
 
 
+def test_a_note_of_an_import_that_was_cut_short_is_named(source, tmp_path):
+    folder = tmp_path / "cohort"
+    imported(source, folder)
+    (folder / ".source").write_text('{"coho')
+    with pytest.raises(
+        ValueError, match=r"cohort/\.source: expected what .* cannot be read: move the folder"
+    ):
+        imported(source, folder)
+
+
 def test_what_killed_imports_left_is_put_right(source, tmp_path):
     folder = tmp_path / "cohort"
     imported(source, folder)

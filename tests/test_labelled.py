@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from lusnb import agreement, labelled
 from lusnb import cohort as cohorts
@@ -62,6 +63,21 @@ def test_a_consensus_is_taught_and_the_common_labels_stay(rated, params_of):
     votes = (raters >= 128).sum(1)
     np.testing.assert_array_equal(maps[:, 0] == 255, votes >= 2)
     assert set(maps.unique().tolist()) == {0, 255}
+
+
+def test_confidence_is_blurred_where_an_arm_asks_for_it_and_never_where_all_are_measured(rated, params_of):
+    plain = labelled.load(rated, params_of(size=96), [])
+    for supervision in ("softseg", "rater"):
+        asked = {"size": 96, "supervision": supervision, "loss": "wing", "interpolation": "linear"}
+        frames = labelled.load(rated, params_of(**asked), [])
+        assert torch.equal(frames.confidence, plain.confidence)
+        nearest = labelled.load(rated, params_of(**{**asked, "interpolation": "nearest"}), []).taught[0]
+        assert frames.taught[0].unique().numel() > 2 * nearest.unique().numel()
+    row = rated.labels.iloc[0]
+    small = Image.fromarray(cohorts.image(rated, row["path"])).resize((96, 96), Image.Resampling.BILINEAR)
+    n = frames.table.index[frames.table["clip_id"] == row["clip_id"]][0]
+    k = sorted(rated.labels["rater"].unique()).index(row["rater"])
+    np.testing.assert_array_equal(frames.taught[0][n, k, rated.features.index(row["feature"])], small)
 
 
 def test_raters_are_taught_apart_in_the_order_of_their_names(rated, params_of):

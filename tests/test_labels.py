@@ -78,14 +78,16 @@ def test_thickness_by_hand(tmp_path: Path):
     line[9, 0:2] = 100  # a second, thinner run below two of them: the longest counts
     line[4:9, 5] = 50  # one of 5, at 50 %
     line[0:9, 6] = 40  # under 50 %: not painted enough
-    burst = np.full((16, 8), 90.0)
+    burst = np.full((16, 8), 20.0)
+    burst[:, 3:5] = 90  # 2 across, 16 down
     cohort = drawn(tmp_path / "lines", {("a", "sharp_pleura"): line, ("a", "b_line"): burst})
     table = labels.thickness(cohort, "mean", [8, 64]).set_index("feature")
-    assert list(table.index) == ["sharp_pleura", "a_line"]  # a B line has no thickness
-    assert table.loc["sharp_pleura", ["mm", "px_8", "px_64"]].to_list() == pytest.approx(
-        [3 * 40 / 16, 3 * 8 / 16, 3 * 64 / 16]
-    )
-    assert table.loc["a_line"].isna().all()
+    assert list(table.index) == list(FEATURES)
+    down, across = cohorts.pixel_mm(cohort, "a")
+    assert down == pytest.approx(40 / 16)
+    assert table.loc["sharp_pleura"].to_list() == ["down", pytest.approx(3 * down), 3 * 8 / 16, 3 * 64 / 16]
+    assert table.loc["b_line"].to_list() == ["across", pytest.approx(2 * across), 2 * 8 / 8, 2 * 64 / 8]
+    assert table.loc["a_line", "along"] == "" and table.loc["a_line"].iloc[1:].isna().all()
 
 
 def test_thickness_is_the_median_over_columns_of_all_clips(tmp_path: Path):
@@ -98,23 +100,59 @@ def test_thickness_is_the_median_over_columns_of_all_clips(tmp_path: Path):
     assert table.loc["a_line", "px_32"] == pytest.approx(6 * 32 / 16)  # 3 columns of 2, 5 of 6
 
 
+TOO_SMALL = "too small, under 3 pixels thick"
+
+
 @pytest.mark.parametrize(
-    ("thin", "words"),
+    ("thin", "first", "second"),
     [
-        (2.9, "working sizes 64, 128 px: too small, a pleura is under 3 pixels thick: 64 px"),
-        (3.0, "working sizes 64, 128 px: none is too small"),
-        (1.4, "working sizes 64, 128 px: too small, a pleura is under 3 pixels thick: 64, 128 px"),
+        (2.9, f"{TOO_SMALL}: sharp pleura (2.9), a line (2.0)", "thick enough"),
+        (3.0, f"{TOO_SMALL}: a line (2.0)", "thick enough"),
+        (1.4, f"{TOO_SMALL}: sharp pleura (1.4), a line (2.0)", f"{TOO_SMALL}: sharp pleura (2.8)"),
     ],
 )
-def test_the_sentence_on_working_sizes_by_hand(thin: float, words: str):
-    rows = [("sharp_pleura", 1.0, thin, 2 * thin), ("fuzzy_pleura", 2.0, 9, 18), ("a_line", 0.1, 1, 2)]
+def test_every_feature_is_judged_at_every_working_size(thin: float, first: str, second: str):
+    rows = [("sharp_pleura", 1.0, thin, 2 * thin), ("fuzzy_pleura", 2.0, 9, 18), ("a_line", 0.1, 2.0, 4.0)]
     table = pd.DataFrame(rows, columns=["feature", "mm", "px_64", "px_128"])
-    assert labels.too_thin(table) == words
+    told = labels.too_thin(table).splitlines()
+    assert told == ["judged: sharp pleura, fuzzy pleura, a line", f"64 px: {first}", f"128 px: {second}"]
 
 
-def test_without_a_pleura_there_is_nothing_to_judge_by():
-    table = pd.DataFrame({"feature": ["sharp_pleura", "a_line"], "mm": [np.nan, 1.0], "px_64": [np.nan, 2.0]})
-    assert labels.too_thin(table).startswith("no pleura is painted in this cohort")
+def test_a_thin_line_of_any_name_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(globals(), "FEATURES", ("nerve", "needle", "fascia"))
+    nerve, needle = np.zeros((64, 64)), np.zeros((64, 64))
+    nerve[10:40, 20:50] = 100
+    needle[5:60, 30:32] = 100  # 2 pixels across
+    images = {("a", "nerve"): nerve, ("a", "needle"): needle, ("a", "fascia"): np.zeros((64, 64))}
+    cohort = drawn(tmp_path / "other", images)
+    assert labels.too_thin(labels.thickness(cohort, "mean", [64, 96])).splitlines() == [
+        "judged: nerve, needle",
+        "not judged, as nowhere painted with at least 50 %: fascia",
+        f"64 px: {TOO_SMALL}: needle (2.0)",
+        "96 px: thick enough",
+    ]
+
+
+def test_what_is_shown_as_three_pixels_is_three_pixels(tmp_path: Path):
+    image = np.zeros((65, 64))
+    image[10:13] = 100  # 2.954 pixels of 64
+    table = labels.thickness(drawn(tmp_path / "three", {("a", "a_line"): image}), "mean", [64])
+    assert table.set_index("feature").at["a_line", "px_64"] == 3.0
+    assert labels.too_thin(table).endswith("64 px: thick enough")
+
+
+def test_a_cohort_without_millimetres_is_judged_too(tmp_path: Path):
+    image = np.zeros((64, 64))
+    image[10:12] = 100
+    cohort = drawn(tmp_path / "pixels", {("a", "sharp_pleura"): image}, depth=None)
+    table = labels.thickness(cohort, "mean", [64])
+    assert table["mm"].isna().all()
+    assert labels.too_thin(table).endswith(f"64 px: {TOO_SMALL}: sharp pleura (2.0)")
+
+
+def test_without_paint_there_is_nothing_to_judge_by():
+    table = pd.DataFrame({"feature": ["sharp_pleura", "a_line"], "mm": np.nan, "px_64": np.nan})
+    assert labels.too_thin(table).startswith("nothing is painted with at least 50 % in this cohort")
 
 
 def test_true_burden_is_the_share_of_b_line_pixels_beside_its_sf(
@@ -126,7 +164,21 @@ def test_true_burden_is_the_share_of_b_line_pixels_beside_its_sf(
     for clip in opened.clips.iloc[::5].itertuples():
         with Image.open(phantom / f"truth/{clip.clip_id}_b_line.png") as image:
             assert table.at[clip.clip_id, "burden"] == (np.asarray(image) > 0).mean()
-        assert table.at[clip.clip_id, "sf_ratio"] == clip.sf_ratio
+        own = table.loc[clip.clip_id, ["patient_id", "day", "sf_ratio"]].to_list()
+        assert own == [clip.patient_id, clip.day, clip.sf_ratio]
+
+
+def test_what_burden_tells_of_sf_is_of_clips_and_of_patient_days_by_hand():
+    """Clip by clip the ranks 1 2 3 4 meet 3.5 3.5 1.5 1.5; the two days are in perfect order."""
+    rows = [
+        ("a", "P1", 0, 0.1, 0.9),
+        ("b", "P1", 0, 0.2, 0.9),
+        ("c", "P1", 1, 0.3, 0.4),
+        ("d", "P1", 1, 0.4, 0.4),
+    ]
+    table = pd.DataFrame(rows, columns=["clip_id", "patient_id", "day", "burden", "sf_ratio"])
+    assert np.corrcoef([1, 2, 3, 4], [3.5, 3.5, 1.5, 1.5])[0, 1] == pytest.approx(-0.894, abs=0.001)
+    assert labels.burden_told(table) == "rho -0.89 over 4 clips, -1.00 over 2 patient-days"
 
 
 def test_a_cohort_without_truth_has_no_true_burden(cohort: Cohort):

@@ -106,6 +106,38 @@ def test_of_mixed_targets_cross_entropy_alone_predicts_the_mean(targets, mean, w
         assert least(losses.loss(name), targets)[0] == pytest.approx(expected, abs=0.006), name
 
 
+def marked(share: float, side: int = 30) -> Tensor:
+    """An image of 0 and 1 with that share of 1, and one of these beside every pixel, float64 (1, 1, S, S)."""
+    y = np.zeros((side, side))
+    y[1::3, 1::3] = 1
+    empty = np.flatnonzero(y == 0)
+    more = np.random.default_rng(0).choice(empty, round(share * y.size - y.sum()), replace=False)
+    y.flat[more] = 1
+    return torch.from_numpy(y)[None, None]
+
+
+UNDER_ITS_MAP = {0.2: 0.105, 0.3: 0.175, 0.45: 0.335, 0.5: 0.425, 0.55: 0.995, 0.7: 0.995}
+
+
+@pytest.mark.parametrize(("share", "at"), UNDER_ITS_MAP.items())
+def test_wing_is_below_the_mean_under_a_half_and_above_it_over_where_its_map_is_on_everywhere(share, at):
+    y = marked(share)
+    assert y.mean().item() == pytest.approx(share)
+    assert (F.max_pool2d(y, losses.MAP_SIDE, 1, losses.MAP_SIDE // 2) >= losses.MAP_LEVEL).all()
+    form, one = losses.loss("wing"), torch.ones_like(y)
+    values = [form(torch.logit(p).expand(y.shape), y, one).item() for p in GRID]
+    assert GRID[int(np.argmin(values))].item() == pytest.approx(at, abs=0.0051)
+    # by hand: the share of 1 times the cost of a miss, and of 0 times that of a false pixel
+    by_hand = [share * wing_by_hand(p, 1) + (1 - share) * wing_by_hand(p, 0) for p in GRID.tolist()]
+    assert int(np.argmin(by_hand)) == int(np.argmin(values))
+
+
+def test_where_wings_map_leaves_out_empty_surroundings_a_tenth_of_marked_pixels_is_enough_for_one():
+    found = {share: least(losses.loss("wing"), [0] * (100 - share) + [1] * share) for share in (5, 10, 25)}
+    assert found[5] == pytest.approx((0.23, 0.23), abs=0.0051)
+    assert found[10] == found[25] == pytest.approx((0.995, 0.995))
+
+
 def test_wing_without_its_map_is_nearer_the_mean(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(losses, "MAP_WEIGHT", 0.0)
     found = [least(losses.loss("wing"), targets)[0] for targets, *_ in MIXED.values()]

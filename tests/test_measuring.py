@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
-from lusnb import confidence, measuring, metrics, predictions, segmentation, soft_metrics, tables, training
+from lusnb import confidence, cuts, measuring, predictions, segmentation, soft_metrics, tables, training
 from tests.frames import FEATURES, ROLES
 
 TUNED = ("cut", "temperature")
@@ -49,7 +49,7 @@ def test_probabilities_are_of_every_frame(data, measured, trained):
 def test_iou_is_that_of_the_returned_probabilities(data, p, measured):
     levels, scores = measured.levels, measured.metrics
     tuned = scores.loc[scores["metric"] == "cut", "value"].item()
-    for metric, cut in (("iou", 128), ("iou_tuned", round(255 * tuned))):
+    for metric, cut in (("iou_fixed", 128), ("iou", round(255 * tuned))):
         rows = scores[scores["metric"] == metric]
         for row in rows.itertuples():
             n, k = int(row.clip_id[1:]), FEATURES.index(row.feature)
@@ -73,12 +73,13 @@ def test_nothing_is_measured_of_an_unknown_feature(measured):
 def test_the_cut_is_tuned_on_validation_images_alone(data, p, trained, measured):
     where = data.of(ROLES["validation"])
     y = confidence.targets(data.confidence[where].float() / 255, p.label_threshold)
-    cut = metrics.best_cut(measured.levels[where], y, data.known[where])
-    assert tuned(measured.metrics).tolist() == [cut]
+    cut, _ = cuts.best(cuts.counts(measured.levels[where], y, data.known[where]))
+    assert cut != predictions.CUT
+    assert tuned(measured.metrics).tolist() == [cut / 255] and measured.cut == cut
     c = data.confidence.clone()
     c[data.of(ROLES["test"])] = 255
     other = measuring.measure(trained[0], replace(data, confidence=c), ROLES, FEATURES, p)
-    assert tuned(other.metrics).tolist() == [cut]
+    assert tuned(other.metrics).tolist() == [cut / 255]
 
 
 def test_the_untrained_network_measures_the_same_as_itself(data, p):
@@ -107,6 +108,7 @@ def test_what_is_stored_is_read_back_and_the_network_predicts_the_same(tmp_path,
     assert {k: found.made_from[k] for k in ("size", "task_size", "task_frames", "channels")} == {
         "size": 64, "task_size": 32, "task_frames": 2, "channels": "binary",
     }  # fmt: skip
+    assert found.cut == found.made_from["task_cut"] == measured.cut
     fresh = training.restore(tmp_path / "model.safetensors", segmentation.build(p, 3))
     one, other = (segmentation.predict(n, data.images[:4], 4) for n in (fresh, network))
     torch.testing.assert_close(one, other, rtol=0, atol=0)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from monai.metrics import CalibrationErrorMetric, compute_iou
 from monai.metrics.calibration import calibration_binning
-from sklearn.metrics import jaccard_score, log_loss
+from sklearn.metrics import log_loss
 from torch import Tensor
 from torchmetrics.functional.classification import binary_calibration_error
 
@@ -99,22 +99,12 @@ def test_false_area_is_a_count_of_pixels_where_the_label_is_empty():
     assert 0 < found.isfinite().sum() < found.numel()
 
 
-def test_graded_iou_is_the_mean_of_the_cuts_that_have_a_label():
-    rng = np.random.default_rng(19)
-    levels, c = (rng.integers(0, 256, (3, 2, 6, 7), np.uint8) for _ in range(2))
-    c[0, 0], c[1] = 0, np.minimum(c[1], 130)  # no label; none at 60 and 80 %
-    found = metrics.graded_iou(torch.from_numpy(levels), torch.from_numpy(c).float() / 255)
-    by_hand = np.full((3, 2), nan)
-    for n, k in np.ndindex(3, 2):
-        cuts = [255 * Fraction(t, 10) - Fraction(1, 2) for t in (2, 4, 5, 6, 8)]
-        masks = [[[v >= cut for v in a[n, k].ravel().tolist()] for a in (c, levels)] for cut in cuts]
-        scores = [jaccard_score(y, p) for y, p in masks if any(y)]
-        by_hand[n, k] = np.mean(scores) if scores else nan
-    np.testing.assert_allclose(found, by_hand, rtol=1e-6)
-    assert np.isnan(by_hand).sum() == 1
-
-
-# cross-entropy
+def test_images_without_the_feature_are_painted_or_not():
+    predicted, target = random_masks(17, (5, 3, 6, 7), 0.02), random_masks(18, (5, 3, 6, 7), 0.01)
+    found = metrics.falsely_painted(predicted, target)
+    drawn, labelled = (np.any(mask.numpy(), axis=(2, 3)) for mask in (predicted, target))
+    np.testing.assert_array_equal(found, np.where(labelled, nan, drawn))
+    assert {0.0, 1.0} < set(found.flatten().tolist())
 
 
 def test_cross_entropy_is_scikit_learns():
@@ -315,48 +305,6 @@ def test_quantised_probabilities_at_the_cut_are_probabilities_of_a_half():
     assert metrics.quantise(torch.tensor([-1e-9, 0.0, 1e-9])).tolist() == [128, 128, 128]
 
 
-def test_best_cut_by_hand():
-    # the label is the two pixels of 0.8 and 0.7; 0.6 is a false positive at every cut up to 0.6
-    levels = (one([[0.8, 0.7], [0.6, 0.1]]) * 255).round().to(torch.uint8)
-    y = one([[True, True], [False, False]])
-    assert metrics.best_cut(levels, y, torch.ones(1, 1, dtype=torch.bool)) == 0.65
-
-
-def test_best_cut_leaves_out_unknown_features_and_empty_labels():
-    levels = (torch.tensor([0.8, 0.7, 0.6, 0.1]) * 255).round().to(torch.uint8).view(1, 1, 2, 2)
-    levels = levels.repeat(1, 3, 1, 1)
-    y = torch.zeros(1, 3, 2, 2, dtype=torch.bool)
-    y[0, 0] = torch.tensor([[True, True], [False, False]])  # asks for 0.65 ... 0.7
-    y[0, 1] = torch.tensor([[True, False], [False, False]])  # asks for 0.75 ... 0.8; unknown
-    assert metrics.best_cut(levels, y, torch.tensor([[True, False, True]])) == 0.65
-    assert metrics.best_cut(levels, y, torch.tensor([[False, True, True]])) == 0.75
-
-
-def test_best_cut_takes_the_tie_nearest_a_half_and_a_half_without_labels():
-    levels = one([[230, 20]]).to(torch.uint8)
-    y, known = one([[True, False]]), torch.ones(1, 1, dtype=torch.bool)
-    assert metrics.best_cut(levels, y, known) == 0.5  # every cut from 0.1 to 0.9 is perfect
-    assert metrics.best_cut(levels, torch.zeros_like(y), known) == 0.5
-    assert metrics.best_cut(levels, y, ~known) == 0.5
-
-
-def test_best_cut_is_the_best_of_brute_force():
-    found = []
-    for seed in range(6):
-        rng = np.random.default_rng(seed)
-        y, known = rng.random((4, 3, 6, 6)) < 0.3, rng.random((4, 3)) < 0.7
-        y[0], y[1, 1] = False, True
-        levels = np.clip(rng.normal(40 + 20 * seed + 60 * y, 50), 0, 255).astype(np.uint8)
-        mean = {}
-        for cut in [k / 20 for k in range(1, 20)]:
-            cells = [(y[n, k].ravel(), levels[n, k].ravel()) for n, k in np.argwhere(known)]
-            scores = [jaccard_score(a, b >= round(255 * cut), zero_division=0) for a, b in cells if a.any()]
-            mean[cut] = np.mean(scores)
-        found.append(metrics.best_cut(*map(torch.from_numpy, (levels, y, known))))
-        assert found[-1] == max(mean, key=mean.get)
-    assert len(set(found)) > 3
-
-
 # calibration
 
 
@@ -472,7 +420,7 @@ def evaluated() -> tuple[Tensor, Tensor, dict[str, Tensor]]:
     c[:, 2] = 0
     logits = random_logits(16, (2, 3, 8, 8)).float()
     arm = arm_of(label_threshold=0.6, confidence_weight="none", background_weight=0.3)
-    return logits, c, metrics.evaluate(logits, c, arm, [(0.5, 0.25), (1.0, 1.0)], cut=0.7)
+    return logits, c, metrics.evaluate(logits, c, arm, [(0.5, 0.25), (1.0, 1.0)], cut=178)
 
 
 def test_evaluate_gives_every_metric_of_table_1(evaluated):
@@ -498,19 +446,20 @@ def test_evaluate_takes_the_arms_labels_weights_and_cut(evaluated):
     np.testing.assert_allclose(scores["weighted_ce"], mean_ce(y, np.where(y, 1, 0.3)), rtol=1e-5)
     np.testing.assert_allclose(scores["reference_ce"], mean_ce(half, np.where(half, c, 0.5)), rtol=1e-5)
     np.testing.assert_allclose(scores["ce"], raw, rtol=1e-5)
-    np.testing.assert_allclose(scores["iou"][:, :2], iou(0.5)[:, :2], rtol=1e-5)
-    np.testing.assert_allclose(scores["iou_tuned"][:, :2], iou(0.7)[:, :2], rtol=1e-5)
+    np.testing.assert_allclose(scores["iou_fixed"][:, :2], iou(0.5)[:, :2], rtol=1e-5)
+    np.testing.assert_allclose(scores["iou"][:, :2], iou(177.5 / 255)[:, :2], rtol=1e-5)
     assert (iou(0.5) != iou(0.7)).any()
     np.testing.assert_allclose(scores["ce_excess"][:, 2], raw[:, 2], rtol=1e-5)  # no confidence, no entropy
     assert (scores["ce_excess"][:, :2] < scores["ce"][:, :2]).all()
     np.testing.assert_allclose(
-        scores["false_area_mm2"], np.where(y.any((2, 3)), nan, (p >= 0.5).sum((2, 3)) * [[0.125], [1.0]])
+        scores["false_area_mm2_fixed"],
+        np.where(y.any((2, 3)), nan, (p >= 0.5).sum((2, 3)) * [[0.125], [1.0]]),
     )
 
 
 def test_evaluate_leaves_label_empty_images_out_of_iou_and_surface_dice(evaluated):
     _, _, scores = evaluated
-    for name in ("iou", "iou_tuned", "surface_dice"):
+    for name in ("iou", "iou_fixed", "surface_dice", "surface_dice_fixed"):
         assert scores[name][:, 2].isnan().all()
         assert scores[name][:, :2].isfinite().all()
     assert (scores["iou_plain"][:, 2] == 0).all()
@@ -519,7 +468,7 @@ def test_evaluate_leaves_label_empty_images_out_of_iou_and_surface_dice(evaluate
 def test_weights_of_the_papers_arm_are_those_of_confidence_py(evaluated):
     logits, c, _ = evaluated
     arm = arm_of(label_threshold=1.0)
-    scores = metrics.evaluate(logits, c, arm, [(1.0, 1.0)] * 2, cut=0.5)
+    scores = metrics.evaluate(logits, c, arm, [(1.0, 1.0)] * 2, cut=128)
     w = confidence.weights(c.numpy(), 1.0)
     loss = np.logaddexp(0, -logits.numpy()) * (c.numpy() >= 1 - 1 / 510)
     loss += np.logaddexp(0, logits.numpy()) * (c.numpy() < 1 - 1 / 510)
@@ -551,11 +500,11 @@ def test_an_unknown_feature_and_an_unknown_scale_touch_nothing_else(evaluated):
     arm = arm_of(label_threshold=0.6, confidence_weight="none", background_weight=0.3)
     logits, c = logits.clone(), c.clone()
     logits[0, 1], c[0, 1] = nan, 1.0  # what stands where a feature is not known
-    found = metrics.evaluate(logits, c, arm, [(0.5, 0.25), (nan, nan)], cut=0.7)
+    found = metrics.evaluate(logits, c, arm, [(0.5, 0.25), (nan, nan)], cut=178)
     elsewhere = torch.ones(2, 3, dtype=torch.bool)
     elsewhere[0, 1] = False
     for name, value in found.items():
-        if name in ("false_area_mm2", "surface_dice"):
+        if name.startswith(("false_area_mm2", "surface_dice")):
             assert value[1].isnan().all()
             torch.testing.assert_close(value[0, ::2], scores[name][0, ::2], equal_nan=True)
         else:

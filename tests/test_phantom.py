@@ -272,6 +272,14 @@ def test_a_resumed_cohort_skips_what_is_there(tiny, tmp_path, monkeypatch):
     assert len(again) == 14, "other parameters start over"
 
 
+def test_a_plan_that_was_cut_short_is_started_over(tiny, tmp_path):
+    folder = tmp_path / "cohort"
+    folder.mkdir()
+    (folder / "making.json").write_text('{"made_by": "lusnb.ph')
+    make_cohort(folder, **TINY, workers=1)
+    assert bytes_of(folder) == bytes_of(tiny)
+
+
 def test_painting_is_resumed_too(tiny, tmp_path, monkeypatch):
     folder, painted = tmp_path / "cohort", []
     whole = build.label_clip

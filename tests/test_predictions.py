@@ -115,6 +115,14 @@ def test_predictions_of_another_model_are_refused(folder):
         predictions.read(folder, "c0ffee")
 
 
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"cohort": "c0ffee"}', None])
+def test_a_fingerprint_that_cannot_be_read_is_named(folder, text):
+    path = folder / "predictions" / "fingerprint.json"
+    path.unlink() if text is None else path.write_text(text)
+    with pytest.raises(StalePredictions, match=re.escape(str(path)) + " cannot be read: .*; run 03_train_s"):
+        predictions.read(folder, "c0ffee")
+
+
 def test_the_fingerprint_comes_last(folder, monkeypatch):
     written = []
     monkeypatch.setattr(predictions.files, "write_npy", lambda path, _: written.append(path.name))

@@ -18,6 +18,7 @@ class Arms:
     """Predictions by hand: {(arm, seed): {(clip_id, frame): maps}}."""
 
     told: dict = field(default_factory=dict)
+    cut: int = 1  # from which level on they predict
 
     @property
     def names(self):
@@ -29,6 +30,9 @@ class Arms:
     def maps(self, arm, seed, clip_id, frame):
         found = self.told[arm, seed].get((clip_id, frame))
         return None if found is None else (found, "test")
+
+    def least(self, arm, seed, clip_id, frame):
+        return self.cut
 
 
 @pytest.fixture
@@ -111,6 +115,27 @@ def test_what_there_is_to_start_from(own):
     for bad in ("rater nobody", "arm b seed 1", "arm x seed 0", "../etc"):
         with pytest.raises(PaintingError, match="expected one of its starts, got"):
             queue.start(own, clip, 0, bad, found)
+
+
+@pytest.mark.parametrize("cut", [5, 26, 77, 200])
+def test_a_start_from_an_arm_is_what_it_predicts_at_its_own_cut(own, cut):
+    clip = own.clips["clip_id"].iloc[0]
+    ramp = np.arange(6 * 8 * 8, dtype=np.uint8).reshape(6, 8, 8)
+    found = Arms({("a", 0): {(clip, 0): ramp}}, cut)
+    maps, looked = queue.start(own, clip, 0, "arm a seed 0", found)
+    for c in range(6):
+        every = np.asarray(Image.fromarray(ramp[c]).resize((64, 64), Image.Resampling.BILINEAR))
+        assert np.array_equal(maps[c], np.where(every < max(13, cut), 0, every))
+        assert looked[c] == (every >= max(13, cut)).any()
+    assert not looked.all() or cut < 200
+
+
+def test_uncertainty_is_of_no_cut(own):
+    clip = own.clips["clip_id"].iloc[0]
+    told = {("a", 0): {(clip, 0): flat(128)}}
+    found = [queue.queue(own, "anna", Arms(told, cut))["uncertainty"] for cut in (20, 128, 230)]
+    for other in found[1:]:
+        pd.testing.assert_series_equal(found[0], other)
 
 
 def test_what_others_saved_since_the_cohort_was_opened_is_offered_as_it_is_now(own):

@@ -11,7 +11,7 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 
 from lusnb import cohort as cohorts
-from lusnb import confidence, losses, segmentation, training
+from lusnb import confidence, losses, predictions, segmentation, training
 from lusnb.labelled import Labelled
 from tests.frames import ROLES
 
@@ -92,14 +92,15 @@ def weights_of(network: nn.Module) -> Tensor:
 
 
 def validation_iou(network: nn.Module, data: Labelled, t: float) -> float:
-    """Mean over images of the mean over known, labelled features, set by set in NumPy."""
+    """The best of all cuts' mean over features of the IoU over all known validation images, in NumPy."""
     where = data.of(ROLES["validation"])
-    predicted = segmentation.predict(network, data.images[where], 3).sigmoid().numpy() >= 0.5
-    y = data.confidence[where].numpy() / 255 >= t - 1 / 510
-    union = (predicted | y).sum((2, 3))
-    iou = (predicted & y).sum((2, 3)) / np.maximum(union, 1)
-    iou[~y.any((2, 3)) | ~data.known[where].numpy()] = np.nan
-    return float(np.nanmean(np.nanmean(iou, axis=1)))
+    levels = np.rint(segmentation.predict(network, data.images[where], 3).sigmoid().numpy() * 255)
+    y, known = data.confidence[where].numpy() / 255 >= t - 1 / 510, data.known[where].numpy()
+    y, levels = y & known[:, :, None, None], np.where(known[:, :, None, None], levels, -1)
+    there = y.any((0, 2, 3))
+    cuts = [levels >= cut for cut in range(1, 256)]
+    scores = [(y & p).sum((0, 2, 3))[there] / (y | p).sum((0, 2, 3))[there] for p in cuts]
+    return float(np.mean(scores, axis=1).max())
 
 
 def test_the_epoch_with_the_highest_validation_iou_is_returned(data, p, trained):
@@ -290,15 +291,7 @@ def test_a_rater_is_drawn_anew_at_each_step_and_alone_decides(params_of):
 def test_graded_arms_choose_their_epoch_by_the_mean_over_evaluation_thresholds(data, params_of):
     asked = params_of(epochs=2, batch=4, size=64, learning_rate=0.01, supervision="soft", label_threshold=0.5)
     network, history = segmentation.train(data, ROLES, asked)
-    where = data.of(ROLES["validation"])
-    found = np.rint(segmentation.predict(network, data.images[where], 4).sigmoid().numpy() * 255)
-    c, known = data.confidence[where].numpy(), data.known[where].numpy()
-    scores = np.full((5, *known.shape), np.nan)
-    for n, t in enumerate((0.2, 0.4, 0.5, 0.6, 0.8)):
-        y, guess = c >= 255 * t - 0.5, found >= 255 * t - 0.5
-        union = (y | guess).sum((2, 3))
-        scores[n] = np.where(known & y.any((2, 3)), (y & guess).sum((2, 3)) / np.maximum(union, 1), np.nan)
-    wanted = np.nanmean(np.nanmean(np.nanmean(scores, 0), 1))
+    wanted = np.mean([validation_iou(network, data, t) for t in (0.2, 0.4, 0.5, 0.6, 0.8)])
     assert history.loc[history["best"], "validation_iou"].item() == pytest.approx(wanted, abs=2e-3)
 
 
@@ -331,16 +324,17 @@ def untrained(params_of) -> nn.Module:
 
 
 def test_clips_are_segmented_at_their_segment_centres(cohort, params_of, untrained):
-    """Binary frames are the probabilities cut at a half; both are the average of the larger prediction."""
-    levels, table = segmentation.segment_clips(untrained, cohort, params_of(task_channels="probability"))
-    packed, same = segmentation.segment_clips(untrained, cohort, params_of())
+    """Binary frames are the probabilities at the given cut; both average the larger prediction."""
+    asked = params_of(task_channels="probability")
+    levels, table = segmentation.segment_clips(untrained, cohort, asked, cut=140)
+    packed, same = segmentation.segment_clips(untrained, cohort, params_of(), cut=140)
     n = len(cohort.clips)
     assert levels.shape == (n, 2, 6, 32, 32)
     assert packed.shape == (n, 2, 6, 32, 4)
     pd.testing.assert_frame_equal(table, same)
     binary = np.unpackbits(packed, axis=-1)
-    np.testing.assert_array_equal(binary, levels >= 128)
-    assert 0 < binary.mean() < 1
+    np.testing.assert_array_equal(binary, levels >= 140)
+    assert 0 < binary.mean() < (levels >= 128).mean() < 1
 
     assert list(table.itertuples(index=False, name=None))[:2] == [
         (cohort.clips["clip_id"][0], 0, 1),
@@ -354,7 +348,13 @@ def test_clips_are_segmented_at_their_segment_centres(cohort, params_of, untrain
 
 def test_task_channels_that_do_not_exist_are_refused(cohort, params_of, untrained):
     with pytest.raises(ValueError, match=r"task_channels: expected one of .*binary.*, got 'soft'"):
-        segmentation.segment_clips(untrained, cohort, params_of(task_channels="soft"))
+        asked = params_of(task_channels="soft")
+        segmentation.segment_clips(untrained, cohort, asked, cut=128)
+
+
+def test_masks_for_tasks_are_cut_where_the_profile_says(params_of):
+    assert segmentation.task_cut(70, params_of()) == 70
+    assert segmentation.task_cut(70, params_of(task_cut="fixed")) == predictions.CUT
 
 
 def test_an_arm_is_restored_from_its_run_and_segments_any_frames(tmp_path, data, p, trained):

@@ -200,6 +200,7 @@ def test_gathered_takes_the_truth_where_there_is_some():
         ("t020", 0, "p", "p_0", 0, "a_line", "truth_iou", 0.5),
         ("t020", 0, "p", "p_0", 0, "b_line", "truth_iou", np.nan),  # truth empty
         ("t020", 0, "p", "p_0", 0, "a_line", "iou", 0.9),
+        ("t020", 0, "p", "p_0", 0, "a_line", "truth_iou_fixed", 0.4),
         ("other", 0, "p", "p_0", 0, "a_line", "truth_iou", 0.9),
     ]
     where = pd.DataFrame([CELL])
@@ -207,6 +208,8 @@ def test_gathered_takes_the_truth_where_there_is_some():
     assert table.to_dict("records") == [
         CELL | {"threshold": 0.2, "seed": 0, "patient_id": "p", "feature": "a_line", "value": 0.5}
     ]
+    fixed = sensitivity.gathered({"a": common(rows)}, where, ARMS, cut="fixed")
+    assert fixed["value"].to_list() == [0.4]
     with pytest.raises(ValueError, match="cohort a: expected rows of truth_iou"):
         sensitivity.gathered({"a": common(rows[2:])}, where, ARMS)
     with pytest.raises(ValueError, match="expected one arm a threshold"):
@@ -322,9 +325,8 @@ def test_against_corrects_over_all_cells():
     ]
     np.testing.assert_allclose(table["p"], raw)  # 12 patients: exact
     np.testing.assert_allclose(table["p_holm"], holm(raw))
-    assert table["reading"].to_list() == [
-        "different" if p < 0.05 else "no difference shown" for p in holm(raw)
-    ]
+    for told, p in zip(table["reading"], holm(raw), strict=True):
+        assert told.startswith("different" if p < 0.05 else "no difference shown")
 
 
 @cache
@@ -404,10 +406,18 @@ def features_of(values: pd.DataFrame, weak: float) -> pd.DataFrame:
     )
 
 
+def told_of(found: dict, winners: pd.DataFrame, weak: float) -> str:
+    """What is told of a sweep whose masks at 0.5 are those at the own cuts."""
+    by_cut = {cut: (winners, found["measured"]) for cut in ("own", "fixed")}
+    two = ({cut: own[k] for cut, own in by_cut.items()} for k in (0, 1))
+    return sensitivity_words.told(*two, found["labels"], features_of(found["values"], weak))
+
+
 def test_the_sentences_are_those_of_the_tables():
     found = sweep()
-    text = sensitivity_words.told(found["winners"], found["labels"], features_of(found["values"], 0.01))
-    lines = text.splitlines()
+    text = told_of(found, found["winners"], 0.01)
+    first, *lines = text.splitlines()
+    assert first == "At the learners' own cuts:"
     assert lines[0] == (
         "60 % wins in 1 of 3 cells, and cannot be told from the winner in 2; "
         "it can at calibration 2 with noise 0.5."
@@ -433,16 +443,44 @@ def test_the_sentences_are_those_of_the_tables():
 def test_the_sentences_on_seeds_and_few_patients():
     found = sweep(patients=5)
     two = found["winners"].assign(seeds=2, seed_range=0.03, seed_winners=["60", "60 80", "20"])
-    text = sensitivity_words.told(two, found["labels"], features_of(found["values"], 0.2))
+    text = told_of(found, two, 0.2)
     assert "Seeds of one threshold lie up to 0.030 apart in IoU, and name one winner in 2 of 3 cells" in text
     assert "(too few patients for an interval)" in text and "nan" not in text
     assert "Learnt nowhere" not in text
 
 
+def test_the_sentences_on_the_cut_by_hand():
+    """60 % less 20 %: 0.3 and 0.1 at the own cuts, -0.2 and 0.1 at 0.5, where 20 % wins the first cell."""
+    own, fixed = (
+        pd.DataFrame(
+            [
+                (cohort, t, iou)
+                for cohort, pair in ious.items()
+                for t, iou in zip((0.2, 0.6), pair, strict=True)
+            ],
+            columns=["cohort", "threshold", "iou"],
+        )
+        for ious in ({"a": (0.1, 0.4), "b": (0.2, 0.3)}, {"a": (0.3, 0.1), "b": (0.2, 0.3)})
+    )
+    rows = {"own": ((0.6, 0.0), (0.6, 0.0)), "fixed": ((0.2, 0.2), (0.6, 0.0))}
+    winners = {
+        cut: pd.DataFrame(pairs, columns=["winner", "cost"]).assign(cohort=["a", "b"], paper=0.6)
+        for cut, pairs in rows.items()
+    }
+    assert sensitivity_words.on_the_cut(winners, {"own": own, "fixed": fixed}) == [
+        "Cut at 0.5 the winner is a lower threshold in 1 of 2 cells and a higher one in 0; 60 % costs 0.000 "
+        "to 0.200 in IoU there, 0.000 at the own cuts.",
+        "60 % less 20 %: 0.100 to 0.300 in IoU at the own cuts, above 0 in 2 of 2 cells; -0.200 to 0.100 at "
+        "0.5, above 0 in 1.",
+    ]
+
+
 def test_the_maps_show_every_cell():
     found = sweep()
-    figure = sensitivity_figures.maps(found["winners"], found["optima"])
-    own, by_iou, pixelwise = ([text.get_text() for text in ax.texts] for ax in figure.axes)
+    lower = found["winners"].assign(winner=0.2)
+    figure = sensitivity_figures.maps({"own": found["winners"], "fixed": lower}, found["optima"])
+    assert [text.get_text() for text in figure.axes[1].texts][::2] == ["20 %"] * 3
+    own, _, by_iou, pixelwise = ([text.get_text() for text in ax.texts] for ax in figure.axes)
     assert own[::2] == ["60 %", "80 %", "20 %"] and own[1] == "in 100 %"
     assert by_iou == ["60 %", "IoU 0.70"] * 3
     assert pixelwise == ["60 %", "from 50 %"] * 3
@@ -455,11 +493,14 @@ def test_the_maps_show_every_cell():
 
 def test_the_curves_have_a_panel_a_cell():
     found = sweep()
-    figure = sensitivity_figures.curves(found["measured"], found["labels"], 0.6)
+    fixed = found["measured"].assign(iou=found["measured"]["iou"] / 2)
+    figure = sensitivity_figures.curves({"own": found["measured"], "fixed": fixed}, found["labels"], 0.6)
     assert [ax.get_title() for ax in figure.axes] == [
         f"calibration {c}, noise 0.5" for c in ("0.5", "1", "2")
     ]
-    paper, learner, labels, best, implies = figure.axes[2].lines
+    paper, learner, half, labels, best, worse, implies = figure.axes[2].lines
+    np.testing.assert_allclose(half.get_ydata(), learner.get_ydata() / 2)
+    assert worse.get_ydata()[0] == best.get_ydata()[0] / 2
     assert list(paper.get_xdata()) == [60, 60]
     assert list(learner.get_xdata()) == [20, 60, 80] and list(labels.get_ydata()) == [0.5, 0.7, 0.6]
     assert best.get_xdata()[0] == 20 and implies.get_xdata()[0] == 60
@@ -470,14 +511,16 @@ def test_a_missing_cell_leaves_its_panel_empty():
     other = found["measured"].assign(noise=1.0, cohort="d").query("calibration == 1")
     alone = found["labels"].query("calibration == 1").assign(noise=1.0, cohort="d")
     measured, labels = pd.concat([found["measured"], other]), pd.concat([found["labels"], alone])
-    figure = sensitivity_figures.curves(measured, labels, 0.6)
+    figure = sensitivity_figures.curves({"own": measured, "fixed": measured}, labels, 0.6)
     assert [ax.axison for ax in figure.axes] == [False, True, False, True, True, True]
 
 
 def test_the_cost_is_filled_where_it_holds():
     found = sweep()["winners"]
-    ax = sensitivity_figures.cost(found)
+    fixed = found.iloc[::-1].assign(cost=found["cost"] + 0.1, cost_p=0.01)
+    ax = sensitivity_figures.cost({"own": found, "fixed": fixed})
     faces = [line.get_markerfacecolor() for line in ax.lines[1:]]
-    assert faces == ["white", "white", sensitivity_figures.LEARNER]
-    assert [line.get_xdata()[0] for line in ax.lines[1:]] == pytest.approx(found["cost"].to_list())
+    assert faces == ["white", "white", sensitivity_figures.LEARNER, *[sensitivity_figures.HALF] * 3]
+    costs = [line.get_xdata()[0] for line in ax.lines[1:]]
+    assert costs == pytest.approx([*found["cost"], *(found["cost"] + 0.1)])
     assert ax.get_yticklabels()[2].get_text() == "calibration 2, noise 0.5: 20 % wins"

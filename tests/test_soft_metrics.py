@@ -111,11 +111,13 @@ def test_what_stands_in_an_unknown_feature_touches_nothing_else(name):
 
 
 def test_rater_dice_by_hand():
-    # masks at 50 %: r 0 1, s 0 1 2, t 3, model 0; means of the others: of s, t 127.5 -> 128 in 0 to 3
+    # masks at 50 %: r 0 1, s 0 1 2, t 3; means of the others: of s, t 127.5 -> 128 in 0 to 3
     raters = np.array([[[255, 128, 0, 0]], [[255, 255, 255, 0]], [[0, 0, 0, 255]]], np.uint8)
-    model = np.array([[200, 100, 0, 0]], np.uint8)
-    found = soft_metrics.rater_dice(model, raters, ["r", "s", "t"]).set_index("rater")
+    masks = {"model": np.array([[1, 0, 0, 0]], bool), "wider": np.array([[1, 1, 0, 1]], bool)}
+    found = soft_metrics.rater_dice(masks, raters, ["r", "s", "t"]).set_index("rater")
+    assert list(found) == ["model", "wider", "others", "pairs"]
     assert found["model"].tolist() == pytest.approx([2 / 3, 2 / 4, 0])
+    assert found["wider"].tolist() == pytest.approx([4 / 5, 4 / 6, 2 / 4])
     # of s, t: 0 1 2 3; of r, t: 0 (128) and 3, since 64 and 0 are under 50 %; of r, s: 0 1 2 (128)
     assert found["others"].tolist() == pytest.approx([4 / 6, 2 / 5, 0])
     assert found["pairs"].tolist() == pytest.approx([(4 / 5 + 0) / 2, (4 / 5 + 0) / 2, 0])
@@ -123,31 +125,37 @@ def test_rater_dice_by_hand():
 
 @pytest.mark.parametrize("threshold", [0.0, 0.3, 0.5, 1.0])
 def test_rater_dice_is_scikit_learns_f1(threshold):
-    raters, model = uint8(2, 4, 10, 11), uint8(3, 10, 11)
+    raters, levels = uint8(2, 4, 10, 11), uint8(3, 10, 11)
     raters[2] = np.where(raters[1] > 0, raters[1], raters[2])
-    found = soft_metrics.rater_dice(model, raters, list("rstu"), threshold)
+    masks = {"model": levels >= 90, "model_fixed": levels >= 128}  # whatever the raters' threshold
+    found = soft_metrics.rater_dice(masks, raters, list("rstu"), threshold)
+    at = threshold - 1 / 510 if threshold else 1e-9
 
     def f1(a: np.ndarray, b: np.ndarray) -> float:
-        cut = threshold - 1 / 510 if threshold else 1e-9
-        return f1_score((a / 255 >= cut).ravel(), (b / 255 >= cut).ravel())
+        return f1_score(a.ravel(), b.ravel())
 
     for k, row in found.iterrows():
+        own = raters[k] / 255 >= at
         rest = [raters[j] for j in range(4) if j != k]
-        assert row["model"] == pytest.approx(f1(model, raters[k]))
-        assert row["others"] == pytest.approx(f1(np.rint(np.mean(rest, axis=0)), raters[k]))
-        assert row["pairs"] == pytest.approx(np.mean([f1(other, raters[k]) for other in rest]))
+        for name, mask in masks.items():
+            assert row[name] == pytest.approx(f1(mask, own))
+        assert row["others"] == pytest.approx(f1(np.rint(np.mean(rest, axis=0)) / 255 >= at, own))
+        assert row["pairs"] == pytest.approx(np.mean([f1(other / 255 >= at, own) for other in rest]))
+    assert (found["model"] != found["model_fixed"]).any()
 
 
 def test_rater_dice_where_it_is_not_defined():
     one, empty = np.full((1, 2, 2), 255, np.uint8), np.zeros((2, 2), np.uint8)
-    alone = soft_metrics.rater_dice(empty, one, ["r"]).iloc[0]
+    nothing, all_of_it = {"model": empty > 0}, {"model": one[0] > 0}
+    alone = soft_metrics.rater_dice(nothing, one, ["r"]).iloc[0]
     assert (alone["rater"], alone["model"]) == ("r", 0)
     assert alone[["others", "pairs"]].isna().all()
-    found = soft_metrics.rater_dice(empty, np.stack([empty, empty, one[0]]), ["r", "s", "t"])
+    found = soft_metrics.rater_dice(nothing, np.stack([empty, empty, one[0]]), ["r", "s", "t"])
     assert found["model"].tolist() == pytest.approx([nan, nan, 0], nan_ok=True)
     assert found["pairs"].tolist() == pytest.approx([0, 0, 0], nan_ok=True)  # r with s is left out
-    assert len(soft_metrics.rater_dice(empty, one[:0], [])) == 0
-    full = soft_metrics.rater_dice(one[0], np.repeat(one, 3, axis=0), ["r", "s", "t"])
+    none = soft_metrics.rater_dice(nothing, one[:0], [])
+    assert len(none) == 0 and list(none) == ["rater", "model", "others", "pairs"]
+    full = soft_metrics.rater_dice(all_of_it, np.repeat(one, 3, axis=0), ["r", "s", "t"])
     assert (full[["model", "others", "pairs"]] == 1).all(axis=None)
 
 
@@ -155,16 +163,16 @@ def test_rater_dice_where_it_is_not_defined():
 @pytest.mark.parametrize(
     ("model", "own", "others", "expected"),
     [
-        (0, 0, 0, (nan, nan, nan)),
-        (255, 255, 255, (1, 1, 1)),
-        (255, 0, 0, (0, nan, nan)),
-        (0, 255, 0, (0, 0, 0)),
-        (0, 0, 255, (nan, 0, 0)),
+        (False, 0, 0, (nan, nan, nan)),
+        (True, 255, 255, (1, 1, 1)),
+        (True, 0, 0, (0, nan, nan)),
+        (False, 255, 0, (0, 0, 0)),
+        (False, 0, 255, (nan, 0, 0)),
     ],
 )
 def test_rater_dice_of_empty_full_and_one_pixel(size, model, own, others, expected):
     raters = np.stack([np.full(size, v, np.uint8) for v in (own, others, others)])
-    found = soft_metrics.rater_dice(np.full(size, model, np.uint8), raters, ["r", "s", "t"]).iloc[0]
+    found = soft_metrics.rater_dice({"model": np.full(size, model)}, raters, ["r", "s", "t"]).iloc[0]
     assert found[["model", "others", "pairs"]].tolist() == pytest.approx(expected, nan_ok=True)
 
 

@@ -39,5 +39,5 @@ def test_a_key_inside_the_project_is_refused(params_of, files, tmp_path, place):
 
 
 def test_a_source_that_is_not_known_is_refused(params_of, tmp_path):
-    with pytest.raises(ValueError, match="source: expected one of .*'import'.*got 'nowhere'"):
+    with pytest.raises(ValueError, match="source: expected one of phantom, import, folder, got 'nowhere'"):
         sources.make(params_of("00_cohort", source="nowhere"), tmp_path / "c", tmp_path)

@@ -7,7 +7,7 @@ import subprocess
 import numpy as np
 import pytest
 
-from lusnb.widgets import assets
+from lusnb.widgets import advice, assets
 from tests import strokes_reference as reference
 
 NODE = shutil.which("node")
@@ -371,6 +371,28 @@ def test_a_large_change_is_sent_in_bands_and_a_small_one_at_once():
         ["patch", 0, 0, 2000, 2000, 1000, True, "rater b", 2_000_000],
         ["patch", 0, 0, 0, 0, 0, True, "rater b", 0],
     ]
+
+
+def test_what_helps_where_the_kernel_is_silent_is_run_all():
+    code = """
+      model.widget_manager = { kernel: {} };
+      const why = (status) => { model.widget_manager.kernel.status = status; return link.whySilent(3); };
+      out = ["busy", "idle", "dead", "restarting"].map(why);
+      link.broken = "closed";
+      out.push(why("busy"));"""
+    busy, *others = node(LINK + code, {}, "brush.js", CANVAS)
+    told = "Nothing is being saved: the kernel has not answered for 3 s ("
+    assert busy == f"{told}it is busy: painting goes on when it answers)."
+    ends = [
+        *(
+            "has it lost this brush? Then",
+            "it is dead: restart it, then",
+            "it is busy or restarted: wait, or",
+        ),
+        "has it lost this brush? Then",
+    ]
+    assert others == [f"{told}{end} {advice.AGAIN})." for end in ends]
+    assert advice.AGAIN.startswith("choose Run All Cells in the menu Run")
 
 
 def test_what_python_answers_is_told():

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from lusnb import confidence, graph, losses, params, reruns, study, values
+from lusnb import checks, confidence, graph, losses, params, reruns, study, values, ways
 
 ROOT = Path(__file__).parents[1]
 PROFILES = sorted(p.parent.name for p in (ROOT / "params").glob("*/study.yaml"))
@@ -18,11 +18,9 @@ def project(tmp_path):
     """A copy of the project's notebooks, parameters and code, to change."""
     for name in ("notebooks", "params", "lusnb"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
-    reruns.code_fingerprint.cache_clear()
-    reruns._imports.cache_clear()
+    reruns.forget()
     yield tmp_path
-    reruns.code_fingerprint.cache_clear()
-    reruns._imports.cache_clear()
+    reruns.forget()
 
 
 def edit(path, **changes):
@@ -111,9 +109,192 @@ def test_a_wrong_key_stops_before_anything_runs(project, file, change, message):
         study.check(study.load("smoke", project), project)
 
 
+def test_what_papermill_gets_is_scalars():
+    for node in study.nodes(study.load("bubil", ROOT)):
+        assert all(isinstance(value, str | int | float | bool) for _, value in node.identity)
+
+
+def test_every_file_that_is_read_of_a_cohort_is_in_its_fingerprint():
+    assert set(reruns.COHORT_TABLES) == {*checks.TABLES, "scenes"}
+
+
+FILES = {
+    "cohort.yaml": "name: c",
+    "patients.csv": "patient_id\nP1\n",
+    "clips.csv": "clip_id,patient_id,path\nc1,P1,clips/c1.npy\nc2,P1,\n",
+    "labels.csv": "clip_id,frame,rater,feature,path\nc1,0,anna,a_line,labels/painted/anna/a_line.2.png\n",
+    "masks.csv": "clip_id,path\nc1,truth/c1.tif\n",
+    "scenes.csv": "clip_id,congestion\nc1,0.5\n",
+    "clips/c1.npy": "clip",
+    "labels/painted/anna/a_line.2.png": "second save",
+    "truth/c1.tif": "masks",
+}
+BESIDE = {
+    "labels/painted/anna/a_line.1.png": "first save",
+    "annotations.csv": "who,when\n",
+    "making.json": "{}",
+    "export/anna/a_line.nrrd": "for another program",
+    "clips/old.npy": "named by no table",
+    ".source": "{}",
+    "labels.csv~": "of an editor",
+}
+
+
+@pytest.fixture
+def cohort_folder(tmp_path):
+    for name, text in FILES.items():
+        (tmp_path / "c" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "c" / name).write_text(text)
+    return tmp_path / "c"
+
+
+def both(folder):
+    return reruns.cohort_fingerprint(folder), reruns.cohort_stamp(folder)
+
+
+def test_a_cohort_is_its_tables_and_the_files_that_they_name(cohort_folder):
+    before = both(cohort_folder)
+    for name, text in BESIDE.items():
+        (cohort_folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (cohort_folder / name).write_text(text)
+        assert both(cohort_folder) == before, name
+    for name, text in FILES.items():
+        (cohort_folder / name).write_text(f"{text} ")
+        assert both(cohort_folder)[0] != before[0] and both(cohort_folder)[1] != before[1], name
+        (cohort_folder / name).write_text(text)
+        assert both(cohort_folder)[0] == before[0]
+        (cohort_folder / name).unlink()
+        assert both(cohort_folder)[0] != before[0]
+        (cohort_folder / name).write_text(text)
+
+
+def test_a_doodle_that_is_undone_changes_nothing(cohort_folder):
+    """Painted, saved, undone: labels.csv is what it was, the saves stay on disk, named by nobody."""
+    before = reruns.cohort_fingerprint(cohort_folder)
+    table = cohort_folder / "labels.csv"
+    text = table.read_text()
+    for version in (3, 4):
+        (cohort_folder / f"labels/painted/anna/a_line.{version}.png").write_text("doodle")
+    table.write_text(text.replace("a_line.2", "a_line.4"))
+    assert reruns.cohort_fingerprint(cohort_folder) != before
+    table.write_text(text)
+    assert reruns.cohort_fingerprint(cohort_folder) == before
+
+
+def test_tables_that_cannot_be_read_still_have_a_fingerprint(cohort_folder):
+    before = both(cohort_folder)
+    (cohort_folder / "labels.csv").write_bytes(b"\xff\xfe\0path\n\0")
+    (cohort_folder / "clips.csv").write_text('path\n"' + "x" * 200_000)
+    assert both(cohort_folder)[0] != before[0]
+
+
+def test_of_a_folder_that_is_imported_from_every_file_counts(tmp_path):
+    (tmp_path / "raters").mkdir()
+    (tmp_path / "sheet.xlsx").write_text("1")
+    before = reruns.folder_stamp(tmp_path)
+    (tmp_path / "raters" / "seg.png").write_text("2")
+    assert reruns.folder_stamp(tmp_path) != before
+    before = reruns.folder_stamp(tmp_path)
+    (tmp_path / ".hidden").write_text("3")
+    assert reruns.folder_stamp(tmp_path) == before
+
+
+REFUSED = [  # a typo in params/smoke/03_train_segmentation.yaml -> what is said
+    ({"loss": "dise"}, "loss: expected one of weighted_ce, .*, got 'dise'; did you mean dice?"),
+    ({"merge": "stapel"}, r"merge: expected one of mean, .*, got 'stapel' \(did you mean staple\?\)"),
+    ({"decoder": "Unett"}, "decoder: expected one of Unet, .*, got 'Unett'; did you mean Unet?"),
+    ({"encoder": "resnet19"}, "encoder: expected one of seg.*, got 'resnet19'; did you mean resnet1"),
+    ({"encoder": "tu-resnet10"}, "encoder: .*, got 'tu-resnet10'; did you mean tu-resnet10t?"),
+    ({"decoder": "PAN"}, "encoder mobilenet_v2 with decoder PAN at 64 px: "),
+    ({"decoder": "Linknet", "encoder": "mit_b0"}, "encoder mit_b0 with decoder Linknet at 64 px: .*not supp"),
+    ({"decoder_channels": 100}, ".*decoder_channels: expected a multiple of 64"),
+    ({"size": 70}, "size: expected a multiple of 32 from 64 on .*, got 70"),
+    ({"size": 32}, "size: expected a multiple of 32 from 64 on .*, got 32"),
+    ({"encoder_weights": "imagnet"}, "encoder_weights: expected none, imagenet or .*no file 'imagnet'"),
+    ({"precision": "bf16"}, r"precision: .*, got 'bf16' \(did you mean bf16-"),
+    ({"supervision": "sofft"}, "supervision: expected one of threshold, .*, got 'sofft'; did you mean soft"),
+    ({"supervision": "soft", "background_weight": 0.1}, "background_weight: expected none beside"),
+    ({"background_weight": -0.5}, "background_weight: expected paper, none or a number from 0 on, got -0.5"),
+    ({"only_rater": "rater_2"}, "only_rater: expected one of rater_1, got 'rater_2'; did you mean rater_1"),
+    ({"task_channels": "binry"}, r"task_channels: .*, got 'binry' \(did you mean binary\?\)"),
+]
+
+
+@pytest.mark.parametrize(("change", "told"), REFUSED)
+def test_what_can_only_fail_in_training_is_refused_before_anything_runs(project, change, told):
+    edit(project / "params" / "smoke" / "03_train_segmentation.yaml", **change)
+    with pytest.raises(params.ParameterError, match=f"params/smoke/03_train_segmentation.yaml: {told}"):
+        study.check(study.load("smoke", project), project)
+
+
+@pytest.mark.parametrize(
+    ("notebook", "change", "told"),
+    [
+        (
+            "04_compare_segmentation",
+            {"pairs": ["t06 - t000"]},
+            "got 't06 - t000'; did you mean 't060",
+        ),
+        (
+            "04_compare_segmentation",
+            {"pairs": ["t060"]},
+            "pairs: expected 'arm - reference' with arms of t",
+        ),
+        (
+            "04_compare_segmentation",
+            {"thresholds": [20, 60]},
+            r"thresholds: expected fractions .*\[20, 60",
+        ),
+        ("06_sf_ratio", {"encoder_weights": "no/such.pt"}, "found no file 'no/such.pt'; correct the path"),
+        ("00_cohort", {"null": "outcomes"}, r"null: expected one of .*\(did you mean outcome\?\)"),
+        ("00_cohort", {"source": "phantoms"}, r"source: expected one of .*\(did you mean phantom\?\)"),
+    ],
+)
+def test_so_are_names_and_values_of_the_other_notebooks(project, notebook, change, told):
+    edit(project / "params" / "smoke" / f"{notebook}.yaml", **change)
+    with pytest.raises(params.ParameterError, match=told):
+        study.check(study.load("smoke", project), project)
+
+
+def test_a_rater_is_looked_up_where_the_cohort_has_them(project):
+    arms = {"a": {"label_threshold": 0.5, "only_rater": "P1"}}
+    edit(project / "params" / "bubil" / "study.yaml", arms=arms)
+    with pytest.raises(params.ParameterError, match="one of Person1, Person2, .*, got 'P1'"):
+        study.check(study.load("bubil", project), project)
+    edit(project / "params" / "smoke" / "study.yaml", cohorts={"mine": {"source": "folder"}})
+    edit(project / "params" / "smoke" / "03_train_segmentation.yaml", only_rater="anna")
+    study.check(study.load("smoke", project), project)  # nobody knows yet
+    (project / "data" / "mine").mkdir(parents=True)
+    (project / "data" / "mine" / "labels.csv").write_text("rater\nAnna\n")
+    with pytest.raises(params.ParameterError, match="one of Anna, got 'anna'; did you mean Anna"):
+        study.check(study.load("smoke", project), project)
+
+
+def test_known_networks_are_not_built_to_be_checked(monkeypatch):
+    monkeypatch.setattr(ways, "_built", None)  # torch takes seconds
+    for profile in PROFILES:
+        study.check(study.load(profile, ROOT), ROOT)
+
+
+def test_the_decoders_are_those_there_are():
+    from lusnb import networks
+
+    assert tuple(networks.DECODERS) == ways.DECODERS
+
+
+@pytest.mark.parametrize("profile", ["../smoke", "a b", "{x}", ""])
+def test_a_profile_that_is_no_folder_s_name_is_refused(profile):
+    with pytest.raises(params.ParameterError, match="expected the name of a folder below params/"):
+        study.load(profile, ROOT)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        (
+            {"arms": {"t060": {"label_treshold": 0.6}}},
+            "arm t060: .*; did you mean `label_threshold` by `label_treshold`?",
+        ),
         (
             {"arms": {"t060": {"label_threshold": 60}}},
             "label_threshold: expected a fraction from 0 to 1 .*, got 60",
@@ -172,14 +353,8 @@ def test_a_merge_of_yaml_may_be_given_new_values(tmp_path):
     assert params.read_yaml(tmp_path / "one.yaml") == {"a": {"x": 1, "y": 2}, "b": {"x": 3, "y": 2}}
 
 
-def test_papermill_gets_scalars_only():
-    for node in study.nodes(study.load("bubil", ROOT)):
-        assert "{" not in study.papermill_arguments(node, ROOT)
-
-
 def prints(project):
-    reruns.code_fingerprint.cache_clear()
-    reruns._imports.cache_clear()
+    reruns.forget()
     return {name: reruns.code_fingerprint(name, project) for name in study.NOTEBOOKS.values()}
 
 
@@ -229,22 +404,6 @@ def test_outputs_and_metadata_of_a_notebook_do_not_count(project):
     assert {n for n, v in prints(project).items() if v != before[n]} == {"01_explore_data"}
 
 
-def test_a_changed_cohort_is_checked_again(tmp_path):
-    folder, checked = tmp_path / "data" / "c", tmp_path / "runs" / "p" / "c" / "00_cohort"
-    folder.mkdir(parents=True)
-    checked.mkdir(parents=True)
-    (folder / "cohort.yaml").write_text("name: c")
-    found = {"cohort": reruns.cohort_fingerprint(folder), "stamp": reruns.cohort_stamp(folder)}
-    (checked / "fingerprint.json").write_text(json.dumps(found))
-    (checked / "finished").touch()
-    (folder / "cohort.yaml").touch()  # touched, not changed
-    graph.forget_changed_cohort("p", "c", tmp_path)
-    assert (checked / "finished").is_file()
-    (folder / "cohort.yaml").write_text("name: d")
-    graph.forget_changed_cohort("p", "c", tmp_path)
-    assert not (checked / "finished").is_file()
-
-
 def test_clean_removes_runs_and_own_cohorts_and_nothing_else(project):
     for name, made_by in (("phantom_smoke", "lusnb.phantom"), ("mine", "someone")):
         (project / "data" / name).mkdir(parents=True)
@@ -268,18 +427,6 @@ def test_clean_removes_runs_and_own_cohorts_and_nothing_else(project):
     )
 
 
-def test_a_failure_names_the_notebook_and_how_to_go_on(project):
-    asked = study.load("smoke", project)
-    node = study.nodes(asked)[3]
-    folder = project / "runs" / node.folder
-    folder.mkdir(parents=True)
-    (folder / "notebook.ipynb").write_text("{}")
-    told = graph.failure(asked, project)
-    assert f"runs/{node.folder}/notebook.ipynb" in told and "make study PROFILE=smoke" in told
-    (folder / "finished").touch()
-    assert node.folder not in graph.failure(asked, project)
-
-
 def test_null_arms_are_one_arm_under_several_seeds(project):
     path = project / "params" / "smoke" / "study.yaml"
     edit(path, arms={"t050": {"label_threshold": 0.5}}, null_arms=3)
@@ -297,27 +444,6 @@ def test_null_arms_are_one_arm_under_several_seeds(project):
     edit(path, null_arms=2, arms={"a": {"label_threshold": 0.5}, "b": {"label_threshold": 0.6}})
     with pytest.raises(params.ParameterError, match="got 2 copies of 2 arms"):
         study.load("smoke", project)
-
-
-def test_an_import_runs_again_when_its_files_or_spreadsheets_change(project, monkeypatch):
-    monkeypatch.setenv("LUSNB_SAMPLES", str(project / "samples"))
-    clip = project / "samples" / "bubil" / "clip.npy"
-    clip.parent.mkdir(parents=True)
-    clip.write_bytes(b"1")
-    node = next(n for n in study.nodes(study.load("bubil", project)) if n.notebook == "00_cohort")
-    first = graph.fingerprint(node, project)
-    assert graph.fingerprint(node, project) == first
-    clip.write_bytes(b"22")
-    second = graph.fingerprint(node, project)
-    (project / "notebooks" / "samples" / "bubil" / "clips.csv").write_text("clip_id")
-    third = graph.fingerprint(node, project)
-    assert first != second != third != first
-    shutil.move(project / "samples", project / "away")  # a drive that is taken away changes nothing
-    assert graph.fingerprint(node, project) == third
-    shutil.move(project / "away", project / "samples")
-    assert graph.fingerprint(node, project) == third
-    other = next(n for n in study.nodes(study.load("smoke", project)) if n.notebook == "00_cohort")
-    assert graph.fingerprint(other, project) == study.parameters(other, project)
 
 
 def test_an_import_without_a_folder_of_files_is_refused(project):
@@ -433,7 +559,8 @@ def test_no_notebook_uses_what_drives_the_graph():
     for path in (ROOT / "notebooks").glob("*.ipynb"):
         cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
         code = "\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "code")
-        assert "graph.py" not in {used.name for used in reruns.closure(code, ROOT)}, path.stem
+        used = {used.name for used in reruns.closure(code, ROOT)}
+        assert not {"graph.py", "nodes.py"} & used, path.stem
 
 
 def test_whose_masks_a_task_reads():

@@ -8,9 +8,9 @@ import pytest
 from scipy.stats import entropy, rankdata, spearmanr
 from sklearn.metrics import roc_auc_score
 
+from lusnb import cohort as cohorts
 from lusnb import common, metrics, soft_metrics, uncertainty
 from lusnb.cohort import Cohort
-from lusnb.held import Held
 from tests.predicted import SIZE, arms, held, partly_labelled
 
 
@@ -143,7 +143,7 @@ def test_the_table_is_the_mean_over_seeds_with_its_counts(
 
 def test_without_truth_nothing_is_held_against_it(part: Cohort, opened: dict, alike: pd.DataFrame):
     bare = replace(part, truth=part.truth[:0])
-    one = {("a", 0): Held(opened["a", 0].labelled, opened["a", 0].tempered)}
+    one = {("a", 0): replace(opened["a", 0], dropout=None)}
     table = uncertainty.compare(bare, part.patients_in("test"), one, alike, "mean")
     assert set(table["metric"]) == {"ece_band", "level_dice", "spearman", "auroc_unsure"}
     assert uncertainty.told(table) == (
@@ -156,3 +156,33 @@ def test_what_there_is_in_words(table: pd.DataFrame):
     assert uncertainty.told(table) == (
         "3 single networks by arm; 1 with dropout; ensembles: a (4 networks), c (2 networks)"
     )
+
+
+def test_a_score_that_one_model_lacks_has_no_row_there_and_counts_stay_whole_numbers(
+    part: Cohort, opened: dict, alike: pd.DataFrame
+):
+    """A network that is never wrong has no AUROC of its errors; the one beside it has."""
+    truth, _ = cohorts.confidence_of(part, cohorts.labelled_frames(part), SIZE, source="truth")
+    two = {("a", 0): replace(opened["a", 0], labelled=truth, dropout=None), ("c", 0): opened["c", 0]}
+    table = uncertainty.compare(part, part.patients_in("test"), two, alike, "mean")
+    wrong = table[table["metric"] == "auroc_wrong"]
+    assert wrong["arm"].to_list() == ["c"]
+    assert table["value"].notna().all()
+    of_images = table[~table["metric"].isin(uncertainty.ECE)]
+    assert of_images[["patients", "images"]].notna().all(axis=None)
+
+
+def test_errors_against_the_truth_count_what_the_rater_missed(part: Cohort, opened: dict):
+    """The band of the truth is around what is painted or true."""
+    one = {("a", 0): replace(opened["a", 0], dropout=None)}
+    table = uncertainty.compare(part, part.patients_in("test"), one, arms("a"), "mean")
+    found = table.set_index("metric")["value"]
+    ground = next(common.grounds(part, part.patients_in("test"), SIZE, "mean"))
+    p = one["a", 0].labelled[ground.where]
+    ece = {}
+    for name, near in (("painted", ground.near), ("or true", ground.near_truth)):
+        chosen = near & ground.true[:, :, None, None]
+        sums = soft_metrics.level_counts(p, ground.truth, chosen).sum(0)
+        ece[name] = metrics.calibration_error(metrics.reliability(sums))["ece"]
+    assert found["truth_ece_band"] == pytest.approx(ece["or true"])
+    assert abs(ece["or true"] - ece["painted"]) > 1e-3

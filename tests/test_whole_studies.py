@@ -31,13 +31,14 @@ def test_a_failed_node_is_repaired_and_a_second_run_gives_the_same_tables_to_the
     for one in (project, other):
         rewrite(one / "params" / "smoke" / "study.yaml", tasks=["sf_change", "sf_ratio"])
     broken = project / "params" / "smoke" / "06_sf_ratio.yaml"
-    broken.write_text("encoder_weights: no/such/file.pt\n")
+    (project / "weights.pt").write_text("no weights")
+    broken.write_text("encoder_weights: weights.pt\n")
     failed = run_study(project)
     said = failed.stdout + failed.stderr
     assert failed.returncode != 0
     node = "runs/smoke/phantom_smoke/06_sf_ratio/t060/seed0"
-    assert f"{node}/notebook.ipynb" in said and "make study PROFILE=smoke" in said
-    notebook = (project / node / "notebook.ipynb").read_text()
+    assert f"{node}/unfinished.ipynb" in said and "make study PROFILE=smoke" in said
+    notebook = (project / node / "unfinished.ipynb").read_text()
     assert "expected a local state dict" in notebook and "Traceback" in notebook
     assert not (project / node / "finished").exists() and not (project / node / "metrics.csv").exists()
     kept = project / "runs/smoke/phantom_smoke/05_sf_change/t060/seed0/finished"

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from lusnb import bitmasks, files, reruns
+from lusnb import bitmasks, files, locks, reruns
 from lusnb.phantom import plan as plans
 from lusnb.phantom.anatomy import FEATURES, Scene
 from lusnb.phantom.mistakes import paint
@@ -91,7 +91,10 @@ def found(folder: Path) -> tuple[dict | None, bool]:
         content = yaml.safe_load((folder / "cohort.yaml").read_text(encoding="utf-8")) or {}
         return content.get("provenance") or {}, True
     if (folder / "making.json").exists():
-        return json.loads((folder / "making.json").read_text(encoding="utf-8")), False
+        try:
+            return json.loads((folder / "making.json").read_text(encoding="utf-8")), False
+        except ValueError:  # cut short: of a phantom, but who knows which
+            return {"made_by": "lusnb.phantom"}, False
     return None, False
 
 
@@ -172,7 +175,8 @@ def make_clips(
     painting = [(folder, plan, clip, [clips[k] for k in lenders[clip[0]]]) for clip in unpainted]
     most = min(workers, max(len(bare), len(unpainted)))
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(most, context) if most > 1 else nullcontext() as pool:
+    workers = ProcessPoolExecutor(most, context, locks.end_with_parent) if most > 1 else nullcontext()
+    with workers as pool:
         run(make_clip, rendering, pool, report)
         run(label_clip, painting, pool, report)
 

@@ -24,7 +24,6 @@ from scipy.special import ndtr
 from lusnb.phantom.anatomy import FEATURES
 from lusnb.phantom.structures import Grid, Ribbon
 
-NULLS = ("none", "confidence", "outcome")
 # How far a drawn edge lies from the true one, SD in mm: about half the axial extent of a line's echo.
 EDGE_MM = 0.3
 # A stroke along a layer is this long at most; confidence may differ from stroke to stroke.

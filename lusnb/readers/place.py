@@ -51,11 +51,23 @@ def check_alone(folder: Path) -> None:
     """Refuse to make an import anew where something was put beside it, as by painting. Raises ValueError."""
     if not (folder / STAMP).is_file():
         return
-    if added := sorted(set(state_of(folder)) - set(json.loads((folder / STAMP).read_text())["cohort"])):
+    if added := sorted(set(state_of(folder)) - set(_stamp(folder)["cohort"])):
         raise ValueError(
             f"{folder}: expected an earlier import alone, found also {checks.short(added)}; "
             "an import would remove it: move it elsewhere."
         )
+
+
+def _stamp(folder: Path) -> dict:
+    """What an earlier import noted of itself. Raises ValueError where that cannot be read."""
+    with suppress(OSError, ValueError):
+        found = json.loads((folder / STAMP).read_text(encoding="utf-8"))
+        if isinstance(found, dict) and {"cohort", "source"} <= set(found):
+            return found
+    raise ValueError(
+        f"{folder / STAMP}: expected what the earlier import noted, found a file that cannot be read: move "
+        "the folder away, or remove it, and import again."
+    )
 
 
 def state_of(folder: Path) -> dict[str, str]:
@@ -74,7 +86,7 @@ def is_there(folder: Path, stamp: str, key: Path | None, known: Key) -> bool:
     """
     if not (folder / STAMP).is_file():
         return False
-    then, now = json.loads((folder / STAMP).read_text()), state_of(folder)
+    then, now = _stamp(folder), state_of(folder)
     changed = [name for name, state in then["cohort"].items() if now.get(name) != state]
     edited = [name for name in changed if "/" not in name and name in now]
     whole = not set(changed) - set(edited)  # tables that were edited since are the user's own, and are kept

@@ -7,6 +7,9 @@ from pathlib import Path
 from lusnb import study
 from lusnb.study import Study
 
+# what brings back a widget whose kernel is new: its cell alone lacks what the others made
+AGAIN = "choose Run All Cells in the menu Run; in the app, load the page again"
+
 
 def places(p: Mapping) -> tuple[Path, Path]:
     """The cohort's folder and that of its runs. p: profile, cohort, cohort_folder, runs_folder.

@@ -20,14 +20,14 @@ import pandas as pd
 from lusnb import arm_maps, painting, queue
 from lusnb import cohort as cohorts
 from lusnb.painting import Painting, PaintingError
-from lusnb.widgets import assets
+from lusnb.widgets import advice, assets
 from lusnb.widgets import brush_messages as messages
 from lusnb.widgets.brush_messages import MessageError, NotSaved
 from lusnb.widgets.kernel import before_cells
 
 SOON = 0.8  # seconds from a change to its save
 LATER = 5.0  # seconds until a save that failed is tried again
-RETIRED = "Another brush was opened for this rater: paint there, or run this cell again."
+RETIRED = f"Another brush was opened for this rater: paint there, or {advice.AGAIN}."
 _painting_now: dict[tuple[Path, str], "Brush"] = {}  # (cohort folder, rater): two would undo each other
 
 

@@ -1,4 +1,5 @@
 // What a view and Python tell each other: patches go out, answers come in, and where they do not, it is said.
+import { AGAIN } from "./controls.js";
 import { joined, taken } from "./strokes.js";
 
 const PAUSE = 400; // ms between patches of one stroke
@@ -85,10 +86,10 @@ export class Link {
   }
 
   whySilent(seconds) {
-    const kernel = this.model.widget_manager?.kernel?.status, lost = "has it lost this brush? Run its cell again";
+    const kernel = this.model.widget_manager?.kernel?.status, lost = `has it lost this brush? Then ${AGAIN}`;
     const busy = "it is busy: painting goes on when it answers";
-    const words = { busy, idle: lost, dead: "it is dead: restart it, and run the notebook again" };
-    const why = this.broken ? lost : words[kernel] || "it is busy or restarted: wait, or run its cell again";
+    const words = { busy, idle: lost, dead: `it is dead: restart it, then ${AGAIN}` };
+    const why = this.broken ? lost : words[kernel] || `it is busy or restarted: wait, or ${AGAIN}`;
     return `Nothing is being saved: the kernel has not answered for ${seconds} s (${why}).`;
   }
 

@@ -1,5 +1,8 @@
 // Labelled controls. Text from a cohort is only ever set as text, never as HTML.
 
+// What brings a widget back whose kernel is new, as advice.AGAIN in Python: its cell alone lacks what others made.
+export const AGAIN = "choose Run All Cells in the menu Run; in the app, load the page again";
+
 export function element(tag, { text, on = {}, data = {}, ...attributes } = {}, ...children) {
   const node = document.createElement(tag);
   if (text !== undefined) node.textContent = text;

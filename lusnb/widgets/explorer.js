@@ -1,10 +1,11 @@
 // The threshold explorer. Python hands over bytes and tables; what thresholds do to them is done here.
 import { button, element, group, keepKeys } from "./controls.js";
-import { armControls, labelControls, lookControls } from "./explorer_controls.js";
+import { armControls, labelControls, lookControls, turnCut } from "./explorer_controls.js";
 import { Closed, Python } from "./explorer_data.js";
 import { Curves, ErrorWords, FeatureTable } from "./explorer_panel.js";
 import { Picker, Player } from "./explorer_picker.js";
 import { paint } from "./explorer_paint.js";
+import { showCut } from "./explorer_cut.js";
 import { keptShares, Overlays, Picture, scaledUp } from "./explorer_picture.js";
 import { act, keyed, keySheet } from "./explorer_keys.js";
 import { point, where } from "./explorer_words.js";
@@ -75,7 +76,7 @@ class View {
       armControls(this), this.errorWords.node, lookControls(this), keySheet());
     this.root.replaceChildren(main, side, this.charts.node);
     this.charts.label(this.state.threshold);
-    this.charts.output(this.state.output);
+    showCut(this);
     this.showModes();
   }
 
@@ -108,7 +109,7 @@ class View {
     else if (name === "patient") { this.set({ patient: value }); this.picker.filter(value); }
     else if (name === "frame") { if (value >= 0) this.player.go(value); }
     else if (name === "threshold") { this.threshold.set(value); this.turnThreshold(value); }
-    else if (name === "output") { this.output.set(value); this.set({ output: value }); this.charts.output(value); this.turn(); }
+    else if (name === "output") turnCut(this, value);
     else if (name === "arm") { this.arm.set(value); this.chooseArm(value); }
     else if (name === "source") { this.set({ source: value }); this.source.set(value); this.loadLabels(); }
     else this.showMode(value);

@@ -11,7 +11,7 @@ import ipywidgets
 import numpy as np
 import traitlets
 
-from lusnb import arm_maps, exploring
+from lusnb import arm_maps, exploring, finished_curves
 from lusnb import cohort as cohorts
 from lusnb.cohort import Cohort
 from lusnb.widgets import advice, assets
@@ -25,8 +25,9 @@ class Explorer(anywidget.AnyWidget):
     """One clip of a cohort, and what finished runs say about it.
 
     What is chosen survives a reload of the page, since it is kept here: clip_id, patient (the text by which
-    clips are filtered), frame, threshold and output (per cent: of labels, of predictions), source (whose
-    confidence), arm ("" or '<arm> seed <k>'), shown ('labels', 'prediction' or 'errors').
+    clips are filtered), frame, threshold (of labels, per cent), output (of predictions, per cent; -1: each
+    arm's own validation cut, which holds until the slider is moved), source (whose confidence), arm ("" or
+    '<arm> seed <k>'), shown ('labels', 'prediction' or 'errors').
     """
 
     _esm = assets.module("explorer.js")
@@ -36,7 +37,7 @@ class Explorer(anywidget.AnyWidget):
     patient = traitlets.Unicode("").tag(sync=True)
     frame = traitlets.Int(-1).tag(sync=True)  # -1: the clip's first labelled frame
     threshold = traitlets.Int(50).tag(sync=True)
-    output = traitlets.Int(50).tag(sync=True)
+    output = traitlets.Int(-1).tag(sync=True)  # -1: each arm's own cut
     source = traitlets.Unicode("").tag(sync=True)
     arm = traitlets.Unicode("").tag(sync=True)
     shown = traitlets.Unicode("labels").tag(sync=True)
@@ -54,7 +55,7 @@ class Explorer(anywidget.AnyWidget):
         try:
             reply, buffers = self.answer(content)
         except KeyError as error:
-            reply, buffers = {"error": f"Not found: {error}. Did files change? Then run the cell again."}, []
+            reply, buffers = {"error": f"Not found: {error}. Did files change? Then {advice.AGAIN}."}, []
         except (ValueError, OSError) as error:
             reply, buffers = {"error": str(error)}, []
         self.send({**reply, "id": content.get("id")}, buffers)
@@ -83,13 +84,15 @@ class Explorer(anywidget.AnyWidget):
         remedy = advice.remedy(*places)
         if not names and remedy != advice.command(self.profile):
             remedy = "see above"  # the advice, at length
-        curves = exploring.curves(self.runs_folder, self.cohort, remedy)
+        curves = finished_curves.curves(self.runs_folder, self.cohort, remedy)
         return {
             "catalogue": exploring.catalogue(self.cohort),
             "arms": [{"key": f"{arm} seed {seed}", "arm": arm, "seed": seed} for arm, seed in names],
             "note": self.arm_maps.note,
             "curves": curves,
-            "colours": exploring.arm_colours([arm for arm, _ in names] + list(curves["iou"])),
+            "colours": exploring.arm_colours(
+                [arm for arm, _ in names] + [*curves["iou"], *curves["iou_fixed"]]
+            ),
             "split": not self.arm_maps.cross_fitted,  # whether the published split plays a part
             "advice": "" if names or self.arm_maps.note else advice.no_segmenter(*places),
         }

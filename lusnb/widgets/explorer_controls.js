@@ -1,5 +1,7 @@
 // The explorer's own controls: label threshold and rater, arm and output threshold, the look of the picture.
 import { button, checkbox, element, group, select, slider } from "./controls.js";
+import { HALF, OWN, showCut } from "./explorer_cut.js";
+import { point } from "./explorer_words.js";
 
 const MODES = { labels: "Labels", prediction: "Prediction", errors: "Errors" };
 
@@ -15,16 +17,29 @@ export function labelControls(view) {
   return group("Labels", view.threshold.node, view.source.node);
 }
 
+// Predicted from somewhere else. output: per cent, or OWN.
+export function turnCut(view, output) {
+  view.set({ output });
+  showCut(view);
+  view.turn();
+  if (view.card) point(view, view.last);
+}
+
 export function armControls(view) {
   const arms = [["", "none"], ...view.arms.map(({ key }) => [key, key])];
   view.arm = select({ id: "arm", label: "Arm", options: arms, value: view.state.arm, onchange: (arm) => view.chooseArm(arm) });
   if (!view.arms.some(({ key }) => key === view.state.arm)) view.set({ arm: "" });
   view.arm.set(view.state.arm);
   view.output = slider({
-    id: "output", label: "Predicted from", min: 1, max: 100, value: view.state.output, unit: " %",
-    oninput: (output) => { view.set({ output }); view.charts.output(output); view.turn(); },
+    id: "output", label: "Predicted from", min: 1, max: 100, value: HALF, unit: " %", oninput: (output) => turnCut(view, output),
   });
   view.output.input.title = "Output threshold: a pixel is predicted where the arm's probability is at least so much";
+  const cutTo = (id, label, tip, to) => ({ to, ...button({ id, label, tip, pressed: false, onclick: () => turnCut(view, to) }) });
+  view.cutButtons = [
+    cutTo("cut-own", "Own cut", "Own cut: predicted from where this arm's validation patients put it (O: this, then 50 %)", OWN),
+    cutTo("cut-half", "50 %", "Every arm predicted from 50 % (O)", HALF),
+  ];
+  view.cutWords = element("p", { class: "lusnb-status", role: "status", data: { testid: "cut" } });
   const features = [["all", "all features shown"], ...view.catalogue.features.map((name, c) => [name, view.catalogue.words[c]])];
   view.of = select({
     id: "of", label: "Errors in", options: features, onchange: () => { view.charts.arms(view.armName(), view.of.get()); view.turn(); },
@@ -34,11 +49,11 @@ export function armControls(view) {
   }));
   view.role = element("p", { class: "lusnb-status", data: { testid: "role" }, text: view.advice });
   const note = element("p", { class: "lusnb-note", data: { testid: "note" }, text: view.note });
-  const controls = view.arms.length ? [view.arm.node, view.output.node, view.of.node] : [];
-  view.ofArm = [view.output.node, view.of.node];
+  view.ofArm = [view.output.node, ...view.cutButtons.map(({ node }) => node), view.of.node, view.cutWords];
+  const controls = view.arms.length ? [view.arm.node, ...view.ofArm.slice(0, -1)] : [];
   return element("div", { class: "lusnb-picker" },
     group("What is shown", ...(view.arms.length ? view.modes.map(({ node }) => node) : [])),
-    group("Predictions", ...controls), view.role, ...(view.note ? [note] : []));
+    group("Predictions", ...controls), view.cutWords, view.role, ...(view.note ? [note] : []));
 }
 
 export function lookControls(view) {

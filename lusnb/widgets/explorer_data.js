@@ -1,9 +1,10 @@
 // Questions to Python and their answers; pixels come in pieces and are kept for a while.
+import { AGAIN } from "./controls.js";
 import { Film } from "./explorer_film.js";
 
 const KEEP = 256 * 2 ** 20; // bytes of pixels kept
 const PATIENCE = 15000; // ms after which a silent kernel is told
-const SILENT = "The kernel does not answer: is it running? Then run the cell again.";
+const SILENT = `The kernel does not answer. Where it was restarted, ${AGAIN}.`;
 
 export class Python {
   constructor(model) {

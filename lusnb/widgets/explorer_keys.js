@@ -1,9 +1,11 @@
 // Which keys the explorer takes, and a sheet that tells them.
 import { element } from "./controls.js";
+import { turnCut } from "./explorer_controls.js";
+import { HALF, OWN } from "./explorer_cut.js";
 
 const KEYS = [
   ["← →", "frame back, on"], ["Space", "play, stop"], ["[ ]", "label threshold down, up by 1 % ({ } by 10 %)"],
-  ["1 to 9", "feature on, off"], ["P N", "previous, next clip"], ["L", "to the labelled frame"],
+  ["1 to 9", "feature on, off"], ["P N", "previous, next clip"], ["L", "to the labelled frame"], ["O", "arm's own cut, cut at 50 %"],
   ["+ − 0", "zoom in, out, whole frame"], ["wheel", "zoom, once the picture was clicked; before, with Ctrl"], ["Shift + drag", "move"],
 ];
 const TYPED = ["text", "number", "search"];
@@ -34,6 +36,7 @@ export function act(view, key) {
   else if (key === " ") view.player.toggle();
   else if (key === "p" || key === "n") view.picker.step(key === "p" ? -1 : 1);
   else if (key === "l") view.toLabels();
+  else if (key === "o" && view.state.arm) turnCut(view, view.state.output === OWN ? HALF : OWN);
   else if (key === "0") view.picture.fit();
   else if (key === "+" || key === "-") view.picture.zoomTo(view.picture.zoom * (key === "+" ? 1.25 : 0.8));
   else if (/^[1-9]$/.test(key)) view.table.toggle(Number(key) - 1);

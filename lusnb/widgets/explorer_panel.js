@@ -3,7 +3,7 @@ import { checkbox, element } from "./controls.js";
 import { Chart, percent } from "./curves.js";
 import { ERRORS } from "./explorer_picture.js";
 
-const NOTHING = "–";
+const NOTHING = "–", IOU = "IoU on held-out labels";
 
 // One row a feature: a switch, confidence and prediction under the pointer, the share that is kept.
 export class FeatureTable {
@@ -73,8 +73,8 @@ export class ErrorWords {
     this.sum.textContent = `No errors to show: there is ${why}.`;
   }
 
-  // features, both: from Overlays.setErrors; skipped: names of features that nobody looked at.
-  show({ features, both }, skipped) {
+  // features, both: from Overlays.setErrors; skipped: names of features that nobody looked at; cut: in words.
+  show({ features, both }, skipped, cut) {
     this.node.style.display = this.list.style.display = "";
     const counted = features.filter(Boolean), total = (name) => counted.reduce((sum, one) => sum + one[name], 0);
     ["agreeing", "missed", "spurious"].forEach((name, k) => { this.numbers[k].textContent = `${total(name)} px`; });
@@ -85,7 +85,7 @@ export class ErrorWords {
     const mean = ious.reduce((sum, iou) => sum + iou, 0) / ious.length;
     const of = counted.length > 1 ? `mean IoU of the ${ious.length} features that have a label here` : "IoU on this frame";
     const left = skipped.length ? ` Not looked at, so not counted: ${skipped.join(", ")}.` : "";
-    this.sum.textContent = (ious.length ? `${of}: ${percent(mean, 1)}.` : "Nothing is labelled here at this threshold.") + left;
+    this.sum.textContent = (ious.length ? `${of}: ${percent(mean, 1)} (${cut}).` : "Nothing is labelled here at this threshold.") + left;
   }
 }
 
@@ -94,13 +94,12 @@ export class Curves {
   constructor({ catalogue, curves, colours }) {
     Object.assign(this, { catalogue, curves, colours });
     this.kept = new Chart({ id: "curve-kept", title: "Kept of the painted area", across: "label threshold", up: "kept" });
-    this.iou = new Chart({
-      id: "curve-iou", title: "IoU on held-out labels, each arm", across: "label threshold", up: "IoU",
-    });
+    this.iou = new Chart({ id: "curve-iou", title: IOU, across: "label threshold", up: "IoU" });
     this.calibration = new Chart({
       id: "curve-calibration", title: "Calibration", across: "output threshold", up: "label", diagonal: true,
     });
     this.node = element("div", { class: "lusnb-below" }, this.kept.node, this.iou.node, this.calibration.node);
+    this.half = false; // whether IoU is asked for at a cut of 50 %, in place of the arms' own
     this.arms("");
   }
 
@@ -117,23 +116,30 @@ export class Curves {
 
   // The chosen arm is drawn strong; calibration is of one feature where it is known, else of all.
   arms(chosen, feature = "all") {
-    const { iou, calibration, missing } = this.curves;
-    const series = (found) => Object.entries(found).map(([name, points]) =>
+    const { calibration, missing } = this.curves;
+    this.series = (found) => Object.entries(found).map(([name, points]) =>
       ({ name, points, colour: this.colours[name] || "#888888", dots: true, strong: name === chosen, round: true }));
-    if (missing.iou) this.iou.empty(missing.iou);
-    else {
-      const highest = Math.max(0.1, ...Object.values(iou).flat().map(([, y]) => y));
-      const note = "Against labels of all raters merged, as in 04.";
-      this.iou.set(series(iou), { top: [0.2, 0.4, 0.6, 0.8, 1].find((top) => top >= highest) || 1, note });
-    }
+    this.ious();
     const own = calibration[feature] ? feature : "all";
     const word = own === "all" ? "all features" : this.catalogue.words[this.catalogue.features.indexOf(own)];
     this.calibration.title(`Calibration, ${word}`);
     if (missing.calibration) this.calibration.empty(missing.calibration);
     else {
       const note = "Mean confidence of the label (of all raters merged, as in 04) where an arm predicts so much, near painted pixels.";
-      this.calibration.set(series(calibration[own] || {}), { note });
+      this.calibration.set(this.series(calibration[own] || {}), { note });
     }
+  }
+
+  // IoU at the arms' own cuts or at 50 %, on one scale; where there is one of them alone, that one.
+  ious() {
+    const { iou: own, iou_fixed: fixed, missing } = this.curves, there = (found) => Object.keys(found).length > 0;
+    const half = there(fixed) && (this.half || !there(own)), shown = half ? fixed : own;
+    this.iou.title(`${IOU}, ${half ? "every arm cut at 50 %" : "each arm at its own validation cut"}`);
+    if (!there(shown)) { this.iou.empty(missing.iou || missing.iou_fixed || ""); return; }
+    const highest = Math.max(0.1, ...[own, fixed].flatMap((found) => Object.values(found).flat().map(([, y]) => y)));
+    const other = half ? missing.iou || (there(own) ? "" : "This run of 04 is older, and has no other cut.") : missing.iou_fixed || "";
+    const note = `Against labels of all raters merged, as in 04. ${other}`.trim();
+    this.iou.set(this.series(shown), { top: [0.2, 0.4, 0.6, 0.8, 1].find((top) => top >= highest) || 1, note });
   }
 
   label(threshold) {
@@ -141,7 +147,9 @@ export class Curves {
     this.iou.mark(threshold / 100);
   }
 
-  output(threshold) {
-    this.calibration.mark(threshold / 100);
+  // at: the cut as a fraction; half: whether it was put to 50 %, and not to the arms' own or elsewhere.
+  output(at, half) {
+    this.calibration.mark(at);
+    if (half !== this.half) { this.half = half; this.ious(); }
   }
 }

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lusnb.widgets import advice
 from tests import strokes_reference as reference
 from tests.browser.conftest import PROJECT, SIZE, TOKEN, NotebookPage, eventually, serve, with_parameters
 from tests.test_brush import bare_cohort
@@ -233,8 +234,8 @@ def test_a_kernel_that_is_killed_loses_at_most_two_seconds(easel):
     assert on.colour((30, 45)) == before
     on.page.screenshot("brush_blocked")
     on.page.until_idle()
-    ending = "run its cell again)."  # of a kernel that is back, as the page sees it, or not yet
-    assert eventually(lambda: on.widget("status").inner_text().lower().endswith(ending))
+    ending = f"{advice.AGAIN})."  # of a kernel that is back, as the page sees it, or not yet
+    assert eventually(lambda: on.widget("status").inner_text().endswith(ending))
     on.page.run_all()
     on.find()
     now = on.maps()[0]

@@ -119,16 +119,20 @@ def data(lab):
 
 @pytest.fixture
 def runs(data, tmp_path):
-    """A finished study of the cohort: one arm whose predictions follow the labels loosely, curves, tasks."""
+    """A finished study of the cohort: two arms, curves, tasks; predictions of t060 follow the labels loosely.
+
+    Cuts: t060 at 102 of 255 (40 %), t020 at 46 (18 %), whose tasks' frames were cut at 128.
+    """
     runs = tmp_path / "runs" / "smoke" / "phantom_smoke"
     roles = dict(data.patients[["patient_id", "split"]].to_numpy())
-    finished(runs, data, "t060", roles=roles, made_from=checked(runs, data))
+    finished(runs, data, "t060", roles=roles, made_from=checked(runs, data), cut=102, task_cut=102)
+    finished(runs, data, "t020", roles=roles, made_from=checked(runs, data), cut=46, task_cut=128)
     place = runs / "03_train_segmentation/t060/seed0/fold0/predictions/labelled.npy"
     maps, _ = cohorts.confidence_of(data, cohorts.labelled_frames(data), 32)
     files.write_npy(place, np.roll(maps, 2, axis=3))
-    files.write_csv(
-        runs / "tables/threshold_matrix.csv", pd.DataFrame({"arm": ["t060"], "0.4": [0.5], "0.6": [0.4]})
-    )
+    matrix = pd.DataFrame({"arm": ["t060"], "0.4": [0.5], "0.6": [0.4]})
+    files.write_csv(runs / "tables/threshold_matrix.csv", matrix)
+    files.write_csv(runs / "tables/threshold_matrix_fixed.csv", matrix.assign(**{"0.4": [0.3], "0.6": [0.2]}))
     curve = {
         "arm": "t060",
         "pixels": "band",
@@ -273,6 +277,7 @@ def test_errors_of_an_arm_are_coloured_and_counted(notebook, data, runs):
     page.theme("light")
     page.widget("threshold").fill("50")
     assert "45.0 %" in page.widget("curve-iou-values").inner_text()  # halfway between 0.5 and 0.4
+    assert "(predicted from 80 %; its own validation cut is 40 %)" in page.widget("iou").inner_text()
     page.widget("output").fill("30")
     assert "35.0 %" in page.widget("curve-calibration-values").inner_text()
     page.widget("show-prediction").click()
@@ -280,6 +285,108 @@ def test_errors_of_an_arm_are_coloured_and_counted(notebook, data, runs):
     colours = list(looks.feature_colours(data.features).values())
     expected = painted(clip, row["frame"], predicted, colours)
     seen(page, clip, down / across, expected)
+
+
+def test_an_arm_is_cut_at_its_own_cut_until_the_reader_chooses(notebook, data, runs):
+    page = opened(notebook, runs_folder=str(runs))
+    opaque(page)
+    row = first(data)
+    clip = cohorts.clip(data, row["clip_id"])
+    down, across = cohorts.pixel_mm(data, row["clip_id"])
+    colours = list(looks.feature_colours(data.features).values())
+    found = arm_maps.open_runs(runs, data)
+
+    def shown(arm, least):
+        said = scaled(found.maps(arm, 0, row["clip_id"], row["frame"])[0], 64, 64)
+        seen(page, clip, down / across, painted(clip, row["frame"], said >= least, colours))
+
+    def told(percent, words, pressed):
+        assert eventually(lambda: page.widget("cut").inner_text() == f"Predicted from {percent} %{words}.")
+        assert page.widget("output").input_value() == str(percent)
+        assert page.widget("output").get_attribute("aria-valuetext") == f"{percent} %{words}"
+        for name in ("cut-own", "cut-half"):
+            assert page.widget(name).get_attribute("aria-pressed") == str(name == pressed).lower()
+
+    assert not page.widget("cut").is_visible() and not page.widget("cut-own").is_visible()
+    page.widget("arm").select_option("t060 seed 0")
+    page.widget("show-prediction").click()
+    told(40, ", its own validation cut", "cut-own")
+    shown("t060", 102)
+    assert "45.0 %" in page.widget("curve-iou-values").inner_text()
+    assert "each arm at its own validation cut" in page.widget("curve-iou").inner_text()
+    page.screenshot("explorer_own_cut")
+    page.widget("arm").select_option("t020 seed 0")  # goes to that arm's own cut
+    told(18, ", its own validation cut", "cut-own")
+    shown("t020", 46)
+    page.widget("cut-half").click()
+    told(50, "; its own validation cut is 18 %", "cut-half")
+    shown("t020", 128)
+    assert "25.0 %" in page.widget("curve-iou-values").inner_text()
+    assert "every arm cut at 50 %" in page.widget("curve-iou").inner_text()
+    page.widget("arm").select_option("t060 seed 0")  # what was chosen by hand stays
+    told(50, "; its own validation cut is 40 %", "cut-half")
+    shown("t060", 128)
+    page.widget("stage").focus()
+    page.page.keyboard.press("o")
+    told(40, ", its own validation cut", "cut-own")
+    shown("t060", 102)
+    page.widget("output").focus()
+    page.page.keyboard.press("ArrowRight")  # by hand, from where the own cut stands
+    told(41, "; its own validation cut is 40 %", None)
+    shown("t060", 105)
+    assert eventually(lambda: page.python(STATE)[3] == 41)
+    page.widget("show-errors").click()
+    assert eventually(lambda: "(predicted from 41 %; its own" in page.widget("iou").inner_text())
+    page.command("docmanager:save")
+    page.page.wait_for_timeout(1000)
+    page.reload()
+    settled(page)
+    told(41, "; its own validation cut is 40 %", None)
+    page.execute("pages.children[0].output = -1")  # and from Python
+    told(40, ", its own validation cut", "cut-own")
+    for name, role in (
+        ("cut-own", "Own cut: predicted from where"),
+        ("cut-half", "Every arm predicted from 50 %"),
+    ):
+        assert page.widget(name).get_attribute("aria-label").startswith(role)
+
+
+def test_masks_of_the_tasks_say_at_which_cut_they_were_made(notebook, data, runs):
+    page = opened(notebook, runs_folder=str(runs))
+    row = first(data)
+    frame = next(k for k in (0, 4) if k != row["frame"])  # one of the tasks' frames
+    page.widget("arm").select_option("t020 seed 0")
+    page.widget("frame").fill(str(frame))
+    rest = ": the slider changes nothing on this frame."
+    assert eventually(lambda: page.widget("cut").inner_text() == f"Cut at 50 % already{rest}")
+    page.widget("arm").select_option("t060 seed 0")
+    own = f"Cut at 40 % already, its own validation cut{rest}"
+    assert eventually(lambda: page.widget("cut").inner_text() == own)
+    assert page.widget("output").input_value() == "40"
+    box = page.widget("stage").bounding_box()
+    page.page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    assert eventually(
+        lambda: page.widget("readout").inner_text().endswith("· cut at 40 % already, its own validation cut")
+    )
+    page.widget("frame").fill(str(row["frame"]))
+    assert eventually(
+        lambda: page.widget("cut").inner_text() == "Predicted from 40 %, its own validation cut."
+    )
+
+
+def test_each_patient_is_cut_as_the_fold_that_held_it_out(notebook, data, tmp_path):
+    runs = tmp_path / "runs" / "smoke" / "phantom_smoke"
+    patients = list(data.patients["patient_id"])
+    for fold in (1, 2):
+        roles = {one: "test" if k % 2 == fold - 1 else "train" for k, one in enumerate(patients)}
+        finished(runs, data, "t060", fold=fold, roles=roles, made_from=checked(runs, data), cut=51 * fold)
+    page = opened(notebook, runs_folder=str(runs))
+    page.widget("arm").select_option("t060 seed 0")
+    for fold, patient in ((1, patients[0]), (2, patients[1])):
+        clip = data.clips[data.clips["patient_id"] == patient]["clip_id"].iloc[0]
+        page.widget("clips").select_option(clip)
+        words = f"Predicted from {20 * fold} %, its own validation cut."
+        assert eventually(lambda words=words: page.widget("cut").inner_text() == words)
 
 
 def test_it_is_said_whose_labels_the_curves_are_of(notebook, data, runs):

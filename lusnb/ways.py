@@ -1,0 +1,105 @@
+"""Which choices of a training go together: how labels are shown, with loss and weights; the network's parts.
+
+Asked before anything runs, and without torch as long as the network is one that is known to work.
+"""
+
+from collections.abc import Iterable, Mapping
+from functools import cache
+from pathlib import Path
+
+from lusnb import confidence, values
+
+ON_LOGITS = ("weighted_ce", "focal", "lovasz", "dice_ce")  # losses that want the sigmoid
+ON_PROBABILITIES = ("dice", "tversky", "wing")  # losses that take any activation
+DECODERS = (  # of segmentation-models-pytorch, by its own names
+    *("Unet", "UnetPlusPlus", "MAnet", "Linknet", "FPN", "PSPNet"),
+    *("DeepLabV3", "DeepLabV3Plus", "PAN", "UPerNet", "Segformer", "DPT"),
+)
+WORK = {"decoder": ("FPN", "Unet"), "encoder": ("mobilenet_v2", "resnet18", "resnet34", "tu-resnet10t")}
+NO_FILE = ("none", "imagenet")  # encoder_weights that are no path
+
+
+def one_of(name: str, value: object, known: Iterable[str], where: str = "") -> str:
+    """What is wrong with a name that must be a known one, with the nearest; "" for nothing.
+
+    where: words that say under what these are the known ones.
+    """
+    known = list(known)
+    if value in known:
+        return ""
+    near = values.near(value, known)
+    hint = f"; did you mean {near}?" if near else "."
+    return f"{name}: expected one of {', '.join(known)}{where}, got {value!r}{hint}"
+
+
+def wrong_labels(arm: Mapping) -> str:
+    """What is wrong with how an arm shows its labels: supervision, weights, loss, merge; "" for nothing."""
+    if told := one_of("supervision", arm["supervision"], confidence.SUPERVISIONS):
+        return told
+    try:
+        way = confidence.supervision(arm)
+        confidence.weights(0.5, 0.5, arm["confidence_weight"], arm["background_weight"])
+    except ValueError as error:
+        return str(error)
+    losses = ON_PROBABILITIES if way.activation != "sigmoid" else (*ON_LOGITS, *ON_PROBABILITIES)
+    merges = ("mean",) if way.raters_apart else values.MERGES  # there, nothing is merged
+    under = f" under {arm['supervision']}"
+    return one_of("loss", arm["loss"], losses, under) or one_of("merge", arm["merge"], merges, under)
+
+
+def wrong_network(p: Mapping) -> str:
+    """What is wrong with encoder, decoder, decoder_channels and size of a segmenter; "" for nothing.
+
+    One that is not known to work is built, without memory for its weights where that can be done.
+    """
+    if p["size"] % 32 or p["size"] < 64:
+        return (
+            "size: expected a multiple of 32 from 64 on (the network halves five times), "
+            f"got {p['size']}; change it."
+        )
+    if told := one_of("decoder", p["decoder"], DECODERS):
+        return told
+    whole = p["decoder"] != "FPN" or (p["decoder_channels"] > 0 and p["decoder_channels"] % 64 == 0)
+    if whole and all(p[part] in names for part, names in WORK.items()):
+        return ""
+    return _built(p["encoder"], p["decoder"], p["decoder_channels"], p["size"])
+
+
+def wrong_weights(value: str, base: Path) -> str:
+    """What is wrong with encoder_weights, whose path is relative to `base`; "" for nothing."""
+    if value in NO_FILE or (base / value).is_file():
+        return ""
+    return (
+        f"encoder_weights: expected none, imagenet or the path of a state dict, found no file {value!r}; "
+        "correct the path."
+    )
+
+
+@cache
+def _built(encoder: str, decoder: str, channels: int, size: int) -> str:
+    """What keeps a network from being built and from taking an image; "" for nothing."""
+    import torch
+
+    from lusnb import networks
+
+    if encoder not in _encoders():
+        near = values.near(encoder, _encoders())
+        hint = f"did you mean {near}?" if near else "see its list of encoders, or timm's behind `tu-`."
+        return f"encoder: expected one of segmentation-models-pytorch, got {encoder!r}; {hint}"
+    for device in ("meta", "cpu"):  # some read their own numbers while they are built
+        try:
+            with torch.random.fork_rng(devices=[]), torch.no_grad(), torch.device(device):
+                network = networks.build_segmenter(encoder, 1, channels, "none", decoder)
+                network.eval()(torch.zeros(1, 1, size, size))
+            return ""
+        except (ValueError, RuntimeError, NotImplementedError) as error:
+            told = f"encoder {encoder} with decoder {decoder} at {size} px: {error}"
+    return told
+
+
+@cache
+def _encoders() -> tuple[str, ...]:
+    import segmentation_models_pytorch as smp
+    import timm
+
+    return (*smp.encoders.encoders, *(f"tu-{name}" for name in timm.list_models()))
