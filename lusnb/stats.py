@@ -1,13 +1,22 @@
-"""Is a difference real? The patient is the unit: never the pixel, the clip or the fold."""
+"""Is a difference real? The patient is the unit: never the pixel, the clip or the fold.
+
+Test and interval are one: the interval holds the means that the paired sign-flip test does not reject. Both
+come from the means of the patients' subsets: where values are as likely to lie so far above as below their
+centre, each gap between two neighbouring subset means is as likely as any other to hold it (Hartigan 1969,
+Using subsample values as typical values, JASA 64: 1303). What that is worth at which number of patients, for
+which shapes of scores, beside BCa and Student's t: docs/statistics.md.
+
+All of this is conditional on the fitted models. `retrained` asks of arms trained anew.
+"""
 
 import numpy as np
 import pandas as pd
 from scipy import stats
-from statsmodels.stats.multitest import multipletests
 
 FEW = 6  # with fewer patients only their values and the smallest attainable p are reported
-RESAMPLES = 9999  # of sign_flip where there are too many patients to try every flip
-UNRELIABLE = 10  # below this BCa intervals cover too little (about 78 % at 4 patients)
+TRAININGS = 3  # with fewer nothing is said of arms trained anew
+RESAMPLES = 9999  # subsets that are drawn where there are too many patients to try every one
+UNRELIABLE = 50  # with fewer, of a difference of skewness 2, intervals cover under 93 % (docs/statistics.md)
 
 
 def attainable_p(patients: int) -> float:
@@ -16,35 +25,65 @@ def attainable_p(patients: int) -> float:
     return min(1.0, 2.0 ** (1 - patients)) if every else 2 / (RESAMPLES + 1)
 
 
+def _subset_means(values: np.ndarray, rng: np.random.Generator, resamples: int = RESAMPLES) -> np.ndarray:
+    """Ascending means of the non-empty subsets: of each where 2^n does not exceed `resamples`, else drawn."""
+    values, n = np.asarray(values, float), len(values)
+    if 2.0**n <= resamples:
+        members = np.arange(1, 2**n)[:, None] >> np.arange(n) & 1  # (subsets, n), 0 or 1
+    else:
+        members = rng.integers(0, 2, (resamples, n), dtype=np.int8)
+        members = members[members.any(axis=1)]
+    members = members.astype(float)
+    means = members @ values / members.sum(axis=1)
+    means[np.abs(means) <= 1e-12 * np.abs(values).max(initial=0.0)] = 0.0  # 0.1 + 0.2 - 0.3
+    return np.sort(means)
+
+
+def _p(means: np.ndarray) -> float:
+    """Of `_subset_means`: flipping a subset's signs moves the mean up where the subset's own is below 0."""
+    beyond = 1 + min((means <= 0).sum(), (means >= 0).sum())  # the empty subset, which flips none, is one
+    return float(min(1.0, 2 * beyond / (1 + len(means))))
+
+
+def _limits(means: np.ndarray, level: float) -> tuple[float, float]:
+    """Of `_subset_means`; blank where so few values cannot reach the level, and where all are alike."""
+    beyond = int((1 - level) / 2 * (1 + len(means)) + 1e-9)
+    if beyond < 1 or np.ptp(means) <= 1e-9 * np.abs(means).max():
+        return (np.nan, np.nan)
+    return (float(means[beyond - 1]), float(means[-beyond]))
+
+
 def sign_flip(differences: np.ndarray, rng: np.random.Generator, resamples: int = RESAMPLES) -> float:
     """Two-sided p of a paired sign-flip test on the patients' mean difference.
 
-    differences: one a patient. Exact where 2^patients does not exceed `resamples`. 1.0 for one
-    patient, and when all are zero.
+    differences: one a patient. Exact where 2^patients does not exceed `resamples`. 1.0 for one patient, and
+    when all are zero. What it tests is that the arms may be exchanged, so that differences lie symmetrically
+    about 0; of a skewed difference whose mean is 0 it rejects too often (docs/statistics.md).
     """
-    differences = np.asarray(differences, float)
-    if len(differences) < 2 or not differences.any():
-        return 1.0
-    test = stats.permutation_test(
-        (differences,),
-        lambda x, axis: x.mean(axis=axis),
-        permutation_type="samples",
-        vectorized=True,
-        n_resamples=resamples,
-        rng=rng,
-    )
-    return float(test.pvalue)
+    return _p(_subset_means(differences, rng, resamples)) if len(differences) else 1.0
 
 
 def interval(values: np.ndarray, rng: np.random.Generator, level: float = 0.95) -> tuple[float, float]:
-    """BCa bootstrap interval of the mean over patients; (nan, nan) for fewer than FEW patients."""
-    values = np.asarray(values, float)
+    """Interval of the mean over patients: what the sign-flip test does not reject at 1 - level.
+
+    Always within the values' own range. (nan, nan) for fewer than FEW patients, and where all are alike, so
+    that they tell nothing of other patients.
+    """
     if len(values) < FEW:
         return (np.nan, np.nan)
-    if np.ptp(values) == 0:
-        return (float(values[0]), float(values[0]))
-    found = stats.bootstrap((values,), np.mean, confidence_level=level, method="BCa", rng=rng)
-    return (float(found.confidence_interval.low), float(found.confidence_interval.high))
+    return _limits(_subset_means(values, rng), level)
+
+
+def holm(p: np.ndarray) -> np.ndarray:
+    """p values corrected for their number, Holm's step-down method (1979).
+
+    As statsmodels' multipletests does, which collects all garbage at each call: a third of a second beside
+    torch.
+    """
+    order = np.argsort(p)
+    corrected = np.empty(len(p))
+    corrected[order] = np.minimum(1.0, np.maximum.accumulate(np.sort(p) * np.arange(len(p), 0, -1)))
+    return corrected
 
 
 def compare(values: pd.DataFrame, arms: list[str], reference: str, rng: np.random.Generator) -> pd.DataFrame:
@@ -59,16 +98,16 @@ def compare_pairs(
     """Compare pairs of arms, (arm, reference), patient by patient, and correct for their number (Holm).
 
     values: one row a patient and one column an arm; patients with a blank are left out of that comparison.
-    Columns: arm, reference, patients, difference (mean over patients), low, high (95 % BCa), p, p_holm,
-    attainable_p, reading. Under FEW patients interval and p stay blank: only what p could reach is told.
+    Columns: arm, reference, patients, difference (mean over patients), low, high (95 %, `interval`), p (which
+    is below 0.05 where they leave out 0), p_holm, attainable_p, reading. Under FEW patients interval and p
+    stay blank: only what p could reach is told.
     """
     rows = []
     for arm, reference in pairs:
         both = values[[arm, reference]].dropna()
         difference = (both[arm] - both[reference]).to_numpy()
         n = len(difference)
-        low, high = interval(difference, rng)
-        p = sign_flip(difference, rng) if n >= FEW else np.nan
+        low, high, p = _tested(difference, rng)
         mean = difference.mean() if n else np.nan
         rows.append((arm, reference, n, mean, low, high, p, attainable_p(n)))
     columns = ["arm", "reference", "patients", "difference", "low", "high", "p", "attainable_p"]
@@ -76,15 +115,69 @@ def compare_pairs(
     known = table["p"].notna()
     table["p_holm"] = np.nan
     if known.any():
-        table.loc[known, "p_holm"] = multipletests(table.loc[known, "p"], method="holm")[1]
-    return table.assign(reading=[reading(r.patients, r.p_holm) for r in table.itertuples()])
+        table.loc[known, "p_holm"] = holm(table.loc[known, "p"].to_numpy())
+    return table.assign(reading=[reading(r.patients, r.p_holm, r.low, r.high) for r in table.itertuples()])
 
 
-def reading(patients: int, p: float) -> str:
-    """What may be said: under 6 patients only how small p could have become."""
+def _tested(differences: np.ndarray, rng: np.random.Generator) -> tuple[float, float, float]:
+    """low, high and p from the same subsets, so that they never disagree; blank under FEW patients."""
+    if len(differences) < FEW:
+        return (np.nan, np.nan, np.nan)
+    means = _subset_means(differences, rng)
+    return (*_limits(means, 0.95), _p(means))
+
+
+def reading(patients: int, p: float, low: float = np.nan, high: float = np.nan) -> str:
+    """What may be said: under 6 patients only how small p could have become.
+
+    p: corrected for the number of comparisons; low, high: of the interval, which is not. Where they part, it
+    is said.
+    """
     if patients < 2:
         return "too few patients to compare"
     if patients < FEW:
         return f"{patients} patients: p cannot fall below {attainable_p(patients):.3g}; no claim either way"
-    shaky = f"; {patients} patients: the interval is unreliable" if patients < UNRELIABLE else ""
-    return ("different" if p < 0.05 else "no difference shown") + shaky
+    said = "different" if p < 0.05 else "no difference shown"
+    if p < 0.05 and low <= 0 <= high:
+        said += ", though the interval holds 0"
+    elif p >= 0.05 and (low > 0 or high < 0):
+        said += ", though the interval, which is not corrected for the number of comparisons, leaves out 0"
+    return said + (f"; {skew_told(patients)}" if patients < UNRELIABLE else "")
+
+
+def skew_told(patients: int) -> str:
+    """What p and interval of so few patients, under UNRELIABLE, rest on."""
+    return f"of {patients} patients p and interval are unreliable where differences are skewed"
+
+
+# -- arms trained anew
+
+
+def retrained(differences: pd.DataFrame) -> float:
+    """Two-sided p that two arms differ if both are trained anew: trainings are a sample, as patients are.
+
+    differences: one row a patient, one column a training of both arms, blank where it did not predict the
+    patient. Each patient predicted by one training (outer folds of `cross_fitted`, seeds averaged): t-test of
+    the trainings' means. All by all (seeds): trainings crossed with patients, both random; as variance of the
+    mean the sum of both mean squares, a little too large, degrees of freedom of Satterthwaite (1946). Both
+    hold for means that are about normal; that trainings of different folds learn from many of the same
+    patients is not counted. NaN under TRAININGS trainings, and where their means are all alike;
+    1.0 where all is 0. ValueError where several trainings predicted some patients, but not all of them did.
+    """
+    table = differences.dropna(how="all").dropna(axis=1, how="all")
+    n, trainings = table.shape
+    asked, means = table.notna().sum(axis=1), table.mean().to_numpy()
+    some = asked[(asked > 1) & (asked < trainings)]
+    if len(some):
+        raise ValueError(
+            f"differences: expected each patient predicted by one training or by all {trainings}, got "
+            f"{some.index[0]} by {some.iloc[0]}; average the seeds of a fold."
+        )
+    if trainings < TRAININGS or np.ptp(means) <= 1e-12 * np.abs(means).max():
+        return 1.0 if n and not table.fillna(0).to_numpy().any() else np.nan
+    if (asked == 1).all():
+        return float(stats.ttest_1samp(means, 0.0).pvalue)
+    values = table.dropna().to_numpy(float)
+    squares = [len(values) * values.mean(0).var(ddof=1), trainings * values.mean(1).var(ddof=1)]
+    freedom = sum(squares) ** 2 / (squares[0] ** 2 / (trainings - 1) + squares[1] ** 2 / (len(values) - 1))
+    return float(2 * stats.t.sf(abs(values.mean()) / np.sqrt(sum(squares) / values.size), freedom))

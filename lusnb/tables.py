@@ -11,6 +11,7 @@ import pandas as pd
 from lusnb import files, stats
 
 IOU = "iou"  # the primary IoU: label-non-empty images
+FEW_IMAGES = 10  # with fewer labelled images, of however many patients, all is an example
 PER_IMAGE = ("iou_plain",)
 TABLE1 = {
     "iou": "IoU",
@@ -203,10 +204,11 @@ def can_show(patients: int, comparisons: int, images: int | None = None) -> str:
             f"{who}: an example, not a result. No p can fall below {least:.3g}, so neither can a difference "
             f"be shown nor that there is none{end}."
         )
-    few = images is not None and images < stats.UNRELIABLE
+    few = images is not None and images < FEW_IMAGES
     said = [f"{who}: an example, not a result" if few else who, _shown(least, comparisons)]
     if patients < stats.UNRELIABLE:
-        said.append(f"Intervals of {patients} patients are too narrow")
+        told = stats.skew_told(patients)
+        said.append(told[0].upper() + told[1:])
     return ". ".join(said) + "."
 
 

@@ -322,9 +322,8 @@ def test_against_corrects_over_all_cells():
     ]
     np.testing.assert_allclose(table["p"], raw)  # 12 patients: exact
     np.testing.assert_allclose(table["p_holm"], holm(raw))
-    assert table["reading"].to_list() == [
-        "different" if p < 0.05 else "no difference shown" for p in holm(raw)
-    ]
+    for told, p in zip(table["reading"], holm(raw), strict=True):
+        assert told.startswith("different" if p < 0.05 else "no difference shown")
 
 
 @cache

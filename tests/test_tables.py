@@ -162,7 +162,7 @@ def test_what_is_to_be_said_of_the_patients_stands_behind_their_number():
 
 
 EQUAL = "That two are equal cannot be shown."
-NARROW = "Intervals of {} patients are too narrow."
+SKEWED = "Of {} patients p and interval are unreliable where differences are skewed."
 
 
 @pytest.mark.parametrize(
@@ -187,26 +187,32 @@ NARROW = "Intervals of {} patients are too narrow."
         (
             6, 1, 6,
             "6 held-out patients, 6 labelled images: an example, not a result. The smallest p is 0.031, "
-            f"corrected for 1 comparison 0.031: a large difference can be shown. {EQUAL} {NARROW.format(6)}",
+            f"corrected for 1 comparison 0.031: a large difference can be shown. {EQUAL} {SKEWED.format(6)}",
         ),
         (
             8, 25, 40,
             "8 held-out patients, 40 labelled images. The smallest p is 0.0078, corrected for 25 comparisons "
-            f"0.2: no difference can be shown. {EQUAL} {NARROW.format(8)}",
+            f"0.2: no difference can be shown. {EQUAL} {SKEWED.format(8)}",
         ),
         (
             8, 4, 40,  # four named pairs of many arms
             "8 held-out patients, 40 labelled images. The smallest p is 0.0078, corrected for 4 comparisons "
-            f"0.031: a large difference can be shown. {EQUAL} {NARROW.format(8)}",
+            f"0.031: a large difference can be shown. {EQUAL} {SKEWED.format(8)}",
         ),
         (
             42, 6, None,
             "42 held-out patients. The smallest p is 0.0002, corrected for 6 comparisons 0.0012: "
-            f"a large difference can be shown. {EQUAL}",
+            f"a large difference can be shown. {EQUAL} {SKEWED.format(42)}",
         ),
         (
             12, 0, 90,
-            "12 held-out patients, 90 labelled images. There is one arm, and nothing to compare it with.",
+            "12 held-out patients, 90 labelled images. There is one arm, and nothing to compare it with. "
+            + SKEWED.format(12),
+        ),
+        (
+            50, 6, None,
+            "50 held-out patients. The smallest p is 0.0002, corrected for 6 comparisons 0.0012: "
+            f"a large difference can be shown. {EQUAL}",
         ),
     ],
 )  # fmt: skip
