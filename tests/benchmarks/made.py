@@ -8,7 +8,7 @@ from lusnb import outcomes, tables
 
 TRUTH_SD = 0.2  # of a patient's S/F / maximum about the mean of all, and of the days about the patient's
 DAY_SD = 0.1
-ARM_SD = 0.08  # of what an arm's model errs by beyond what is common to both arms
+ARM_SD = 0.08  # what an arm's model errs by, in the middle
 CLASSES = {"sf_change": 3, "readmission": 2}
 TRIVIAL = {"sf_change": "majority", "sf_ratio": "mean", "readmission": "majority"}
 
@@ -126,7 +126,10 @@ def twins(task: str, protocol: str, groups: int, size: int, share: float, rng: G
             luck = np.sqrt(share) * rng.normal() + np.sqrt(1 - share) * rng.normal(size=len(who))
             luck = pd.Series(luck, index=who).reindex(asked["patient_id"]).to_numpy()
             if task == "sf_ratio":
-                made = predicted(task, asked, 0.6 + ARM_SD * luck, 0, rng)
+                off = (
+                    ARM_SD * np.exp(luck / 2) * rng.choice([-1, 1], len(asked))
+                )  # luck: how far, not which way
+                made = predicted(task, asked, asked["truth"] + off, 0, rng)
             else:
                 classes = CLASSES[task]
                 right = np.exp(np.eye(classes)[asked["truth"].astype(int)] * (0.6 + luck)[:, None])

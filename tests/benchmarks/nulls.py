@@ -105,9 +105,9 @@ SECTIONS = (
     Section(
         "means", "Coverage of the mean over patients, by their number",
         "Per cent, nominal 95; below 93 in bold. `stats.interval` is what the sign-flip test does not "
-        "reject. BCa and Student's t beside it, on a quarter of the studies. Blank intervals (all "
+        "reject. Student's t and, on a quarter of the studies, BCa stand beside it. Blank intervals (all "
         "patients alike) do not count.",
-        coverage.of_means, wide=True,
+        coverage.of_means, share=2, wide=True,
     ),
     Section(
         "tasks", "Coverage of the leading scores in Tables 2 to 4",
