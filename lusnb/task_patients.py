@@ -70,13 +70,9 @@ def interval(values: pd.Series, metric: str, rng: np.random.Generator) -> tuple[
     """95 % interval of the mean over patients of `values` (stats.interval), as `metric` shows that mean.
 
     values: of `patient_values`, one arm. Conditional on the fitted models: it does not say how another
-    training would have come out. (nan, nan) for too few patients, and where they are all alike, so that
-    drawing them anew tells nothing.
+    training would have come out. (nan, nan) for too few patients, and where they are all alike.
     """
-    known = values.dropna().to_numpy(float)
-    if len(known) and np.ptp(known) == 0:
-        return (np.nan, np.nan)
-    low, high = stats.interval(known, rng)
+    low, high = stats.interval(values.dropna().to_numpy(float), rng)
     return (low, high) if not metric.startswith(ROOT) else (float(np.sqrt(low)), float(np.sqrt(high)))
 
 
@@ -151,15 +147,7 @@ def _compared(
     """
     sign = -1 if metric in ERRORS else 1
     table = stats.compare_pairs((sign * values).round(12), pairs, rng)
-    table["reading"] += [_at_odds(row.low, row.high, row.p) for row in table.itertuples()]
     return table.assign(metric=metric, better=_in_words(table))
-
-
-def _at_odds(low: float, high: float, p: float) -> str:
-    """Where interval and test, of one comparison and uncorrected, do not say the same."""
-    if np.isnan([low, high, p]).any() or (low > 0 or high < 0) == (p < 0.05):
-        return ""
-    return "; but the interval holds 0" if p < 0.05 else "; though the interval leaves 0 out"
 
 
 def _in_words(compared: pd.DataFrame) -> list[str]:
