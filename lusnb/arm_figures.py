@@ -92,9 +92,8 @@ def ranking(by_patient: pd.DataFrame, means: pd.DataFrame, calibration: pd.DataF
         ax.hlines(rows, mean["low"], mean["high"], color=BLUE, linewidth=1.6, zorder=2)
         ax.scatter(fixed["mean"], fixed["arm"].map(place), **HOLLOW, zorder=3)
         ax.scatter(mean["mean"], rows, s=26, color=BLUE, marker="d", zorder=4)
-        ax.set_xlim(
-            -0.02, 1.08 * np.nanmax([0.05, dots["value"].max(), mean["high"].max(), fixed["mean"].max()])
-        )
+        reach = np.nanmax([0.05, dots["value"].max(), mean["high"].max(), fixed["mean"].max()])
+        ax.set_xlim(-0.04 * reach, 1.08 * reach)  # a marker at 0 is whole
     _before_after(axes[-1], calibration, place)
     handles = [mark("o", GREY, "a patient"), mark("d", BLUE, "mean, own cut")]
     if means["low"].notna().any():

@@ -134,6 +134,7 @@ def iou_by_feature(table: pd.DataFrame, features: tuple[str, ...], ax: Axes | No
         "linewidth": 0.7,
         "edgecolor": "0.2",
         "palette": ["white"] * len(arms),
+        "clip_on": False,  # a marker at 0 is whole
     }
     sns.stripplot(fixed, dodge=True, jitter=False, legend=False, **hollow, **kept)
     ax.set(xlabel="", ylabel=label)

@@ -11,6 +11,8 @@ from lusnb.arm_figures import SMALL, legend, mark
 from lusnb.figures import MANY
 from lusnb.looks import WIDTH, feature_colours, words
 
+TOPS = (0.2, 0.5, 1)  # where the scale of precision may end, the same in all panels
+
 
 def precision_recall(table: pd.DataFrame) -> Figure:
     """Precision against recall, one panel a feature, one line an arm; where each arm stands at its two cuts.
@@ -30,9 +32,14 @@ def precision_recall(table: pd.DataFrame) -> Figure:
         colours = dict(zip(arms, sns.color_palette("viridis", len(arms)), strict=True))
         shown = [(name, feature, f"{words(feature)}, {name}") for name in against for feature in features]
     figure, axes = _panels(len(shown), columns)
+    highest = table.loc[table["against"].isin([name for name, *_ in shown]), "precision"].max()
+    top = next((top for top in TOPS if highest <= top), 1)
     for ax, (name, value, title) in zip(axes, shown, strict=True):
         own = table[(table["against"] == name) & (table[panel] == value)]
         _curves(ax, own, line, colours)
+        ax.set(xlim=(0, 1.02), ylim=(0, 1.02 * top))
+        for axis, end in ((ax.xaxis, 1), (ax.yaxis, top)):
+            axis.set_ticks([0, end / 2, end], ["0", f"{end / 2:g}", f"{end:g}"])  # short: panels stand close
         ax.set_title(title, fontsize=SMALL)
     of_one = f" against the {against[0]}" if len(arms) > MANY else ""
     figure.supxlabel("recall", fontsize=SMALL)
@@ -66,8 +73,5 @@ def _curves(ax: Axes, table: pd.DataFrame, line: str, colours: dict) -> None:
         for point, face in (("fixed", "white"), ("own", colour)):
             at = own[own["point"] == point]
             ax.scatter(at["recall"], at["precision"], s=16, facecolor=[face], edgecolor=[colour], zorder=3)
-    ax.set(xlim=(0, 1.02), ylim=(0, 1.02))
-    for axis in (ax.xaxis, ax.yaxis):
-        axis.set_ticks([0, 0.5, 1], ["0", "0.5", "1"])  # short: panels stand close
     ax.tick_params(labelsize=SMALL)
     sns.despine(ax=ax)

@@ -123,6 +123,8 @@ def test_nothing_overlaps_and_each_column_has_its_scale(count: int, features: tu
     lowest = {}
     for ax in shown:
         lowest[round(ax.get_position().x0, 2)] = ax
+    for ax in shown:
+        assert ax.get_ylim() == (0, 1.02)
     for ax in lowest.values():
         assert [t.get_text() for t in ax.get_xticklabels() if t.get_visible()] == ["0", "0.5", "1"]
 
@@ -135,3 +137,14 @@ def test_an_arm_that_draws_nothing_has_no_marker_there_and_hinders_nobody():
     drawn = [c.get_offsets() for c in ax.collections]
     assert np.ma.getmaskarray(drawn[0]).any() or np.isnan(np.asarray(drawn[0])).any()
     assert points(ax)[-1] == [0.5, 0.39]
+
+
+@pytest.mark.parametrize(("factor", "top"), [(1, 1), (0.5, 0.5), (0.2, 0.2), (0.01, 0.2)])
+def test_precision_has_one_scale_that_low_curves_do_not_leave_empty(factor: float, top: float):
+    table = curves(2)
+    figure = operating_figures.precision_recall(table.assign(precision=factor * table["precision"]))
+    for ax in figure.axes:
+        assert ax.get_ylim() == pytest.approx((0, 1.02 * top)) and ax.get_xlim() == (0, 1.02)
+    assert [t.get_text() for t in figure.axes[0].get_yticklabels()] == ["0", f"{top / 2:g}", f"{top:g}"]
+    nothing = operating_figures.precision_recall(table.assign(precision=np.nan))
+    assert nothing.axes[0].get_ylim() == (0, 1.02)
