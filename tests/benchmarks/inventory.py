@@ -27,18 +27,18 @@ INVENTORY = [
             "Coverage of the mean: IoU of an arm",
         ),
         (
-            "`task_tables.differences` (08)", "`p`, `p_holm`, interval",
+            "`task_patients.differences` (08)", "`p`, `p_holm`, interval",
             "`stats.compare_pairs`, Holm within a task. The models are given.",
             "The same through the tables of 04 and 08; folds that share a model",
         ),
         (
-            "`task_tables.against_baselines` (08)", "`p`, `p_holm`, interval",
+            "`task_patients.against_baselines` (08)", "`p`, `p_holm`, interval",
             "`stats.compare_pairs` against the training mean or majority, and against TSM without masks.",
             "Models that know nothing, against the training mean or the majority",
         ),
         (
             "`task_tables.main` (Tables 2 to 4)", "`<score>_low`, `_high`",
-            "95 %, a task's leading score; patients are drawn anew, the models given.",
+            "`stats.interval` of a task's leading score, of an RMSE the root of that; the models given.",
             "Coverage of the leading scores",
         ),
         (

@@ -81,15 +81,15 @@ def run(made: pd.DataFrame, arm: str, model: str, fold: int) -> pd.DataFrame:
     return made.assign(arm=arm, model=model, seed=0, fold=fold, split="test")
 
 
-GUESSES = ("constant", "folds' constants", "mean itself", "noise")  # arms that know nothing
+GUESSES = ("constant", "folds' constants", "folds' own means", "noise")  # arms that know nothing
 
 
 def ignorant(task: str, rng: Generator, train: int = 24, tested: int = 8, folds: int = 2) -> pd.DataFrame:
     """Scores (outcomes.score) under `paper` of models that know nothing, beside the trivial model.
 
-    The trivial one is learnt in each fold from half of the patients outside the test. `constant`: one guess,
-    learnt from all of them; `folds' constants`: each fold's own, from a half and off by some; `mean itself`:
-    the trivial model's; `noise`: scatters about it.
+    What is trivial is learnt in each fold from half of the patients outside the test. `constant`: one guess,
+    learnt from all of them; `folds' constants`: each fold's own, from a half and off by some; `folds' own
+    means`: what is trivial there; `noise`: scatters about it.
     """
     outside, asked = units(task, names(train), rng), units(task, names(tested, train), rng)
     everyone, parts = learnt(task, outside), []

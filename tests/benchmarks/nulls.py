@@ -66,16 +66,18 @@ SECTIONS = (
     ),
     Section(
         "folds", "Folds that share a model, through Tables 2 to 4",
-        "`task_tables.differences` under `cross_fitted`, arms alike.",
+        "`task_patients.differences` under `cross_fitted`, arms alike.",
         nullstudies.folds_of_tasks, share=0.25,
     ),
     Section(
         "nothing", "Models that know nothing, against the training mean or the majority",
-        "`task_tables.against_baselines` under `paper`, outcomes drawn at random; what is trivial is "
-        "learnt in each fold from half of the patients outside the test. `constant`: one guess from all "
-        "of them, in every fold; `folds' constants`: others than the trivial model's; `mean itself`: "
-        "the same; `noise`: scatters about it, and so is worse in truth. `better` and `worse` may each "
-        "reach 2.5 %.",
+        "`task_patients.against_baselines` under `paper`, outcomes drawn at random. What is trivial is "
+        "learnt in each fold from half of the patients outside the test, and the reference is the mean "
+        "of that over folds. `constant`: one guess from all of these patients; `folds' constants`: each "
+        "fold's own, off by some; `folds' own means`: what is trivial there; `noise`: scatters about "
+        "it. The last three are worse than the reference in truth, by what they differ by between "
+        "folds; `folds' own means` in every patient alike, and so always found to be. `better` is what "
+        "nobody earns; it may reach 2.5 %.",
         nullstudies.knows_nothing, share=0.1,
     ),
     Section(

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.random import Generator
 
-from lusnb import comparison, linked, sensitivity, stats, tables, task_tables
+from lusnb import comparison, linked, sensitivity, stats, tables, task_patients
 from tests.benchmarks import made
 from tests.benchmarks.rates import LEVEL, Rate, counted, generator, tallied
 
@@ -19,6 +19,7 @@ PATIENTS = (6, 8, 10, 12, 20, 24, 40)
 FOLDS, OF_FOLD = 3, 4
 SPREADS = (0.0, 0.05, 0.1, 0.2, 0.4)
 ALIKE = ("one", "two", "three", "four")
+PAIRS = [f"{arm} - {ALIKE[0]}" for arm in ALIKE[1:]]
 
 
 # -- arms alike, the models given
@@ -80,7 +81,8 @@ def through_tables(seed: int, studies: int) -> Iterator[dict]:
     def of_images() -> dict:
         values = 0.5 + 0.1 * rng.normal(size=(12, 1)) + 0.05 * rng.normal(size=(12, len(ALIKE)))
         wide = pd.DataFrame(values, index=made.names(12), columns=list(ALIKE))
-        found = comparison.differences(made.patient_scores(wide, comparison.TESTED), list(ALIKE), rng)
+        scores = made.patient_scores(wide, comparison.TESTED)
+        found = comparison.differences(scores, pd.DataFrame(index=list(ALIKE)), rng, PAIRS)
         return told(found[found["metric"] == found["metric"].iloc[0]])
 
     yield shown(counted(studies, of_images), table="comparison.differences", patients=12)
@@ -91,13 +93,13 @@ def through_tables(seed: int, studies: int) -> Iterator[dict]:
         def of_task(task=task, rng=rng, population=population) -> dict:
             return told(compared(task, made.drawn(population, "paper", 2, 12, rng), rng))
 
-        yield shown(counted(studies, of_task), table=f"task_tables.differences, {task}", patients=12)
+        yield shown(counted(studies, of_task), table=f"task_patients.differences, {task}", patients=12)
 
 
 def compared(task: str, scores: pd.DataFrame, rng: Generator) -> pd.DataFrame:
-    """task_tables.differences of one task."""
+    """task_patients.differences of one task."""
     given = {name: scores if name == task else scores[:0] for name in made.TRIVIAL}
-    return task_tables.differences(given, list(made.ARMS), rng)
+    return task_patients.differences(given, pd.DataFrame(index=list(made.ARMS)), rng, [" - ".join(made.ARMS)])
 
 
 # -- arms alike, trained anew
@@ -142,7 +144,7 @@ def both(values: np.ndarray, table: pd.DataFrame, rng: Generator) -> dict[str, b
 
 
 def folds_of_tasks(seed: int, studies: int) -> Iterator[dict]:
-    """task_tables.differences under cross_fitted, where the patients of a fold share a model."""
+    """task_patients.differences under cross_fitted, where the patients of a fold share a model."""
     for task in made.TRIVIAL:
         for share in (0.0, 0.2):
             rng = generator(seed, "folds", task, share)
@@ -159,13 +161,13 @@ def folds_of_tasks(seed: int, studies: int) -> Iterator[dict]:
 
 
 def knows_nothing(seed: int, studies: int) -> Iterator[dict]:
-    """task_tables.against_baselines: models that know nothing against the training mean or majority."""
+    """task_patients.against_baselines: models that know nothing against the training mean or majority."""
     for task, trivial in made.TRIVIAL.items():
         rng, found = generator(seed, "nothing", task), []
         for _ in range(studies):
             scores = made.ignorant(task, rng)
             given = {name: scores if name == task else scores[:0] for name in made.TRIVIAL}
-            table = task_tables.against_baselines(given, list(made.GUESSES), rng)
+            table = task_patients.against_baselines(given, list(made.GUESSES), rng)
             table = table[table["reference"] == trivial].set_index("arm")
             found.append({arm: ways(table.loc[arm]) for arm in made.GUESSES})
         for arm in made.GUESSES:
