@@ -58,4 +58,4 @@ def test_every_rule_is_of_a_parameter_and_every_default_passes():
         for name, (kind, value) in params.of_notebook(path).items():
             assert params.check(path.stem, name, kind, value) == value
             declared[name] = kind
-    assert set(values.RULES) - {"task_cut"} <= set(declared)  # a parameter of 03 that is on its way
+    assert set(values.RULES) <= set(declared)
