@@ -43,7 +43,8 @@ def segmenters(cohort: cohorts.Cohort, params_of: Callable, into: Path) -> segme
         frames = labelled.load(cohort, p, roles["train"])
         network, history = segmentation.train(frames, roles, p)
         measured = measuring.measure(network, frames, roles, cohort.features, p)
-        clips = segmentation.segment_clips(network, cohort, p, roles["test"])
+        cut = segmentation.task_cut(measured.cut, p)
+        clips = segmentation.segment_clips(network, cohort, p, cut, roles["test"])
         place = into / f"{fold}_{inner}"
         measuring.store(place, network, history, measured, frames.table, clips, "", roles, p)
         parts[fold, inner] = predictions.read(place, ""), place.name

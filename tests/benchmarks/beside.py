@@ -44,7 +44,7 @@ def speeds(p: Params) -> Speeds:
         given = {"size": made.size, "n_frames": made.frames, "fps": made.fps, "name": "bench", **COHORT}
         simulated = seconds(lambda: make_cohort(folder, **given)) / COHORT["n_clips"]
         cohort = cohorts.read(folder, COHORT["folds"])
-        stored = seconds(lambda: segmentation.segment_clips(Flat(), cohort, p)) / len(cohort.clips)
+        stored = seconds(lambda: segmentation.segment_clips(Flat(), cohort, p, 128)) / len(cohort.clips)
         return Speeds({}, {}, *labels_seconds(cohort, p), stored, simulated, node_seconds())
 
 

@@ -238,13 +238,13 @@ def segmented_tasks(folder: Path, encoder: str, **changed: object) -> tuple:
 def tasks(folder: Path, encoder: str, size: int) -> Callable[[str], int]:
     """What a further arm costs behind its segmenter: segment every clip once, a training of each task."""
     cohort, bank, network, p = segmented_tasks(folder, encoder, size=size)
-    masks, _ = segmentation.segment_clips(network, cohort, p)
+    masks, _ = segmentation.segment_clips(network, cohort, p, 128)
     stored = replace(bank, packed=torch.from_numpy(masks))
 
     def work(task: str) -> int:
         if task != ONCE:
             return one_training(task, cohort, stored)
-        segmentation.segment_clips(network, cohort, p)
+        segmentation.segment_clips(network, cohort, p, 128)
         return 1
 
     return work
