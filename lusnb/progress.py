@@ -6,8 +6,10 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from lusnb.looks import WIDTH, words
+from lusnb.looks import WIDTH, feature_colours, words
 
+SMALL = 8
+NOTHING = "not possible with this cohort"
 COLOURS = {"train_loss": "0.55"}  # the others are blue
 PANELS = {"loss": ["train_loss", "validation_loss"], "validation IoU": ["validation_iou"], "rate": ["lr"]}
 
@@ -35,4 +37,37 @@ def history(table: pd.DataFrame) -> Figure:
         ax.tick_params(labelsize=8)
         sns.despine(ax=ax)
     axes[0].legend(frameon=False, fontsize=7)
+    return figure
+
+
+def learning(history: pd.DataFrame) -> Figure:
+    """Loss against optimiser steps, one panel a learning rate, a colour a fold; a dot: the kept epoch.
+
+    history: of a task's training (downstream.train_fold). Solid: validation; dashed: training, mean over
+    the epoch that ends there. The title says in how many folds this rate validated best and was taken.
+    """
+    if history.empty:
+        figure, ax = plt.subplots(figsize=(WIDTH, 0.6))
+        ax.text(0.5, 0.5, NOTHING, ha="center", va="center", fontsize=SMALL)
+        ax.set_axis_off()
+        return figure
+    rates, folds = history["learning_rate"].unique(), sorted(history["fold"].unique())
+    size = (max(4.5, 3.2 * len(rates)), 2.9)
+    figure, axes = plt.subplots(1, len(rates), figsize=size, squeeze=False, sharey=True, layout="constrained")
+    colours = feature_colours(tuple(folds))
+    for ax, rate in zip(axes[0], rates, strict=True):
+        own = history[history["learning_rate"] == rate]
+        for fold, run in own.groupby("fold", sort=True):
+            steps, look = run["steps"].cumsum(), {"color": colours[fold], "linewidth": 1.2}
+            ax.plot(steps, run["train_loss"], linestyle="--", alpha=0.7, **look)
+            ax.plot(steps, run["validation_loss"], label=f"fold {fold}", **look)
+            ax.plot(steps[run["best"]], run.loc[run["best"], "validation_loss"], "o", markersize=4, **look)
+        taken = own.loc[own["chosen"], "fold"].nunique()
+        ax.set_title(f"learning rate {rate:g}: taken in {taken} of {len(folds)} folds", fontsize=SMALL)
+        ax.set_xlabel("optimiser steps", fontsize=SMALL)
+        ax.tick_params(labelsize=7)
+        ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        sns.despine(ax=ax)
+    axes[0, 0].set_ylabel("loss: solid validation, dashed training", fontsize=SMALL)
+    axes[0, -1].legend(frameon=False, fontsize=7, loc="upper left", bbox_to_anchor=(1, 1))
     return figure

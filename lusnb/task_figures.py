@@ -10,7 +10,6 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
 
 from lusnb import figures, task_patients, task_tables
 from lusnb.arms import GRAYSCALE, TRUE_MASKS
@@ -97,39 +96,6 @@ def three_tasks(scores: pd.DataFrame) -> Figure:
     if marks:
         where = {"loc": "outside lower center", "ncols": len(marks), "frameon": False, "fontsize": 8}
         figure.legend(marks.values(), marks.keys(), **where)
-    return figure
-
-
-# -- training
-
-
-def learning(history: pd.DataFrame) -> Figure:
-    """Loss against optimiser steps, one panel a learning rate, a colour a fold; a dot: the kept epoch.
-
-    history: of a task's training (downstream.train_fold). Solid: validation; dashed: training, mean over
-    the epoch that ends there. The title says in how many folds this rate validated best and was taken.
-    """
-    if history.empty:
-        return figures.nothing(IMPOSSIBLE)
-    rates, folds = history["learning_rate"].unique(), sorted(history["fold"].unique())
-    size = (max(4.5, 3.2 * len(rates)), 2.9)
-    figure, axes = plt.subplots(1, len(rates), figsize=size, squeeze=False, sharey=True, layout="constrained")
-    colours = figures.feature_colours(tuple(folds))
-    for ax, rate in zip(axes[0], rates, strict=True):
-        own = history[history["learning_rate"] == rate]
-        for fold, run in own.groupby("fold", sort=True):
-            steps, look = run["steps"].cumsum(), {"color": colours[fold], "linewidth": 1.2}
-            ax.plot(steps, run["train_loss"], linestyle="--", alpha=0.7, **look)
-            ax.plot(steps, run["validation_loss"], label=f"fold {fold}", **look)
-            ax.plot(steps[run["best"]], run.loc[run["best"], "validation_loss"], "o", markersize=4, **look)
-        taken = own.loc[own["chosen"], "fold"].nunique()
-        ax.set_title(f"learning rate {rate:g}: taken in {taken} of {len(folds)} folds", fontsize=SMALL)
-        ax.set_xlabel("optimiser steps", fontsize=SMALL)
-        ax.tick_params(labelsize=7)
-        ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-        sns.despine(ax=ax)
-    axes[0, 0].set_ylabel("loss: solid validation, dashed training", fontsize=SMALL)
-    axes[0, -1].legend(frameon=False, fontsize=7, loc="upper left", bbox_to_anchor=(1, 1))
     return figure
 
 

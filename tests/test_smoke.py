@@ -138,9 +138,10 @@ def test_the_stored_probabilities_give_the_ious_of_the_table(project):
     maps, _ = cohorts.confidence_of(data, index, levels.shape[-1])
     metrics = pd.read_csv(folder / "metrics.csv").query("metric == 'iou'").dropna(subset="value")
     place = index.set_index("clip_id")["position"]
+    cut = json.loads((folder / "predictions" / "fingerprint.json").read_text())["cut"]
     for row in metrics.itertuples():
         n, c = place[row.clip_id], data.features.index(row.feature)
-        drawn, label = levels[n, c] >= 128, maps[n, c] >= 0.6 * 255 - 0.5
+        drawn, label = levels[n, c] >= cut, maps[n, c] >= 0.6 * 255 - 0.5
         assert (drawn & label).sum() / (drawn | label).sum() == pytest.approx(row.value, abs=1e-6)
 
 

@@ -15,7 +15,17 @@ from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 
-from lusnb import files, outcomes, runs, tables, task_figures, task_panels, task_patients, task_tables
+from lusnb import (
+    files,
+    outcomes,
+    progress,
+    runs,
+    tables,
+    task_figures,
+    task_panels,
+    task_patients,
+    task_tables,
+)
 from tests.guesses import every, predictions
 
 mpl.use("Agg")
@@ -315,7 +325,7 @@ def history() -> pd.DataFrame:
 
 
 def test_learning_is_drawn_against_steps_with_the_kept_epoch():
-    figure = task_figures.learning(history())
+    figure = progress.learning(history())
     assert titles(figure) == [f"learning rate {rate}: taken in 1 of 2 folds" for rate in ("0.01", "0.001")]
     train, validation, kept = figure.axes[0].get_lines()[:3]
     assert train.get_xydata().tolist() == [[5, 1.0], [10, 0.9], [15, 0.8]] and train.get_linestyle() == "--"
@@ -325,9 +335,9 @@ def test_learning_is_drawn_against_steps_with_the_kept_epoch():
 
 
 def test_what_was_not_trained_or_not_validated_is_drawn_as_such():
-    (ax,) = task_figures.learning(pd.DataFrame(columns=["epoch", "fold"])).axes
+    (ax,) = progress.learning(pd.DataFrame(columns=["epoch", "fold"])).axes
     assert [t.get_text() for t in ax.texts] == ["not possible with this cohort"]
-    task_figures.learning(history().assign(validation_loss=np.nan)).canvas.draw()
+    progress.learning(history().assign(validation_loss=np.nan)).canvas.draw()
 
 
 # -- baselines
