@@ -124,7 +124,8 @@ def test_a_sweep_over_raters_ends_in_one_map(tmp_path):
     assert done.returncode == 0, done.stderr[-3000:]
     folder = project / "runs/sensitivity_coarse/12_sensitivity"
     winners = pd.read_csv(folder / "winners.csv")
-    assert winners["calibration"].tolist() == [0.5, 2.0]
+    assert winners["cut"].tolist() == ["own", "own", "fixed", "fixed"]
+    assert winners["calibration"].tolist() == [0.5, 2.0] * 2
     assert (folder / "winners.pdf").stat().st_size > 1000
     again = call(project, "lusnb.graph", "run", "sensitivity_coarse", "--jobs", "2")
     assert "Nothing to be done" in again.stdout + again.stderr
