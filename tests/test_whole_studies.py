@@ -51,8 +51,8 @@ def test_a_failed_node_is_repaired_and_a_second_run_gives_the_same_tables_to_the
     done = call(other, "lusnb.graph", "run", "smoke", "--jobs", "1")  # whatever the number of workers
     assert done.returncode == 0, done.stderr[-3000:]
     first, second = (tables_of(one, "smoke/phantom_smoke") for one in (project, other))
-    promised = {os.path.basename(name) for notebook in outputs.OUTPUTS for name in outputs.shared(notebook)}
-    assert {name for name in promised if name.endswith(".csv")} <= set(first)
+    promised = {name for notebook in outputs.OUTPUTS for name in outputs.promised(notebook)}
+    assert {os.path.basename(name) for name in promised if name.startswith("tables/")} <= set(first)
     assert first == second
 
 
