@@ -13,7 +13,8 @@ from lusnb import locks
 ROOT = Path(__file__).parents[1]
 HOLD = "import sys, time; from pathlib import Path; from lusnb import locks; "
 HOLD += "locks.hold(Path(sys.argv[1]), 'it'); {}print('held', flush=True); time.sleep(60)"
-FORKED = "import os; os.fork() or time.sleep(60); "
+FORKED = "import os; here, there = os.pipe(); os.fork() or (os.write(there, b'.'), time.sleep(60)); "
+FORKED += "os.read(here, 1); "  # the child runs: before that it still has the parent's descriptors
 
 
 @pytest.fixture
