@@ -13,13 +13,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from lusnb import figures
 from lusnb.figures import WIDTH, threshold_name, words
+from lusnb.looks import nothing
+from lusnb.predictions import FIXED
 from lusnb.rater_figures import looks
 
 BLUE, ORANGE, GREEN, GREY = "#0072b2", "#d55e00", "#009e73", "0.62"
 SMALL = 8
-FIXED = "_fixed"  # the ending of what is measured at a cut of 0.5 (metrics.py, which imports torch)
 FILLED = {"s": 22, "color": BLUE, "marker": "d"}  # at the arm's own cut
 HOLLOW = {"s": 24, "facecolor": "white", "edgecolor": BLUE, "marker": "d"}  # at a cut of 0.5
 SCORES = {"truth_iou": "IoU, truth", "iou": "IoU, labels {}"}
@@ -121,7 +121,7 @@ def differences(table: pd.DataFrame) -> Figure:
     table: comparison.differences: metric, arm, reference, difference, low, high; a sentence if it is empty.
     """
     if table.empty:
-        return figures.nothing("one arm alone: nothing to compare it with")
+        return nothing("one arm alone: nothing to compare it with")
     there = [name for name in SCORES if (table["metric"] == name).any()]
     table = table.assign(pair=table["arm"] + " - " + table["reference"])
     pairs = list(dict.fromkeys(table["pair"]))
@@ -203,7 +203,7 @@ def against_raters(table: pd.DataFrame, columns: int = 3) -> Figure:
     and dotted the other raters one by one. A sentence where the table is empty.
     """
     if table.empty:
-        return figures.nothing("no two raters share a held-out image")
+        return nothing("no two raters share a held-out image")
     arms, features = (list(dict.fromkeys(table[column])) for column in ("arm", "feature"))
     columns = min(columns, len(features))
     rows = -(-len(features) // columns)

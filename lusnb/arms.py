@@ -127,7 +127,7 @@ def pairs(arms: pd.DataFrame, asked: Sequence[str] = ()) -> list[tuple[str, str]
     """
     names = list(arms.index)
     if asked:
-        return _named(asked, names)
+        return named_pairs(asked, names)
     cut = arms[(arms["supervision"] == "threshold") & (arms["threshold"] == NAIVE)]
     cut = cut.sort_values("published", ascending=False, kind="stable")
     found: list[tuple[str, str]] = []
@@ -136,7 +136,7 @@ def pairs(arms: pd.DataFrame, asked: Sequence[str] = ()) -> list[tuple[str, str]
     return found
 
 
-def _named(asked: Sequence[str], arms: Sequence[str]) -> list[tuple[str, str]]:
+def named_pairs(asked: Sequence[str], arms: Sequence[str]) -> list[tuple[str, str]]:
     """The pairs of arms that a profile names, 'arm - reference'; ValueError for an unknown arm, one arm with
     itself, or two arms twice."""
     found = [tuple(pair.split(" - ")) for pair in asked]

@@ -239,9 +239,10 @@ def counts(
     for ground in grounds(cohort, patients, size_of(opened), merge):
         for (arm, seed), held in opened.items():
             own = None if targets is None or np.isnan(targets[arm]) else targets[arm]
+            held_against = list(against(ground, own))
             for scaled, stored in (("raw", held.labelled), ("tempered", held.tempered)):
                 levels = stored[ground.where]
-                for pixels, name, labels, chosen in against(ground, own):
+                for pixels, name, labels, chosen in held_against:
                     key = (arm, seed, pixels, scaled, name)
                     sums[key] = sums.get(key, 0) + soft_metrics.level_counts(levels, labels, chosen)
     return {key: sums[key] for key in _ordered(sums, opened)}

@@ -12,7 +12,7 @@ from lusnb import cohort as cohorts
 from lusnb.cohort import Cohort
 from lusnb.common import Ground
 from lusnb.held import Held
-from lusnb.metrics import FIXED
+from lusnb.predictions import FIXED
 from lusnb.tables import macro
 
 SCORES = ("iou", "truth_iou", "surface_dice", "hausdorff95", "missed")  # where there is something to find

@@ -176,14 +176,6 @@ def matrix(table: pd.DataFrame, label: str = "IoU", ax: Axes | None = None) -> A
     return ax
 
 
-def nothing(why: str) -> Figure:
-    """A figure that says why there is nothing to draw."""
-    figure, ax = plt.subplots(figsize=(WIDTH, 0.6))
-    ax.text(0.5, 0.5, why, ha="center", va="center", fontsize=8)
-    ax.set_axis_off()
-    return figure
-
-
 def one(draw: Callable, *arguments: object, rows: int = 0) -> Figure:
     """A figure of one Axes: `draw(*arguments, ax=...)`. rows: of the picture, which needs height for them."""
     figure, ax = plt.subplots(figsize=(WIDTH, max(0.55 * WIDTH, 0.8 + 0.24 * rows)))

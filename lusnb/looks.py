@@ -2,6 +2,7 @@
 
 from matplotlib import colors
 from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
 
 PALETTE = (
     "#0072b2",
@@ -23,3 +24,11 @@ def feature_colours(features: tuple[str, ...]) -> dict[str, str]:
 def words(name: str) -> str:
     """A feature's name for a legend."""
     return name.replace("_", " ")
+
+
+def nothing(why: str) -> Figure:
+    """A figure that says why there is nothing to draw."""
+    figure, ax = plt.subplots(figsize=(WIDTH, 0.6))
+    ax.text(0.5, 0.5, why, ha="center", va="center", fontsize=8)
+    ax.set_axis_off()
+    return figure

@@ -14,11 +14,10 @@ from torch import Tensor
 from torchmetrics.functional.segmentation import mean_iou
 
 from lusnb import confidence, losses
-from lusnb.predictions import CUT
+from lusnb.predictions import CUT, FIXED
 
 REFERENCE_THRESHOLD = 0.5  # the fixed weighting in which arms can be compared: labels and weights at 50 %
 SURFACE_TOLERANCE_MM = 1.0
-FIXED = "_fixed"  # the ending of what is measured at a cut of 0.5, beside the same at the arm's own cut
 
 
 def iou(predicted: Tensor, target: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """What a finished node leaves on disk."""
 
 TRAINED = ("params.yaml", "history.csv", "metrics.csv", "patients.csv")
-OUTPUTS = {  # what a finished node leaves, beside `finished`; ../ is the cohort's folder of runs
+OUTPUTS = {  # what a finished node leaves, beside `finished`; tables/ and figures/ are shared
     "00_cohort": ("params.yaml", "fingerprint.json", "warnings.csv"),
     "01_explore_data": ("params.yaml",),
     "02_confidence_maps": (
@@ -16,7 +16,7 @@ OUTPUTS = {  # what a finished node leaves, beside `finished`; ../ is the cohort
         "predictions/fingerprint.json",
     ),
     "04_compare_segmentation": tuple(
-        f"../tables/{name}.csv"
+        f"tables/{name}.csv"
         for name in (
             "segmentation_common",
             "segmentation_ranking",
@@ -38,7 +38,7 @@ OUTPUTS = {  # what a finished node leaves, beside `finished`; ../ is the cohort
         for notebook in ("05_sf_change", "06_sf_ratio", "07_readmission")
     },
     "08_compare_tasks": tuple(
-        f"../tables/{name}.csv"
+        f"tables/{name}.csv"
         for name in (
             "table2_sf_change",
             "table3_sf_ratio",
@@ -55,7 +55,7 @@ OUTPUTS = {  # what a finished node leaves, beside `finished`; ../ is the cohort
     "12_sensitivity": tuple(f"{name}.csv" for name in ("cells", "winners", "implied", "optima", "features")),
     "13_outcome": ("errors.csv", "compared.csv", "rates.csv", "outcome.png"),
     "09_figures": tuple(
-        f"../figures/{name}.{ending}"
+        f"figures/{name}.{ending}"
         for ending in ("pdf", "png", "svg")
         for name in (
             "figure1_thresholds",
@@ -83,4 +83,4 @@ OUTPUTS = {  # what a finished node leaves, beside `finished`; ../ is the cohort
 def promised(notebook: str) -> list[str]:
     """Every file that a finished run of a notebook leaves, as `Run.path` names it: tables/ and figures/ go to
     the folders that the runs of a cohort share."""
-    return [name.removeprefix("../") for name in OUTPUTS.get(notebook, ())]
+    return list(OUTPUTS.get(notebook, ()))

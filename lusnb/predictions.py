@@ -24,6 +24,7 @@ from lusnb import files
 
 AGAIN = "run 03_train_segmentation again, or make study, which makes anew what is no longer what it was."
 CUT = 128  # a uint8 probability of at least 128/255 is a prediction at 0.5
+FIXED = "_fixed"  # the ending of what is measured at this cut, beside the same at the arm's own
 
 
 class StalePredictions(ValueError):

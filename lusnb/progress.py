@@ -6,7 +6,7 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from lusnb.looks import WIDTH, feature_colours, words
+from lusnb.looks import WIDTH, feature_colours, nothing, words
 
 SMALL = 8
 NOTHING = "not possible with this cohort"
@@ -47,10 +47,7 @@ def learning(history: pd.DataFrame) -> Figure:
     the epoch that ends there. The title says in how many folds this rate validated best and was taken.
     """
     if history.empty:
-        figure, ax = plt.subplots(figsize=(WIDTH, 0.6))
-        ax.text(0.5, 0.5, NOTHING, ha="center", va="center", fontsize=SMALL)
-        ax.set_axis_off()
-        return figure
+        return nothing(NOTHING)
     rates, folds = history["learning_rate"].unique(), sorted(history["fold"].unique())
     size = (max(4.5, 3.2 * len(rates)), 2.9)
     figure, axes = plt.subplots(1, len(rates), figsize=size, squeeze=False, sharey=True, layout="constrained")

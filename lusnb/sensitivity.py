@@ -25,7 +25,6 @@ from itertools import combinations
 
 import numpy as np
 import pandas as pd
-from statsmodels.stats.multitest import multipletests
 
 from lusnb import implied, stats
 from lusnb.implied import ALL, CELL
@@ -155,7 +154,7 @@ def alike(wide: pd.DataFrame, rng: np.random.Generator) -> list[float]:
     differences = [(wide[a] - wide[b]).to_numpy() for a, b in pairs]
     if len(wide) < stats.FEW or not pairs:
         return list(wide.columns)
-    p = multipletests([stats.sign_flip(d, rng) for d in differences], method="holm")[1]
+    p = stats.holm(np.array([stats.sign_flip(d, rng) for d in differences]))
     told = {
         a if b == best else b for (a, b), holm in zip(pairs, p, strict=True) if best in (a, b) and holm < 0.05
     }
@@ -177,7 +176,7 @@ def against(values: pd.DataFrame, references: Mapping[str, float], rng: np.rando
     found = pd.concat(parts, ignore_index=True)
     known = found["p"].notna()
     if known.any():
-        found.loc[known, "p_holm"] = multipletests(found.loc[known, "p"], method="holm")[1]
+        found.loc[known, "p_holm"] = stats.holm(found.loc[known, "p"].to_numpy())
     found["reading"] = [stats.reading(r.patients, r.p_holm) for r in found.itertuples()]
     return found[[*CELL, *(c for c in found if c not in CELL)]]
 

@@ -255,9 +255,8 @@ def _check_names(study: Study, node: Node, asked: dict, where: str, base: Path) 
         known = _raters(parameters(made, base), base)
         if known is not None and (told := ways.one_of("only_rater", rater, known)):
             raise params.ParameterError(f"{where}: {told}")
+    known = set(study.arms)
     for pair in asked.get("pairs", []):
-        tasks = node.notebook == NOTEBOOKS["tasks"]
-        known = set(study.task_arms(asked["cohort"]) if tasks else study.arms)
         names = str(pair).split(" - ")
         if len(names) != 2 or not set(names) <= known:
             meant = [values.near(name, known, 0.4) for name in names]
@@ -266,6 +265,10 @@ def _check_names(study: Study, node: Node, asked: dict, where: str, base: Path) 
                 f"{where}: pairs: expected 'arm - reference' with arms of {', '.join(sorted(known))}, got "
                 f"{pair!r}; {hint}"
             )
+    try:
+        arms.named_pairs(asked.get("pairs", []), list(study.arms))
+    except ValueError as error:
+        raise params.ParameterError(f"{where}: {error}") from None
 
 
 def _raters(cohort: dict, base: Path) -> list[str] | None:

@@ -11,10 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from lusnb import figures, task_patients, task_tables
+from lusnb import task_patients, task_tables
 from lusnb.arms import GRAYSCALE, TRUE_MASKS
 from lusnb.figures import WIDTH, words
-from lusnb.looks import PALETTE
+from lusnb.looks import PALETTE, nothing
 from lusnb.task_tables import LEADING, TRIVIAL
 
 BLUE, ORANGE, GREEN, GREY = "#0072b2", "#d55e00", "#009e73", "0.55"
@@ -108,7 +108,7 @@ def baselines(table: pd.DataFrame) -> Figure:
     table: task_tables.against_baselines.
     """
     if table.empty:
-        return figures.nothing("no baseline to compare with")
+        return nothing("no baseline to compare with")
     table = table.assign(row=[task_tables.title(r.model, r.arm) for r in table.itertuples()])
     table["against"] = table["reference"].map(lambda r: "trivial" if r in TRIVIAL else r)
     rows = list(dict.fromkeys(table["row"]))

@@ -12,10 +12,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from sklearn.calibration import calibration_curve
 
-from lusnb import figures, outcomes, reference, tables, task_tables
+from lusnb import outcomes, reference, tables, task_tables
 from lusnb.arms import GRAYSCALE, TRUE_MASKS
 from lusnb.figures import WIDTH
-from lusnb.looks import PALETTE
+from lusnb.looks import PALETTE, nothing
 from lusnb.task_figures import BLUE, IMPOSSIBLE, ORANGE, SMALL
 from lusnb.task_tables import REGRESSIONS, TRIVIAL
 
@@ -86,7 +86,7 @@ def change_confusion(scores: pd.DataFrame, arms: list[str]) -> Figure:
     """
     shown = _shown(scores, arms)
     if not shown:
-        return figures.nothing(IMPOSSIBLE)
+        return nothing(IMPOSSIBLE)
     numbers = _numbers(scores)
     crossing = numbers.xs("pairs_cross_day", level="metric").max() > 0
     end, which = ("_cross_day", "cross-day pairs") if crossing else ("", "pairs")
@@ -132,7 +132,7 @@ def ratio_agreement(
     """
     shown = _shown(scores, arms)
     if not shown:
-        return figures.nothing(IMPOSSIBLE)
+        return nothing(IMPOSSIBLE)
     numbers = _numbers(scores)
     figure, axes = _grid(len(shown), side=1.95)
     tested = reference.one(predictions[predictions["split"] == "test"])
@@ -177,7 +177,7 @@ def readmission_scores(predictions: pd.DataFrame, scores: pd.DataFrame, arms: li
     """
     shown = _shown(scores, arms)
     if not shown:
-        return figures.nothing(IMPOSSIBLE)
+        return nothing(IMPOSSIBLE)
     numbers = _numbers(scores)
     figure, axes = _grid(len(shown), side=1.75)
     tested = reference.one(predictions[predictions["split"] == "test"])

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from lusnb import arms as ways
+from lusnb import arms as describe
 from lusnb import stats
 from lusnb.arms import GRAYSCALE, TRUE_MASKS
 from lusnb.outcomes import LEADING
@@ -101,9 +101,9 @@ def differences(
     """Pairs of arms in each task's leading score, patient by patient; Holm over all pairs of a task.
 
     pairs: each 'arm - reference'; none: those of arms.pairs. As in `against_baselines` a difference above 0
-    means better than the reference, of an error too. Raises ParameterError for a pair of unknown arms.
+    means better than the reference, of an error too. Raises ValueError for a pair of unknown arms.
     """
-    columns, asked = [name for name in COMPARED if name != "model"], ways.pairs(arms, pairs)
+    columns, asked = [name for name in COMPARED if name != "model"], describe.pairs(arms, pairs)
     parts = [pd.DataFrame(columns=columns)]
     for name, metric in EACH.items():
         values = patient_values(scores[name], metric)

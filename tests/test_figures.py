@@ -229,7 +229,7 @@ def test_a_strip_holds_every_image_under_its_title_and_one_legend():
 
 
 def test_a_figure_of_nothing_says_why():
-    (ax,) = figures.nothing("no two raters").axes
+    (ax,) = looks.nothing("no two raters").axes
     assert [text.get_text() for text in ax.texts] == ["no two raters"] and not ax.axison
 
 

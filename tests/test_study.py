@@ -242,6 +242,16 @@ def test_what_can_only_fail_in_training_is_refused_before_anything_runs(project,
         ),
         (
             "04_compare_segmentation",
+            {"pairs": ["t060 - t060"]},
+            "pairs: expected 'arm - reference' with two arms of t000, t060, got 't060 - t060'",
+        ),
+        (
+            "08_compare_tasks",
+            {"pairs": ["t060 - grayscale"]},
+            "pairs: expected 'arm - reference' with arms of t000, t060, got 't060 - grayscale'",
+        ),
+        (
+            "04_compare_segmentation",
             {"thresholds": [20, 60]},
             r"thresholds: expected fractions .*\[20, 60",
         ),
