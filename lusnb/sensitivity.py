@@ -177,7 +177,7 @@ def against(values: pd.DataFrame, references: Mapping[str, float], rng: np.rando
     known = found["p"].notna()
     if known.any():
         found.loc[known, "p_holm"] = stats.holm(found.loc[known, "p"].to_numpy())
-    found["reading"] = [stats.reading(r.patients, r.p_holm) for r in found.itertuples()]
+    found["reading"] = [stats.reading(r.patients, r.p_holm, r.low, r.high) for r in found.itertuples()]
     return found[[*CELL, *(c for c in found if c not in CELL)]]
 
 
@@ -197,8 +197,9 @@ def winners(
     among them), cost (winner less paper) with 95 % interval, p and the seeds in which it is above 0; implied
     and pixelwise (of the labels alone), departure (winner less implied), gain (IoU at the winner less at the
     implied) with interval, p and seeds; holds (p below 0.05, an interval that excludes 0, and a gain in
-    every seed). Both p: Holm over all thresholds and cells (`against`). Cost and gain are never below 0:
-    chosen on these patients, the winner makes both err upwards.
+    every seed). Both p: Holm over all thresholds and cells (`against`); where the winner is the reference
+    itself its difference is 0, its interval blank and p 1. Cost and gain are never below 0: chosen on these
+    patients, the winner makes both err upwards.
     """
     if paper not in set(values["threshold"]):
         raise ValueError(f"paper_threshold: expected one of the arms' thresholds, got {paper:g}; add an arm.")
@@ -242,12 +243,12 @@ def _of_winner(
     table: pd.DataFrame, values: pd.DataFrame, winner: float, reference: float, name: str
 ) -> dict[str, float]:
     """One cell: difference of the winner to the reference, its interval and p, and in how many seeds it is
-    above 0; none where the winner is the reference. table: of `against`."""
+    above 0; blank, with p 1, where the winner is the reference. table: of `against`."""
     row = table[(table["cohort"] == values["cohort"].iloc[0]) & (table["arm"] == winner)]
     row = row[["difference", "low", "high", "p_holm"]].astype(float).to_numpy()
     names = (name, f"{name}_low", f"{name}_high", f"{name}_p")
     seeds = _of_seeds(values)
     above = int((seeds[winner] > seeds[reference]).sum())
-    return dict(zip(names, row[0] if len(row) else (0.0, 0.0, 0.0, 1.0), strict=True)) | {
+    return dict(zip(names, row[0] if len(row) else (0.0, np.nan, np.nan, 1.0), strict=True)) | {
         f"{name}_seeds": above
     }

@@ -66,14 +66,18 @@ def _share(values: pd.Series) -> str:
 def _on_the_paper(w: pd.DataFrame) -> list[str]:
     n, paper, same = len(w), _share(w["paper"]), w["paper_alike"]
     worst = w.loc[[w["cost"].idxmax()]]
-    low, high = worst[["cost_low", "cost_high"]].to_numpy(float)[0]
-    within = f"95 % interval {low:.3f} to {high:.3f}" if low == low else "too few patients for an interval"
+    most = "" if (w["winner"] == w["paper"]).all() else f", most at {_places(worst)} ({_within(worst)})"
     return [
         f"{paper} wins in {(w['winner'] == w['paper']).sum()} of {n} cells, and cannot be told from the "
         f"winner in {same.sum()}" + ("." if same.all() else f"; it can at {_places(w[~same])}."),
-        f"It costs {_span(w['cost'])} in IoU against the winner, most at {_places(worst)} ({within}).",
+        f"It costs {_span(w['cost'])} in IoU against the winner{most}.",
         f"After Holm the winner is better than {paper} in {(w['cost_p'] < 0.05).sum()} of {n} cells.",
     ]
+
+
+def _within(row: pd.DataFrame) -> str:
+    low, high = row[["cost_low", "cost_high"]].to_numpy(float)[0]
+    return f"95 % interval {low:.3f} to {high:.3f}" if low == low else "too few patients for an interval"
 
 
 def _on_departures(w: pd.DataFrame) -> list[str]:

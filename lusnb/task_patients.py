@@ -31,6 +31,8 @@ COMPARED = [
     *("task", "metric", "arm", "model", "reference", "patients", "difference", "low", "high"),
     *("p", "p_holm", "attainable_p", "better", "reading"),
 ]
+OF_ARMS = [*(name for name in COMPARED if name not in ("model", "better", "reading")), "p_retrained"]
+OF_ARMS += ["better", "reading"]
 
 
 # -- scores
@@ -101,16 +103,47 @@ def differences(
     """Pairs of arms in each task's leading score, patient by patient; Holm over all pairs of a task.
 
     pairs: each 'arm - reference'; none: those of arms.pairs. As in `against_baselines` a difference above 0
-    means better than the reference, of an error too. Raises ValueError for a pair of unknown arms.
+    means better than the reference, of an error too. p and interval are of these fitted models; p_retrained,
+    Holm as well, asks the same of arms trained anew (stats.retrained over folds and seeds), blank where there
+    are too few trainings to tell; `reading` says where the two part. Raises ValueError for a pair of unknown
+    arms.
     """
-    columns, asked = [name for name in COMPARED if name != "model"], describe.pairs(arms, pairs)
-    parts = [pd.DataFrame(columns=columns)]
+    asked, parts = describe.pairs(arms, pairs), [pd.DataFrame(columns=OF_ARMS)]
     for name, metric in EACH.items():
         values = patient_values(scores[name], metric)
         if len(values) and asked:
             compared = _compared(values.reindex(columns=arms.index), asked, metric, rng)
-            parts.append(compared.assign(task=name)[columns])
+            compared["p_retrained"] = _retrained(scores[name], metric, asked)
+            compared["reading"] = [_of_whom(row) for row in compared.itertuples()]
+            parts.append(compared.assign(task=name)[OF_ARMS])
     return pd.concat(parts[1:] or parts, ignore_index=True)
+
+
+def _retrained(scores: pd.DataFrame, metric: str, pairs: Sequence[tuple[str, str]]) -> np.ndarray:
+    """stats.retrained of each pair, Holm over them; NaN where too few trainings tell."""
+    chosen = _of_patients(scores, metric)
+    chosen = chosen[chosen["model"] == "tsm"]
+    table = chosen.pivot_table(index=["arm", "patient_id"], columns=["seed", "fold"], values="value")
+    if len(table) and not table.notna().all(axis=1).all():  # outer folds: each patient is one fold's
+        table = chosen.pivot_table(index=["arm", "patient_id"], columns="fold", values="value")
+    own = {arm: table.loc[arm] for arm in table.index.unique("arm")}
+    p = [stats.retrained((own[a] - own[b]).round(12)) if a in own and b in own else np.nan for a, b in pairs]
+    return _holm(np.array(p, float))
+
+
+def _holm(p: np.ndarray) -> np.ndarray:
+    """stats.holm of those that are known."""
+    known = ~np.isnan(p)
+    p[known] = stats.holm(p[known])
+    return p
+
+
+def _of_whom(row: tuple) -> str:
+    """The reading of a difference between fitted models, and whether it is shown of arms trained anew."""
+    if not row.p_holm < 0.05 or row.p_retrained < 0.05:
+        return row.reading
+    anew = "too few trainings to speak of" if np.isnan(row.p_retrained) else "not shown of"
+    return f"{row.reading}; these fitted models alone: {anew} arms trained anew"
 
 
 def against_baselines(

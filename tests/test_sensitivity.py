@@ -354,7 +354,9 @@ def test_winners_by_hand():
     assert table["paper_alike"].to_dict() == {"a": True, "b": True, "c": False}
     assert table["departure"].to_dict() == {"a": 0.0, "b": 0.2, "c": -0.4}
     assert table["holds"].to_dict() == {"a": False, "b": False, "c": True}
-    assert table.loc["a", ["cost", "cost_low", "cost_high", "cost_p"]].to_list() == [0, 0, 0, 1]
+    for what in ("cost", "gain"):  # the winner is the paper's and the implied one: nothing to compare
+        own = table.loc["a", [f"{what}{end}" for end in ("", "_p")]].to_list()
+        assert own == [0, 1] and table.loc["a", [f"{what}_low", f"{what}_high"]].isna().all()
     assert table.loc["c", "cost"] == pytest.approx(0.1)
     assert table.loc["c", "cost_low"] < table.loc["c", "cost"] < table.loc["c", "cost_high"]
     # exact p of 12 patients who all agree, six tests: two thresholds against the reference in each cell
@@ -438,6 +440,14 @@ def test_the_sentences_are_those_of_the_tables():
     assert "Learnt nowhere (IoU under 0.05 at every threshold): sub_a_line." in lines
     assert "The winner is the lowest or highest threshold tried in 2 of 3 cells." in lines
     assert "Nearly one arm" not in text and "nan" not in text
+
+
+def test_where_the_paper_wins_everywhere_no_cost_is_placed_and_no_patients_are_missed():
+    found = sweep()
+    own = found["winners"].iloc[[0]].reset_index(drop=True)
+    text = told_of(found | {"values": found["values"]}, own, 0.01)
+    assert "It costs 0.000 in IoU against the winner.\n" in text
+    assert "too few patients" not in text and "nan" not in text
 
 
 def test_the_sentences_on_seeds_and_few_patients():

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import binom
+from scipy.stats import binom, ttest_1samp
 from statsmodels.stats.multitest import multipletests
 
 from lusnb import baselines, outcomes, stats, task_patients, task_tables
@@ -278,6 +278,44 @@ def test_each_arm_is_held_against_the_first_and_the_naive_one_and_no_two_twice()
         task_patients.differences(found, ARMS, rng(), ["t060 - t020"])
 
 
+def of_folds(task: str, differences: np.ndarray, folds: int, seeds: int = 1) -> pd.DataFrame:
+    """Tidy scores of TWO: the first arm 0.5 in each patient, the second that and (patients, seeds) more;
+    patient k is predicted in fold k % folds + 1 alone, as under cross_fitted."""
+    metric = task_patients.EACH[task]
+    rows = [
+        (arm, "tsm", seed, k % folds + 1, "test", f"P{k:02d}", metric, 0.5 + more * (arm == "t060"))
+        for arm in TWO.index
+        for k, own in enumerate(differences)
+        for seed, more in zip(range(seeds), own, strict=True)
+    ]
+    names = ["arm", "model", "seed", "fold", "split", "patient_id", "metric", "value"]
+    return pd.DataFrame(rows, columns=names)
+
+
+def test_luck_of_a_fold_s_model_is_told_from_a_better_arm():
+    """Eighteen patients of three folds: two models are far better, one is as much worse in fewer of them."""
+    nothing = {task: of_folds(task, np.zeros((0, 1)), 3) for task in task_patients.EACH}
+    lucky = np.where(np.arange(18) % 3 == 0, -0.01, 0.1)[:, None] + rng().normal(0, 0.002, (18, 1))
+    given = nothing | {"readmission": of_folds("readmission", lucky, 3)}
+    (row,) = task_patients.differences(given, TWO, rng()).itertuples()
+    means = [lucky[k::3].mean() for k in range(3)]
+    assert row.p_holm < 0.05
+    assert row.p_retrained == pytest.approx(ttest_1samp(means, 0).pvalue) and row.p_retrained > 0.05
+    assert row.reading.endswith("these fitted models alone: not shown of arms trained anew")
+    two = nothing | {"readmission": of_folds("readmission", np.repeat(lucky, 2, axis=1), 3, seeds=2)}
+    (row,) = task_patients.differences(two, TWO, rng()).itertuples()
+    assert row.p_retrained == pytest.approx(ttest_1samp(means, 0).pvalue)
+    even = np.full((18, 1), 0.1) + rng().normal(0, 0.002, (18, 1))
+    (row,) = task_patients.differences(
+        nothing | {"readmission": of_folds("readmission", even, 3)}, TWO, rng()
+    ).itertuples()
+    assert row.p_retrained < 0.05 and "trained anew" not in row.reading
+    (row,) = task_patients.differences(
+        nothing | {"readmission": of_folds("readmission", even, 2)}, TWO, rng()
+    ).itertuples()
+    assert np.isnan(row.p_retrained) and "too few trainings to speak of arms trained anew" in row.reading
+
+
 def test_a_difference_above_0_is_better_in_every_task():
     """Seven patients: the second arm has the higher accuracies, and the higher error."""
     little = 0.01 * np.arange(7)
@@ -290,7 +328,7 @@ def test_a_difference_above_0_is_better_in_every_task():
     )
     assert table["better"].to_dict() == {"sf_change": "better", "sf_ratio": "worse", "readmission": "better"}
     assert (table["low"] < table["difference"]).all() and (table["difference"] < table["high"]).all()
-    assert list(table.reset_index()) == [name for name in task_patients.COMPARED if name != "model"]
+    assert list(table.reset_index()) == task_patients.OF_ARMS
 
 
 def test_what_is_not_shown_is_said_to_point_one_way():

@@ -15,7 +15,7 @@ from tests.benchmarks import made
 from tests.benchmarks.rates import Rate, generator
 from tests.benchmarks.shapes import SHAPES
 
-PATIENTS = (6, 8, 10, 12, 16, 20, 24, 30, 40, 50)
+PATIENTS = (6, 8, 10, 12, 16, 20, 24, 30, 40, 50, 60, 80)
 TOLERANCE = 1e-9  # a mean on the very end of an interval is inside
 REACHED = 0.93  # an interval that covers less is called unreliable
 ARMS = pd.DataFrame({"threshold": [0.0], "published": [False], "shown": ["t000"]}, index=["t000"])

@@ -1,7 +1,7 @@
 """Every p and interval that the package prints or stores: what it claims, and which studies try it."""
 
 INVENTORY = [
-    {"where": where, "what": what, "claims": claims, "tried by": tried}
+    f"{where}: {what}. {claims} Tried by: {tried}."
     for where, what, claims, tried in (
         (
             "`stats.compare_pairs`, `stats.compare`", "`p`, `p_holm`",
@@ -27,8 +27,8 @@ INVENTORY = [
             "Coverage of the mean: IoU of an arm",
         ),
         (
-            "`task_patients.differences` (08)", "`p`, `p_holm`, interval",
-            "`stats.compare_pairs`, Holm within a task. The models are given.",
+            "`task_patients.differences` (08)", "`p`, `p_holm`, interval, `p_retrained`",
+            "`stats.compare_pairs`, Holm within a task, the models given; `stats.retrained`, Holm too.",
             "The same through the tables of 04 and 08; folds that share a model",
         ),
         (

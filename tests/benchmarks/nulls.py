@@ -156,28 +156,35 @@ def in_short(found: dict[str, list[dict]]) -> str:
             most = max(bold, key=lambda value: float(value.split()[0]), default="")
             above = sum(any(str(value).startswith("**") for value in row.values()) for row in rows)
             said = f"{above} of {len(rows)} rows are above their level, the most at {most} %"
-            lines.append(f"- {of.title}: {said if above else 'no row is above its level'}.")
+            lines.append(f"{of.title}: {said if above else 'no row is above its level'}.")
     if "means" in found:
         reached = coverage.reached(found["means"])
         most = coverage.PATIENTS[-1]
         said = "; ".join(f"{name}, {n or f'not up to {most}'}" for name, n in reached.items())
-        lines.append(f"- `stats.interval` covers 93 % from so many patients on: {said}.")
+        lines.append(f"`stats.interval` covers 93 % from so many patients on: {said}.")
         lines.append(
-            f"- `stats.UNRELIABLE` is {stats.UNRELIABLE}: of fewer patients p and interval are said to be "
+            f"`stats.UNRELIABLE` is {stats.UNRELIABLE}: of fewer patients p and interval are said to be "
             "unreliable where differences are skewed."
         )
-    return "\n".join(lines)
+    return listed(lines)
+
+
+def listed(items: list[str]) -> str:
+    """A list in Markdown, its lines no longer than WIDTH."""
+    own = {"initial_indent": "- ", "subsequent_indent": "  ", "break_on_hyphens": False}
+    return "\n".join(fill(item, WIDTH, **own) for item in items)
 
 
 def page(found: dict[str, list[dict]], command: str) -> str:
     """docs/statistics.md."""
     parts = [
         "# Tests and intervals: what they claim, and how far it holds\n",
-        f"Made by `{command}`; the same command makes the same page.\n",
+        fill(f"Made by `{command}`; the same command makes the same page.", WIDTH, break_on_hyphens=False)
+        + "\n",
         "Rates are per cent of the studies, with the exact binomial 95 % interval; bold: above the level\n"
         "(5 %, one way 2.5 %) by more than chance over so many studies.\n",
         f"## In short\n\n{in_short(found)}\n",
-        f"## Every p and every interval\n\n{markdown(INVENTORY)}\n\n{fill(NEITHER, WIDTH)}\n",
+        f"## Every p and every interval\n\n{listed(INVENTORY)}\n\n{fill(NEITHER, WIDTH)}\n",
         *(section(of, found[of.name]) for of in SECTIONS if of.name in found),
     ]
     return "\n".join(parts)

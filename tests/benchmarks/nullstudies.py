@@ -152,7 +152,7 @@ def folds_of_tasks(seed: int, studies: int) -> Iterator[dict]:
 
             def study(task=task, rng=rng, population=population) -> dict:
                 found = compared(task, made.drawn(population, "cross_fitted", FOLDS, 0, rng), rng)
-                return {"p": told(found)["p"]}
+                return {"p": told(found)["p"], "p_retrained": bool(found["p_retrained"] < LEVEL)}
 
             yield shown(counted(studies, study), task=task, folds=FOLDS, patients=FOLDS * OF_FOLD, luck=share)
 
