@@ -17,7 +17,7 @@ $(READY): pyproject.toml constraints.txt
 	@touch $(READY)
 
 study: $(READY)
-	@$(PY) -m lusnb.graph run $(PROFILE) --jobs $(JOBS)
+	@$(PY) -m lusnb.study run $(PROFILE) --jobs $(JOBS)
 
 test: $(READY)
 	$(PY) -m pytest -m "not slow" --numprocesses 2 --dist loadfile
@@ -43,4 +43,4 @@ app: $(READY)
 	$(PY) -m voila --no-browser --token --show_tracebacks=True $(NOTEBOOK)
 
 clean: $(READY)
-	@$(PY) -m lusnb.graph clean $(PROFILE)
+	@$(PY) -m lusnb.study clean $(PROFILE)

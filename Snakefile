@@ -1,11 +1,11 @@
-# Runs the nodes of a study, each by lusnb/nodes.py. `make study PROFILE=quick` calls it, with a plan: which nodes run
-# at all is asked in lusnb/graph.py. By hand, `snakemake -j2 --config profile=quick` asks every node in its turn.
+# Runs the nodes of a study, each by lusnb/study/nodes.py. `make study PROFILE=quick` calls it, with a plan: which nodes run
+# at all is asked in lusnb/study/graph.py. By hand, `snakemake -j2 --config profile=quick` asks every node in its turn.
 import json
 import shlex
 import sys
 from pathlib import Path
 
-from lusnb import graph, study
+from lusnb.study import graph, profile as study
 
 BASE = Path(workflow.basedir)
 PLAN = config.get("plan")
@@ -33,4 +33,4 @@ for node in NODES:
         params:
             node=node.folder,
         shell:
-            f"{shlex.quote(sys.executable)} -m lusnb.nodes {{params.node:q}}"
+            f"{shlex.quote(sys.executable)} -m lusnb.study.nodes {{params.node:q}}"

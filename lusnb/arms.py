@@ -1,12 +1,14 @@
 """Arms: the ways of showing labels to a learner that a study compares; checked, copied, put into words."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import pandas as pd
 
-from lusnb import confidence, params, values, ways
+from lusnb import confidence, params
 
+ON_LOGITS = ("weighted_ce", "focal", "lovasz", "dice_ce")  # losses that want the sigmoid
+ON_PROBABILITIES = ("dice", "tversky", "wing")  # losses that take any activation
 GRAYSCALE = "grayscale"  # a baseline arm of the tasks: they see no segmentation at all
 TRUE_MASKS = "true_masks"  # the other one: they see the phantom's true masks
 SEEDS = ("seed", "seed_offset")
@@ -56,7 +58,7 @@ def check(where: str, arm: str, fields: object) -> None:
             f"{where}: expected a name of letters, digits and _ . - that can be a folder's; rename the arm."
         )
     if not isinstance(fields, dict) or "label_threshold" not in fields:
-        meant = values.near("label_threshold", fields if isinstance(fields, dict) else ())
+        meant = params.near("label_threshold", fields if isinstance(fields, dict) else ())
         raise params.ParameterError(
             f"{where}: expected {{label_threshold: ...}}, got {fields!r}; "
             + (f"did you mean `label_threshold` by `{meant}`?" if meant else "add it.")
@@ -70,7 +72,7 @@ def check(where: str, arm: str, fields: object) -> None:
     for name in ("confidence_weight", "background_weight"):
         params.check(where, name, "str | float", fields.get(name, "paper"))
     params.check(where, "mc_samples", "int", fields.get("mc_samples", 0))
-    if told := ways.wrong_labels({**AS_PUBLISHED, **fields}):
+    if told := wrong_labels({**AS_PUBLISHED, **fields}):
         raise params.ParameterError(f"{where}: {told}")
 
 
@@ -169,3 +171,31 @@ def words(p: Mapping, defaults: Mapping) -> str:
 
 def _plain(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def one_of(name: str, value: object, known: Iterable[str], where: str = "") -> str:
+    """What is wrong with a name that must be a known one, with the nearest; "" for nothing.
+
+    where: words that say under what these are the known ones.
+    """
+    known = list(known)
+    if value in known:
+        return ""
+    near = params.near(value, known)
+    hint = f"; did you mean {near}?" if near else "."
+    return f"{name}: expected one of {', '.join(known)}{where}, got {value!r}{hint}"
+
+
+def wrong_labels(arm: Mapping) -> str:
+    """What is wrong with how an arm shows its labels: supervision, weights, loss, merge; "" for nothing."""
+    if told := one_of("supervision", arm["supervision"], confidence.SUPERVISIONS):
+        return told
+    try:
+        way = confidence.supervision(arm)
+        confidence.weights(0.5, 0.5, arm["confidence_weight"], arm["background_weight"])
+    except ValueError as error:
+        return str(error)
+    losses = ON_PROBABILITIES if way.activation != "sigmoid" else (*ON_LOGITS, *ON_PROBABILITIES)
+    merges = ("mean",) if way.raters_apart else params.MERGES  # there, nothing is merged
+    under = f" under {arm['supervision']}"
+    return one_of("loss", arm["loss"], losses, under) or one_of("merge", arm["merge"], merges, under)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lusnb.values import MERGES
+from lusnb.params import MERGES
 
 LEVELS = np.arange(256)  # confidence as it is stored, a byte a pixel; 255 = 100 %
 TENS = np.rint(LEVELS / 25.5).astype(int)  # each level in tens of per cent, 0 to 10

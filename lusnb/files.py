@@ -2,8 +2,10 @@
 
 import json
 import math
+import multiprocessing
 import os
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -100,3 +102,18 @@ def write_with(path: str | Path, write: Callable[[Path], object]) -> None:
     """Let `write` fill a file that is given to it as a path (a figure, a set of weights)."""
     with whole(path) as beside:
         write(beside)
+
+
+def end_with_parent() -> None:
+    """Let this process, a worker of a pool, end when the one that started it does, even when that is killed.
+
+    To be given to a pool as its initializer: else its workers wait for work for ever.
+    """
+    parent = multiprocessing.parent_process()
+
+    def wait() -> None:
+        parent.join()
+        os._exit(1)
+
+    if parent is not None:
+        threading.Thread(target=wait, daemon=True).start()

@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from lusnb import cohort as cohorts
-from lusnb import params, segmentation
-from lusnb.cohort import Cohort
-from lusnb.labelled import Labelled
+from lusnb import params
+from lusnb.cohort import cohort as cohorts
+from lusnb.cohort.cohort import Cohort
 from lusnb.phantom.build import make_cohort
+from lusnb.segment import segmenter
+from lusnb.segment.frames import Labelled
 from tests.frames import ROLES, synthetic
 from tests.predicted import held, partly_labelled
 
@@ -87,7 +88,7 @@ def p(params_of: Callable) -> params.Params:
 @pytest.fixture(scope="session")
 def trained(data: Labelled, p: params.Params) -> tuple:
     """Network and history of these two epochs."""
-    return segmentation.train(data, ROLES, p)
+    return segmenter.train(data, ROLES, p)
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from lusnb.labelled import Labelled
+from lusnb.segment.frames import Labelled
 
 FEATURES = ("one", "two", "three")
 ROLES = {"train": ["P1", "P2"], "validation": ["P3"], "test": ["P4"]}

@@ -6,12 +6,12 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from lusnb import outcomes
+from lusnb.tasks import scores
 
 ARMS = ("t000", "t060", "grayscale", "true_masks")
 SKILL = {"t000": 0.5, "t060": 1.0, "grayscale": 0.3, "true_masks": 2.0}  # how much of the truth a guess holds
 VIEWS = ("R1", "L1", "R2")
-TIDY = [*outcomes.RUN, "patient_id", "metric", "value"]
+TIDY = [*scores.RUN, "patient_id", "metric", "value"]
 MODELS = {"sf_change": ("tsm", "majority", "ridge", "logistic"), "sf_ratio": ("tsm", "mean", "ridge")}
 
 
@@ -78,15 +78,15 @@ def predictions(
                         made = guess(task, asked[chosen], model, SKILL.get(arm, 1.0), draw)
                         parts.append(made.assign(arm=arm, model=model, seed=seed, fold=fold, split=split))
     table = pd.concat(parts, ignore_index=True)
-    return table[[*outcomes.RUN, *(c for c in table if c not in outcomes.RUN)]]
+    return table[[*scores.RUN, *(c for c in table if c not in scores.RUN)]]
 
 
 @cache
 def every(protocol: str, patients: int = 8) -> tuple[dict, dict]:
     """Predictions and scores of the three tasks; shared by tests, so not to be changed."""
     rng = np.random.default_rng(0)
-    made = {task: predictions(task, protocol, rng, patients=patients, folds=2) for task in outcomes.SCORES}
-    return made, {task: outcomes.score(task, table, protocol) for task, table in made.items()}
+    made = {task: predictions(task, protocol, rng, patients=patients, folds=2) for task in scores.SCORES}
+    return made, {task: scores.score(task, table, protocol) for task, table in made.items()}
 
 
 def patient_scores() -> pd.DataFrame:

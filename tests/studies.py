@@ -3,10 +3,12 @@
 import json
 from pathlib import Path
 
-from lusnb import outputs, proofs, reruns, study
+from lusnb.cohort import fingerprint
+from lusnb.study import outputs, proofs, reruns
+from lusnb.study import profile as study_profile
 
 
-def finish(node: study.Node, base: Path, text: str = "made", **change: object) -> Path:
+def finish(node: study_profile.Node, base: Path, text: str = "made", **change: object) -> Path:
     """A finished run of a node, as its notebook would leave it: its folder. change: other parameters."""
     folder = base / "runs" / node.folder
     staged = proofs.begin(folder)
@@ -14,15 +16,17 @@ def finish(node: study.Node, base: Path, text: str = "made", **change: object) -
         (staged / name).parent.mkdir(parents=True, exist_ok=True)
         (staged / name).write_text(f"{node.folder} {name} {text}")
     identity = dict(node.identity)
-    asked = study.parameters(node, base) | change
+    asked = study_profile.parameters(node, base) | change
     (staged / "params.yaml").write_text(json.dumps(asked))
-    checked = reruns.checked(base / "runs" / identity["profile"] / identity.get("cohort", "") / "00_cohort")
+    checked = fingerprint.checked(
+        base / "runs" / identity["profile"] / identity.get("cohort", "") / "00_cohort"
+    )
     if node.notebook == "00_cohort":
         data = base / "data" / identity["cohort"]
         if not data.is_dir():
             data.mkdir(parents=True)
             (data / "cohort.yaml").write_text("name: c")
-        found = {"cohort": reruns.cohort_fingerprint(data), "stamp": reruns.cohort_stamp(data)}
+        found = {"cohort": fingerprint.cohort_fingerprint(data), "stamp": fingerprint.cohort_stamp(data)}
         (staged / "fingerprint.json").write_text(json.dumps(found))
         checked = {}
     inputs = {
@@ -42,9 +46,9 @@ def finish(node: study.Node, base: Path, text: str = "made", **change: object) -
     return folder
 
 
-def finish_all(profile: str, base: Path) -> dict[str, study.Node]:
+def finish_all(profile: str, base: Path) -> dict[str, study_profile.Node]:
     """Finished runs of every node of a profile; folder, below the cohort's -> node."""
-    made = study.nodes(study.load(profile, base))
+    made = study_profile.nodes(study_profile.load(profile, base))
     for node in made:
         finish(node, base)
     return {node.folder.split("/", 2)[-1]: node for node in made}

@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lusnb import arms, confidence, losses, measuring, params, segmentation, ways
+from lusnb import arms, confidence, params
+from lusnb.segment import losses, measure, segmenter
 from tests.frames import FEATURES, ROLES
 
 PLAIN = {
@@ -225,8 +226,8 @@ def test_a_name_that_could_not_be_a_folder_s_is_refused(name):
 
 
 def test_the_losses_that_an_arm_may_name_are_those_there_are():
-    assert tuple(losses.ON_LOGITS) == ways.ON_LOGITS
-    assert tuple(losses.ON_PROBABILITIES) == ways.ON_PROBABILITIES
+    assert tuple(losses.ON_LOGITS) == arms.ON_LOGITS
+    assert tuple(losses.ON_PROBABILITIES) == arms.ON_PROBABILITIES
 
 
 def test_the_baseline_s_name_is_taken():
@@ -242,7 +243,7 @@ def test_a_new_way_of_showing_labels_is_one_function_and_one_line(data, params_o
     arms.check("here", "half", fields)
     assert told(**fields)["shown"] == "half of confidence"
     asked = params_of(**fields, epochs=2, batch=4, size=64, learning_rate=0.01)
-    network, _ = segmentation.train(data, ROLES, asked)
-    scores = measuring.measure(network, data, ROLES, FEATURES, asked).metrics
+    network, _ = segmenter.train(data, ROLES, asked)
+    scores = measure.measure(network, data, ROLES, FEATURES, asked).metrics
     mean = scores.groupby("metric")["value"].mean()
     assert np.isfinite(mean[["iou", "weighted_ce", "ce"]]).all() and mean["weighted_ce"] != mean["ce"]

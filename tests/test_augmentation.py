@@ -7,8 +7,9 @@ from kornia import enhance
 from scipy import ndimage
 from torch import Tensor
 
-from lusnb import augmentation, confidence
-from lusnb.augmentation import Augmentation
+from lusnb import confidence
+from lusnb.segment import augmentation
+from lusnb.segment.augmentation import Augmentation
 
 
 def fixed(monkeypatch: pytest.MonkeyPatch, **chosen: float) -> None:

@@ -7,7 +7,7 @@ from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression, Ridge, RidgeClassifier
 from sklearn.model_selection import GroupKFold
 
-from lusnb import baselines
+from lusnb.tasks import baselines
 
 FEATURES = ("sharp_pleura", "fuzzy_pleura", "fascia_band", "a_line", "sub_a_line", "b_line")
 MEASURES = ["b_line_area", "b_line_columns", "pleura_columns", "pleura_thickness", "fuzzy_share"]

@@ -8,14 +8,14 @@ import pandas as pd
 import pytest
 import torch
 
-from lusnb import batches, clipbank, examples, tasknet
-from lusnb import cohort as cohorts
-from lusnb import segmented as masks_of
-from lusnb.clipbank import ClipBank
-from lusnb.cohort import Cohort
-from lusnb.params import Params
-from lusnb.predictions import Predictions, pack
-from lusnb.values import PAIRINGS
+from lusnb.cohort import arrays
+from lusnb.cohort.cohort import Cohort
+from lusnb.params import PAIRINGS, Params
+from lusnb.segment.predictions import Predictions, pack
+from lusnb.tasks import batches, clipbank, coverage
+from lusnb.tasks import masks as tasks_masks
+from lusnb.tasks import network as tasks_network
+from lusnb.tasks.clipbank import ClipBank
 
 SIZE, FRAMES = 32, 2
 
@@ -30,7 +30,7 @@ def segmented(cohort: Cohort, channels: str = "binary", seed: int = 0) -> Predic
 
 
 def with_masks(cohort: Cohort, found: Predictions) -> ClipBank:
-    return clipbank.load(cohort, SIZE, FRAMES).of_fold(masks_of.whole(cohort, found), 1)
+    return clipbank.load(cohort, SIZE, FRAMES).of_fold(tasks_masks.whole(cohort, found), 1)
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def test_inputs_are_gray_and_then_the_masks_of_the_same_clip(cohort: Cohort, ban
     where = np.array([7, 0, 7])
     inputs = bank.inputs(where)
     assert inputs.shape == (3, FRAMES, 7, SIZE, SIZE) and bank.channels == 7
-    gray = cohorts.task_frames(cohort, SIZE, FRAMES)[where] / 127.5 - 1
+    gray = arrays.task_frames(cohort, SIZE, FRAMES)[where] / 127.5 - 1
     np.testing.assert_allclose(inputs[:, :, 0], gray, atol=1e-6)
     masks = np.random.default_rng(0).random((26, FRAMES, 6, SIZE, SIZE)) < 0.3
     np.testing.assert_array_equal(inputs[:, :, 1:], masks[where])
@@ -120,7 +120,7 @@ def test_an_epoch_holds_every_pair_of_a_zone_once(
 ):
     p = params_of("05_sf_change", pairing=pairing, batch=batch, batch_pairs=5)
     got = pairs_of(bank, drawn(cohort, bank, p))
-    want = examples.training_pairs(bank.clips, cohort.views)
+    want = coverage.training_pairs(bank.clips, cohort.views)
     assert len(got) == len(want)
     assert {frozenset(pair) for pair in got} == {frozenset(pair) for pair in want}
 
@@ -233,7 +233,7 @@ def test_unit_batches_hold_every_unit_once(cohort: Cohort, bank: ClipBank, param
 
 
 def loss_of(network: torch.nn.Module, bank: ClipBank, batch: batches.Batch) -> torch.Tensor:
-    return tasknet.task_loss(network(bank.inputs(batch.clips).double(), batch.pairs), batch.target)
+    return tasks_network.task_loss(network(bank.inputs(batch.clips).double(), batch.pairs), batch.target)
 
 
 def gradient_of(network: torch.nn.Module, loss: torch.Tensor) -> torch.Tensor:
@@ -245,7 +245,7 @@ def test_batch_of_clips_has_the_loss_and_gradient_of_pair_by_pair(
     cohort: Cohort, bank: ClipBank, params_of: Callable
 ):
     torch.manual_seed(0)
-    network = tasknet.TaskNetwork("sf_change", bank.channels, FRAMES).double().eval()
+    network = tasks_network.TaskNetwork("sf_change", bank.channels, FRAMES).double().eval()
     torch.nn.init.normal_(network.head.weight, std=0.2)  # so that the classes' losses differ
     few = bank.clips[bank.clips["view"].map(cohort.views) == 1].iloc[:5]
     p = params_of("05_sf_change", batch=64)
@@ -269,7 +269,7 @@ def test_batch_of_clips_has_the_loss_and_gradient_of_pair_by_pair(
 
 
 def test_the_head_sees_the_second_clip_less_the_first(bank: ClipBank):
-    network = tasknet.TaskNetwork("sf_change", bank.channels, FRAMES).eval()
+    network = tasks_network.TaskNetwork("sf_change", bank.channels, FRAMES).eval()
     features = torch.randn(2, 1280, generator=torch.Generator().manual_seed(0))
     forward = network.logits(features, torch.tensor([[0, 1]]))
     torch.testing.assert_close(forward, network.head(features[1:] - features[:1]))

@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lusnb import cohort as cohorts
-from lusnb import painting
-from lusnb.painting import PaintingError
+from lusnb.cohort import arrays, painting
+from lusnb.cohort import cohort as cohorts
+from lusnb.cohort.painting import PaintingError
 from lusnb.widgets import advice
 from lusnb.widgets import brush_messages as messages
 from lusnb.widgets.brush import HANDLERS, Brush
@@ -100,7 +100,7 @@ def test_a_patch_is_put_where_it_says_saved_and_opened_again(brush, folder):
     now = cohorts.read(folder)
     rows = now.labels[now.labels["rater"] == "anna"]
     assert list(rows["feature"]) == ["fascia_band"] and list(rows["clip_id"]) == [brush.painting.clip_id]
-    assert (cohorts.image(now, rows["path"].iloc[0]) == expected[2]).all()
+    assert (arrays.image(now, rows["path"].iloc[0]) == expected[2]).all()
     assert painting.painted(now)["seconds"].tolist() == [4.5]
     assert (
         Heard(folder, "anna", clip_id=brush.painting.clip_id, frame=brush.painting.frame).maps == expected
@@ -204,7 +204,7 @@ def test_a_view_that_is_ready_is_told_everything(brush):
     assert hello["colours"][0] == "#0072b2" and hello["rater"] == "anna"
     assert (picture["height"], picture["width"], picture["frames"]) == (64, 64, 6)
     assert picture["looked"] == [False, False, False, True, False, False] and picture["revision"] == 1
-    clip = cohorts.clip(brush.cohort, brush.painting.clip_id)
+    clip = arrays.clip(brush.cohort, brush.painting.clip_id)
     assert buffers[0] == clip[brush.painting.frame].tobytes()
     assert [np.frombuffer(one, np.uint8).sum() for one in buffers[1:]] == [0, 0, 0, 6 * 77, 0, 0]
     assert picture["starts"] == ["empty", "rater rater_1"]
@@ -228,7 +228,7 @@ def test_a_start_is_sent_to_the_view_that_asked(brush):
     assert kinds(sent) == ["start", "got"] and sent[0][0]["to"] == "v" and not brush.maps.any()
     rows = brush.cohort.labels.query("rater == 'rater_1'").query("clip_id == @brush.painting.clip_id")
     assert sum(sent[0][0]["looked"]) == len(rows)
-    first = cohorts.image(brush.cohort, rows["path"].iloc[0])
+    first = arrays.image(brush.cohort, rows["path"].iloc[0])
     at = brush.cohort.features.index(rows["feature"].iloc[0])
     assert sent[0][1][at] == first.tobytes()
     assert got(brush.patch(first, feature=at, source="rater rater_1"))

@@ -11,9 +11,11 @@ import torch
 import yaml
 from PIL import Image, ImageSequence
 
-from lusnb import cohort as cohorts
-from lusnb import predictions, splits
-from lusnb.cohort import Cohort
+from lusnb.cohort import arrays, splits
+from lusnb.cohort import cohort as cohort_cohort
+from lusnb.cohort import cohort as cohorts
+from lusnb.cohort.cohort import Cohort
+from lusnb.segment import predictions
 
 
 @pytest.fixture
@@ -235,7 +237,7 @@ def test_roles_of_an_unknown_fold_name_the_folds_there_are(cohort: Cohort):
     ],
 )
 def test_segment_centres_by_hand(length: int, count: int, frames: list[int]):
-    assert list(cohorts.segment_centres(length, count)) == frames
+    assert list(arrays.segment_centres(length, count)) == frames
 
 
 def test_pixel_size_by_hand(folder: Path):
@@ -251,25 +253,25 @@ def test_pixel_size_by_hand(folder: Path):
         rows[rows["clip_id"] != clips["clip_id"][1]].to_csv(folder / f"{name}.csv", index=False)
     cohort = cohorts.read(folder, 2)
     one, two, three = clips["clip_id"][:3]
-    assert cohorts.pixel_mm(cohort, one) == pytest.approx((64 / 64, 32 / 64))
-    assert cohorts.pixel_mm(cohort, one, 16) == pytest.approx((64 / 16, 32 / 16))
-    assert cohorts.pixel_mm(cohort, two) == pytest.approx((50 / 64, 50 / 64))  # square pixels
-    assert cohorts.pixel_mm(cohort, two, 32) == pytest.approx((50 / 32, 100 / 32))
-    assert np.isnan(cohorts.pixel_mm(cohort, three)).all()  # without a depth it is not known
+    assert arrays.pixel_mm(cohort, one) == pytest.approx((64 / 64, 32 / 64))
+    assert arrays.pixel_mm(cohort, one, 16) == pytest.approx((64 / 16, 32 / 16))
+    assert arrays.pixel_mm(cohort, two) == pytest.approx((50 / 64, 50 / 64))  # square pixels
+    assert arrays.pixel_mm(cohort, two, 32) == pytest.approx((50 / 32, 100 / 32))
+    assert np.isnan(arrays.pixel_mm(cohort, three)).all()  # without a depth it is not known
 
 
 def test_resizing_by_nearest_neighbour_makes_no_new_level_and_bilinear_does():
     image = np.random.default_rng(0).choice(np.array([0, 51, 255], np.uint8), (64, 48))
-    nearest = cohorts.resize(image, 40, Image.Resampling.NEAREST)
+    nearest = arrays.resize(image, 40, Image.Resampling.NEAREST)
     assert nearest.shape == (40, 40)
     assert set(np.unique(nearest)) == {0, 51, 255}
-    assert set(np.unique(cohorts.resize(image, 40))) - {0, 51, 255}
-    assert cohorts.resize(image, None) is image
+    assert set(np.unique(arrays.resize(image, 40))) - {0, 51, 255}
+    assert arrays.resize(image, None) is image
 
 
 def test_resizing_bilinearly_averages_areas_when_it_shrinks():
     image = np.kron(np.array([[0, 200], [100, 40]], np.uint8), np.ones((16, 16), np.uint8))
-    assert cohorts.resize(image, 1)[0, 0] == pytest.approx(85, abs=1)
+    assert arrays.resize(image, 1)[0, 0] == pytest.approx(85, abs=1)
 
 
 def test_an_unknown_feature_differs_from_one_that_was_looked_for_and_not_found(folder: Path):
@@ -279,8 +281,8 @@ def test_an_unknown_feature_differs_from_one_that_was_looked_for_and_not_found(f
     gone = (labels["clip_id"] == clip) & (labels["feature"] == "b_line")
     labels[~gone].to_csv(folder / "labels.csv", index=False)
     cohort = cohorts.read(folder, 2)
-    table = cohorts.labelled_frames(cohort)
-    maps, known = cohorts.confidence_of(cohort, table[table["clip_id"] == clip], None)
+    table = cohort_cohort.labelled_frames(cohort)
+    maps, known = arrays.confidence_of(cohort, table[table["clip_id"] == clip], None)
     looked, absent = cohort.features.index(labels["feature"][0]), cohort.features.index("b_line")
     assert not maps[0, looked].any() and not maps[0, absent].any()
     assert known[0, looked] and not known[0, absent]
@@ -289,29 +291,29 @@ def test_an_unknown_feature_differs_from_one_that_was_looked_for_and_not_found(f
 
 def test_confidence_is_that_of_the_named_frame_and_merges_its_raters(tmp_path: Path):
     cohort = cohorts.read(plain_cohort(tmp_path / "plain", raters=3))
-    table = cohorts.labelled_frames(cohort)
+    table = cohort_cohort.labelled_frames(cohort)
     assert table[["clip_id", "frame"]].to_numpy().tolist() == [["a", 1], ["b", 1]]
-    mean, known = cohorts.confidence_of(cohort, table, None, "mean")
-    majority, _ = cohorts.confidence_of(cohort, table, None, "majority")
+    mean, known = arrays.confidence_of(cohort, table, None, "mean")
+    majority, _ = arrays.confidence_of(cohort, table, None, "majority")
     assert mean.shape == (2, 1, 4, 6) and mean.dtype == np.uint8 and known.all()
     assert (mean == round((250 + 100 + 100) / 3)).all()
     assert (majority == 0).all()  # one of three is at least 50 % sure
-    _, known = cohorts.confidence_of(cohort, table.assign(frame=0), None)
+    _, known = arrays.confidence_of(cohort, table.assign(frame=0), None)
     assert not known.any()
 
 
 def test_confidence_keeps_its_levels_when_resized(cohort: Cohort):
-    table = cohorts.labelled_frames(cohort)
-    full, _ = cohorts.confidence_of(cohort, table, None)
-    small, _ = cohorts.confidence_of(cohort, table, 24)
+    table = cohort_cohort.labelled_frames(cohort)
+    full, _ = arrays.confidence_of(cohort, table, None)
+    small, _ = arrays.confidence_of(cohort, table, 24)
     assert small.shape == (26, 6, 24, 24)
     assert set(np.unique(small)) <= set(np.unique(full))
 
 
 def test_frames_and_task_frames_are_the_clips_own(cohort: Cohort):
-    table = cohorts.labelled_frames(cohort)
-    frames = cohorts.frames_of(cohort, table, None)
-    tasks = cohorts.task_frames(cohort, 64, 3)
+    table = cohort_cohort.labelled_frames(cohort)
+    frames = arrays.frames_of(cohort, table, None)
+    tasks = arrays.task_frames(cohort, 64, 3)
     assert tasks.shape == (26, 3, 64, 64)
     for n, row in enumerate(cohort.clips.itertuples()):
         clip = np.load(cohort.folder / row.path)
@@ -347,20 +349,20 @@ def test_true_masks_by_hand(tmp_path: Path):
         {"a": np.stack([nothing, nerve]), "b": np.stack([both, nothing])},
         ["nerve", "muscle"],
     )
-    true = cohorts.true_masks(cohort, 2, 2)
+    true = arrays.true_masks(cohort, 2, 2)
     assert (true.shape, true.dtype) == ((2, 2, 2, 2, 2), np.uint8)
     half, none, full = [[1, 1], [0, 0]], [[0, 0], [0, 0]], [[1, 1], [1, 1]]
     assert list(cohort.clips["clip_id"]) == ["b", "a"]
     assert true.tolist() == [[[half, full], [none, none]], [[none, none], [half, none]]]
-    assert cohorts.true_masks(cohort, 2, 1).tolist() == [[[none, none]], [[half, none]]]  # frame 1 alone
+    assert arrays.true_masks(cohort, 2, 1).tolist() == [[[none, none]], [[half, none]]]  # frame 1 alone
 
 
 @pytest.mark.parametrize(("size", "count"), [(64, 3), (37, 8), (16, 1), (96, 2)])
 def test_true_masks_are_cut_as_a_segmenters_are(cohort: Cohort, size: int, count: int):
-    true = cohorts.true_masks(cohort, size, count)
+    true = arrays.true_masks(cohort, size, count)
     assert true.shape == (26, count, 6, size, size)
     for masks, row in zip(true, cohort.clips.merge(cohort.masks, on="clip_id").itertuples(), strict=True):
-        centres = cohorts.segment_centres(6, count)
+        centres = arrays.segment_centres(6, count)
         with Image.open(cohort.folder / row.path_y) as file:
             pages = [np.array(page) for page in ImageSequence.Iterator(file)]
         bits = np.stack([[(pages[t] >> k) & 1 for k in range(6)] for t in centres])
@@ -371,21 +373,21 @@ def test_true_masks_are_cut_as_a_segmenters_are(cohort: Cohort, size: int, count
 def test_true_masks_of_the_labelled_frame_are_its_truth(cohort: Cohort):
     first = replace(cohort, clips=cohort.clips.iloc[[7]].reset_index(drop=True))
     table = pd.DataFrame({"clip_id": first.clips["clip_id"], "frame": 0})
-    truth, _ = cohorts.confidence_of(cohort, table, None, source="truth")
-    np.testing.assert_array_equal(cohorts.true_masks(first, 64, 6)[:, 0] * 255, truth)
+    truth, _ = arrays.confidence_of(cohort, table, None, source="truth")
+    np.testing.assert_array_equal(arrays.true_masks(first, 64, 6)[:, 0] * 255, truth)
 
 
 def test_without_true_masks_there_is_a_sentence(tmp_path: Path, cohort: Cohort):
     with pytest.raises(
         ValueError, match=r"masks\.csv: expected the true masks of every clip, got none; only a"
     ):
-        cohorts.true_masks(cohorts.read(plain_cohort(tmp_path / "plain")), 4, 2)
+        arrays.true_masks(cohorts.read(plain_cohort(tmp_path / "plain")), 4, 2)
     gone = cohort.clips["clip_id"][3]
     few = replace(
         cohort, masks=cohort.masks[~cohort.masks["clip_id"].isin([gone, cohort.clips["clip_id"][9]])]
     )
     with pytest.raises(ValueError, match=f"got none of 2 clips, {gone} the first; only a phantom has them"):
-        cohorts.true_masks(few, 4, 2)
+        arrays.true_masks(few, 4, 2)
     many = replace(cohort, features=tuple("abcdefghi"))
     with pytest.raises(ValueError, match="at most 8 features, a bit of a pixel each, got 9; leave some out"):
-        cohorts.true_masks(many, 4, 2)
+        arrays.true_masks(many, 4, 2)

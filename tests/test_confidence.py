@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from lusnb import confidence, values
+from lusnb import confidence, params
 
 A, B = 0.99999, 254.9 / 255  # both must still count as 100 %
 # just below the threshold: by less and by more than 1/510 (at t = 0: just above zero, and zero)
@@ -133,7 +133,7 @@ def test_majority_needs_more_than_half_who_are_at_least_half_sure():
     np.testing.assert_array_equal(confidence.merge(tie, "majority"), [[0, 255]])
 
 
-@pytest.mark.parametrize("how", values.MERGES)
+@pytest.mark.parametrize("how", params.MERGES)
 def test_one_rater_merged_by(how):
     one = np.array([[[0, 100, 128, 255]]], np.uint8)
     by_hand = {"mean": [[0, 100, 128, 255]]}.get(how, [[0, 0, 255, 255]])

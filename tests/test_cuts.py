@@ -5,7 +5,7 @@ import pytest
 import torch
 from sklearn.metrics import jaccard_score
 
-from lusnb import cuts
+from lusnb.segment import cuts
 
 KNOWN = torch.ones(1, 1, dtype=torch.bool)
 

@@ -13,9 +13,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lusnb import arm_maps, confidence, exploring, predictions, study
-from lusnb import cohort as cohorts
-from lusnb.widgets import advice, explorer, outcomes
+from lusnb import confidence
+from lusnb.cohort import arrays
+from lusnb.cohort import cohort as cohorts
+from lusnb.segment import predictions
+from lusnb.study import places
+from lusnb.widgets import advice, arm_maps, explorer, explorer_data, patients
 from tests.predicted import scaled
 from tests.test_arm_maps import checked, finished
 
@@ -72,7 +75,7 @@ def test_all_that_is_not_pixels_comes_at_once(widget, cohort):
     found, buffers = widget.answer({"type": "ready"})
     assert buffers == [] and found["advice"] == "" and found["note"] == ""
     assert found["arms"] == [{"key": "t060 seed 0", "arm": "t060", "seed": 0}]
-    assert found["catalogue"] == exploring.catalogue(cohort) and "t060" in found["colours"]
+    assert found["catalogue"] == explorer_data.catalogue(cohort) and "t060" in found["colours"]
     assert len(json.dumps(found, allow_nan=False)) < 10 * 2**20
 
 
@@ -80,11 +83,11 @@ def test_pixels_come_in_pieces_and_whole(widget, cohort, monkeypatch):
     monkeypatch.setattr(explorer, "PIECE", 1000)
     clip = cohort.clips["clip_id"][0]
     whole = fetched(widget, {"kind": "clip", "clip_id": clip})
-    np.testing.assert_array_equal(whole, cohorts.clip(cohort, clip))
+    np.testing.assert_array_equal(whole, arrays.clip(cohort, clip))
     row = cohort.labels.iloc[0]
     what = {"kind": "labels", "clip_id": row["clip_id"], "frame": int(row["frame"])}
     what |= {"source": f"rater:{row['rater']}"}
-    np.testing.assert_array_equal(fetched(widget, what), exploring.pixels(cohort, None, what))
+    np.testing.assert_array_equal(fetched(widget, what), explorer_data.pixels(cohort, None, what))
     what |= {"kind": "prediction", "arm": "t060", "seed": 0}
     found = arm_maps.open_runs(widget.runs_folder, cohort).maps("t060", 0, what["clip_id"], what["frame"])
     np.testing.assert_array_equal(fetched(widget, what), found[0])
@@ -112,7 +115,7 @@ def test_each_question_is_answered_under_its_own_name_and_a_wrong_one_says_what_
 def everything(cohort, runs, profile):
     """What both pages show before anything is chosen."""
     first = explorer.Explorer(cohort, runs, profile)
-    return first.answer({"type": "ready"})[0], outcomes.Outcomes(cohort, runs, profile).everything()
+    return first.answer({"type": "ready"})[0], patients.Outcomes(cohort, runs, profile).everything()
 
 
 def test_one_file_that_is_missing_stops_neither_page(cohort, runs):
@@ -133,14 +136,14 @@ def test_cross_fitted_the_published_split_is_not_told(cohort, runs):
         finished(runs, cohort, fold=fold, roles=roles, made_from=checked(runs, cohort))
     first, _ = everything(cohort, runs, "smoke")
     assert first["split"] is False
-    assert outcomes.Outcomes(cohort, runs, "smoke", cross_fitted=True).everything()["split"] is False
+    assert patients.Outcomes(cohort, runs, "smoke", cross_fitted=True).everything()["split"] is False
     finished(runs, cohort, fold=0, made_from=checked(runs, cohort))
     first, second = everything(cohort, runs, "smoke")
     assert first["split"] is True and second["split"] is True
 
 
 def test_a_patients_clip_opens_on_the_first_page(phantom, tmp_path, monkeypatch):
-    monkeypatch.setattr(study, "root", lambda: tmp_path)
+    monkeypatch.setattr(places, "root", lambda: tmp_path)
     p = {"profile": "smoke", "cohort": "x", "cohort_folder": str(phantom), "runs_folder": ""}
     pages = explorer.show(p)
     first, second = pages.children
@@ -166,7 +169,7 @@ def project(tmp_path, phantom, monkeypatch):
         path.write_text(re.sub(r"^tasks: .*$", f"tasks: {tasks}", path.read_text(), flags=re.M))
     (base / "notebooks").mkdir()
     shutil.copytree(phantom, base / "data" / "phantom_smoke")
-    monkeypatch.setattr(study, "root", lambda: base)
+    monkeypatch.setattr(places, "root", lambda: base)
     return base
 
 

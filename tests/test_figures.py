@@ -12,9 +12,10 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from PIL import Image
 
-from lusnb import figures, looks, panels
-from lusnb.cohort import Cohort
-from lusnb.held import Held
+from lusnb.cohort.cohort import Cohort
+from lusnb.compare.finished import Held
+from lusnb.report import figures, looks, stills
+from lusnb.report import looks as report_looks
 
 mpl.use("Agg")
 FEATURES = ("sharp_pleura", "fuzzy_pleura", "fascia_band", "a_line", "sub_a_line", "b_line")
@@ -90,21 +91,21 @@ def test_every_picture_of_one_axes_is_tested():
 
 
 def test_a_feature_keeps_its_colour():
-    colour = figures.feature_colours(FEATURES)
+    colour = report_looks.feature_colours(FEATURES)
     assert list(colour) == list(FEATURES)
     assert list(colour.values()) == ["#0072b2", "#56b4e9", "#e69f00", "#009e73", "#cc79a7", "#d55e00"]
 
 
 def test_more_features_than_the_palette_have_distinct_colours():
-    many = figures.feature_colours(tuple(f"f{k}" for k in range(16)))
+    many = report_looks.feature_colours(tuple(f"f{k}" for k in range(16)))
     assert len(set(many.values())) == 16
 
 
 def test_lines_have_their_feature_s_colour():
     ax = figures.confidence_histogram(shares(), FEATURES)
     drawn = {tuple(line.get_ydata()): line.get_color() for line in ax.get_lines() if len(line.get_ydata())}
-    assert drawn[1.0, 0.5] == figures.feature_colours(FEATURES)["a_line"]
-    assert drawn[1.0, 0.25] == figures.feature_colours(FEATURES)["b_line"]
+    assert drawn[1.0, 0.5] == report_looks.feature_colours(FEATURES)["a_line"]
+    assert drawn[1.0, 0.25] == report_looks.feature_colours(FEATURES)["b_line"]
 
 
 def test_overlay_by_hand():
@@ -249,7 +250,7 @@ def test_a_figure_is_saved_as_pdf_png_and_svg(tmp_path: Path):
 
 def test_the_example_is_a_rich_frame_of_the_patients_asked_for(cohort: Cohort):
     patients = cohort.patients_in("test")
-    clip, frame = panels.example_frame(cohort, patients, "mean")
+    clip, frame = stills.example_frame(cohort, patients, "mean")
     assert cohort.clips.set_index("clip_id").at[clip, "patient_id"] in patients
 
     def painted(clip_id: str) -> int:
@@ -262,8 +263,8 @@ def test_the_example_is_a_rich_frame_of_the_patients_asked_for(cohort: Cohort):
 
 
 def test_thresholds_of_a_frame_lose_colour_from_left_to_right(cohort: Cohort):
-    clip, frame = panels.example_frame(cohort, cohort.patients_in("test"), "mean")
-    shown = panels.thresholds(cohort, clip, frame, "mean")
+    clip, frame = stills.example_frame(cohort, cohort.patients_in("test"), "mean")
+    shown = stills.thresholds(cohort, clip, frame, "mean")
     names = ["> 0 %", *(f"≥ {t} %" for t in (20, 40, 50, 60, 80, 100))]
     assert list(shown) == ["frame", "confidence", *names]
     coloured = [(np.ptp(shown[n], axis=2) > 0).sum() for n in names]
@@ -282,7 +283,7 @@ def test_predictions_are_those_of_the_frame_at_both_cuts_of_each_arm_s_first_see
     clip = cohort.clips["clip_id"][7]
     one, other = said(cohort, levels, 64), said(cohort, 255 - levels, 200)
     opened = {("t000", 0): one, ("t000", 1): other, ("t060", 0): other}
-    shown = panels.predictions(cohort, clip, 0, opened, ["t000", "t060"], "mean")
+    shown = stills.predictions(cohort, clip, 0, opened, ["t000", "t060"], "mean")
     assert list(shown) == [
         *("frame", "confidence", "truth"),
         *("t000: own cut 0.25", "t060: own cut 0.78", "t000: cut at 0.5", "t060: cut at 0.5"),
@@ -297,7 +298,7 @@ def test_an_arm_whose_own_cut_is_a_half_keeps_both_pictures(cohort: Cohort):
     levels = np.random.default_rng(0).integers(0, 256, (26, 6, 32, 32), dtype=np.uint8)
     clip = cohort.clips["clip_id"][7]
     for cut in (127, 128, 129):  # all of them told as 0.50
-        shown = panels.predictions(cohort, clip, 0, {("a", 0): said(cohort, levels, cut)}, ["a"], "mean")
+        shown = stills.predictions(cohort, clip, 0, {("a", 0): said(cohort, levels, cut)}, ["a"], "mean")
         assert list(shown)[3:] == [f"a: own cut {cut / 255:.2f}", "a: cut at 0.5"]
         same = np.array_equal(shown[f"a: own cut {cut / 255:.2f}"], shown["a: cut at 0.5"])
         assert same == (cut == 128)

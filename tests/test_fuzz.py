@@ -22,8 +22,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image
 
-from lusnb import checks
-from lusnb.checks import CohortError, Unfit
+from lusnb.cohort import problems, schema, tables
+from lusnb.cohort.problems import CohortError, Unfit
 from lusnb.readers import clips, dicom, labels, sheets
 from lusnb.readers.folder import import_folder
 from tests.faults import make
@@ -211,13 +211,13 @@ cells = st.one_of(
 
 
 def columns_of(name: str) -> list[str]:
-    return list({"clips": sheets.CLIPS, "labels": sheets.LABELS}.get(name, checks.TABLES.get(name)).columns)
+    return list({"clips": sheets.CLIPS, "labels": sheets.LABELS}.get(name, schema.TABLES.get(name)).columns)
 
 
 @few(100)
 @given(st.sampled_from(["clips", "labels", "patients", "exams"]), st.data())
 def test_any_table_is_read_or_its_cells_are_named(name, data):
-    table = {"clips": sheets.CLIPS, "labels": sheets.LABELS}.get(name) or checks.TABLES[name]
+    table = {"clips": sheets.CLIPS, "labels": sheets.LABELS}.get(name) or schema.TABLES[name]
     names = columns_of(name)
     header = data.draw(st.just(names) | st.lists(st.sampled_from(names) | cells, min_size=1, max_size=12))
     rows = data.draw(st.lists(st.lists(cells, min_size=len(header), max_size=len(header)), max_size=4))
@@ -227,9 +227,9 @@ def test_any_table_is_read_or_its_cells_are_named(name, data):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"{name}.csv"
         path.write_bytes(content.encode("utf-8", "surrogatepass"))
-        read, found = checks.read_table(path, table)
-    checks.as_table(found)
-    if not checks.sorted_out(found)[0]:
+        read, found = tables.read_table(path, table)
+    problems.as_table(found)
+    if not problems.sorted_out(found)[0]:
         assert list(read.columns) == names and (len(read) == len(rows) or not quoted)
 
 
@@ -239,7 +239,7 @@ def test_any_bytes_are_a_table_or_refused(name, content):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"{name}.csv"
         path.write_bytes(content)
-        checks.as_table(checks.read_table(path, checks.TABLES[name])[1])
+        problems.as_table(tables.read_table(path, schema.TABLES[name])[1])
 
 
 values = st.recursive(
@@ -261,8 +261,8 @@ def test_any_cohort_yaml_is_read_or_refused(text):
             (Path(folder) / f"{name}.csv").write_text(getattr(make, name.upper()))
         (Path(folder) / "cohort.yaml").write_bytes(text.encode("utf-8", "surrogatepass"))
         read, found = sheets.read(Path(folder))
-        assert (read is None) <= bool(checks.sorted_out(found)[0])
-        checks.as_table(found)
+        assert (read is None) <= bool(problems.sorted_out(found)[0])
+        problems.as_table(found)
 
 
 @few(40)

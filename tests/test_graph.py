@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from lusnb import params, proofs
+from lusnb import params
+from lusnb.study import proofs
+from tests.test_profile import edit
 from tests.test_smoke import copy_project
-from tests.test_study import edit
 
 pytestmark = pytest.mark.slow
 TRAIN = "03_train_segmentation"
@@ -33,7 +34,7 @@ COHORT = """from lusnb import files, reruns
 data = run.cohort_folder
 data.mkdir(parents=True, exist_ok=True)
 data.joinpath("cohort.yaml").write_text("name: c")
-found = {"cohort": reruns.cohort_fingerprint(data), "stamp": reruns.cohort_stamp(data)}
+found = {"cohort": fingerprint.cohort_fingerprint(data), "stamp": fingerprint.cohort_stamp(data)}
 files.write_json(run.path("fingerprint.json"), found)"""
 WAITS = """while p.epochs > 50 and not Path("go").exists():
     time.sleep(0.1)
@@ -80,7 +81,7 @@ def call(base, *command):
 
 
 def study(base, *more):
-    return call(base, "lusnb.graph", "run", "tiny", "--jobs", "2", *more)
+    return call(base, "lusnb.study", "run", "tiny", "--jobs", "2", *more)
 
 
 def epochs(base, value):
@@ -148,7 +149,7 @@ def test_damage_is_named_and_repaired_by_one_command_and_equal_results_stop_ther
 def started(base):
     """A driver whose two trainings wait, with the trainings' kernels holding their locks."""
     driver = subprocess.Popen(
-        [sys.executable, "-m", "lusnb.graph", "run", "tiny", "--jobs", "2"],
+        [sys.executable, "-m", "lusnb.study", "run", "tiny", "--jobs", "2"],
         cwd=base, env=environment(base), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     waiting = [base / WHERE / arm / "seed0" / ".fold0.new" / "metrics.csv" for arm in ("t000", "t060")]
@@ -180,18 +181,20 @@ def test_after_a_killed_driver_nobody_writes_beside_what_goes_on(project):
             os.kill(number, signal.SIGKILL)
     driver.wait()
     time.sleep(0.5)
-    going = [n for n, line in processes(project).items() if "lusnb.nodes" in line or "ipykernel" in line]
+    going = [
+        n for n, line in processes(project).items() if "lusnb.study.nodes" in line or "ipykernel" in line
+    ]
     assert len(going) >= 4
 
     epochs(project, 1)
     status, said = study(project)
     assert status != 0 and f"error: {WHERE}/t000/seed0/fold0 is being written by process " in said, said
     assert any(f"process {number} (" in said for number in going)
-    assert call(project, "lusnb.graph", "clean", "tiny")[0] != 0
+    assert call(project, "lusnb.study", "clean", "tiny")[0] != 0
 
     (project / "go").touch()  # the old trainings end, in their own time
     until = time.monotonic() + 120
-    while any("lusnb.nodes" in line for line in processes(project).values()):
+    while any("lusnb.study.nodes" in line for line in processes(project).values()):
         assert time.monotonic() < until
         time.sleep(0.2)
     found = (project / WHERE / "t060/seed0/fold0/metrics.csv").read_text()

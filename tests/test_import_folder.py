@@ -7,9 +7,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from lusnb import cohort as cohorts
-from lusnb import painting
-from lusnb.checks import CohortError
+from lusnb.cohort import arrays, painting
+from lusnb.cohort import cohort as cohort_cohort
+from lusnb.cohort import cohort as cohorts
+from lusnb.cohort.problems import CohortError
 from lusnb.readers.folder import import_folder
 from tests.test_readers_clips import dicom
 
@@ -65,16 +66,16 @@ def test_a_rater_s_readings_are_averaged_and_raters_stay_apart(source, tmp_path)
     cohort = imported(source, tmp_path / "cohort")
     labels = cohort.labels.set_index(["clip_id", "rater"])["path"]
     assert sorted(labels.index) == [("C1", "Ann"), ("C1", "Bo"), ("C1", "Cy"), ("C2", "Bo")]
-    ann, bo = (cohorts.image(cohort, labels["C1", who]).tolist() for who in ("Ann", "Bo"))
+    ann, bo = (arrays.image(cohort, labels["C1", who]).tolist() for who in ("Ann", "Bo"))
     assert ann == [[255, 128, 128, 0], [255, 0, 0, 0]]
     assert bo == [[255, 255, 0, 0], [0, 255, 0, 0]]
     assert cohort.features == ("cell",) and cohort.views == {} and cohort.origin == "imported"
-    assert cohorts.clip(cohort, "C1").tolist() == [[[10, 20, 30, 40], [50, 60, 70, 80]]]
+    assert arrays.clip(cohort, "C1").tolist() == [[[10, 20, 30, 40], [50, 60, 70, 80]]]
 
 
 def test_confidence_is_the_mean_over_people_not_over_masks(source, tmp_path):
     cohort = imported(source, tmp_path / "cohort")
-    maps, known = cohorts.confidence_of(cohort, cohorts.labelled_frames(cohort)[:1], None)
+    maps, known = arrays.confidence_of(cohort, cohort_cohort.labelled_frames(cohort)[:1], None)
     assert maps[0, 0].tolist() == [[255, round((128 + 255 + 255) / 3), 43, 0], [85, 85, 0, 0]] and known.all()
 
 
@@ -85,7 +86,7 @@ def test_the_same_files_are_imported_once_and_changed_ones_again(source, tmp_pat
     imported(source, folder)
     assert {p: p.stat().st_mtime_ns for p in folder.rglob("*")} == before
     write(source / "C2.png", [[9, 8], [7, 6]])
-    assert cohorts.clip(imported(source, folder), "C2").tolist() == [[[9, 8], [7, 6]]]
+    assert arrays.clip(imported(source, folder), "C2").tolist() == [[[9, 8], [7, 6]]]
 
 
 def test_what_was_painted_in_an_import_is_kept_and_used(source, tmp_path):
@@ -231,10 +232,10 @@ def test_a_crop_takes_the_labels_with_it(source, tmp_path):
     )
     write(source / "cy.png", [[INSIDE, OUTSIDE], [OUTSIDE, OUTSIDE]])  # drawn on the crop itself
     cohort = imported(source, tmp_path / "cohort")
-    assert cohorts.clip(cohort, "C1").tolist() == [[[20, 30], [60, 70]]]
+    assert arrays.clip(cohort, "C1").tolist() == [[[20, 30], [60, 70]]]
     labels = cohort.labels.set_index(["clip_id", "rater"])["path"]
-    assert cohorts.image(cohort, labels["C1", "Bo"]).tolist() == [[255, 0], [255, 0]]
-    assert cohorts.image(cohort, labels["C1", "Cy"]).tolist() == [[255, 0], [0, 0]]
+    assert arrays.image(cohort, labels["C1", "Bo"]).tolist() == [[255, 0], [255, 0]]
+    assert arrays.image(cohort, labels["C1", "Cy"]).tolist() == [[255, 0], [0, 0]]
 
 
 def test_scale_and_rate_come_from_the_file_unless_the_sheet_gives_them(source, tmp_path):
@@ -330,7 +331,7 @@ def test_burned_in_text_needs_a_crop(private, tmp_path):
     write(private / "Doe_Jane_mask.png", mask)
     import_folder(private, tmp_path / "cohort", name="private")
     cohort = cohorts.read(tmp_path / "cohort")
-    assert {cohorts.clip(cohort, one).shape for one in cohort.clips["clip_id"]} == {(2, 16, 30)}
+    assert {arrays.clip(cohort, one).shape for one in cohort.clips["clip_id"]} == {(2, 16, 30)}
 
 
 def test_one_person_under_two_names_is_refused_without_saying_who(private, tmp_path):
@@ -349,8 +350,8 @@ def test_the_real_samples_become_cohorts(samples, tmp_path, name, counts):
     cohort = cohorts.read(tmp_path / name)
     assert (len(cohort.clips), len(cohort.labels), len(cohort.features)) == counts
     assert cohort.warnings.empty and cohort.meta["provenance"]["warnings"] == []
-    table = cohorts.labelled_frames(cohort)[:3]
-    maps, known = cohorts.confidence_of(cohort, table, 64)
+    table = cohort_cohort.labelled_frames(cohort)[:3]
+    maps, known = arrays.confidence_of(cohort, table, 64)
     assert known.any() and maps[known].any()
 
 
@@ -362,7 +363,7 @@ def test_real_masks_average_to_what_a_loop_over_people_gives(samples, tmp_path):
         tools = sorted((samples / "bubil" / "raters").glob(f"Person{k}_*/[sS][eE][gG]_[bB]01.png"))
         masks = [np.asarray(Image.open(tool).convert("L")) == 0 for tool in tools]
         people.append(np.mean(masks, axis=0))
-    maps, _ = cohorts.confidence_of(cohort, cohorts.labelled_frames(cohort)[:1], None)
+    maps, _ = arrays.confidence_of(cohort, cohort_cohort.labelled_frames(cohort)[:1], None)
     assert np.abs(maps[0, 0] / 255 - np.mean(people, axis=0)).max() <= 1 / 255
 
 
@@ -371,7 +372,7 @@ def test_a_real_mask_of_ones_gives_the_same_target_at_every_threshold(samples, t
 
     import_folder(samples / "usgra", tmp_path / "u", name="u", tables=SPREADSHEETS / "usgra", study_ids=False)
     cohort = cohorts.read(tmp_path / "u")
-    maps, _ = cohorts.confidence_of(cohort, cohorts.labelled_frames(cohort), 64)
+    maps, _ = arrays.confidence_of(cohort, cohort_cohort.labelled_frames(cohort), 64)
     targets = [confidence.targets(maps / 255, t) for t in (0.2, 0.5, 1.0)]
     assert targets[0].any() and all(np.array_equal(t, targets[0]) for t in targets)
 
@@ -387,5 +388,5 @@ def test_names_that_run_into_each_other_keep_files_of_their_own(source, tmp_path
     cohort = imported(source, tmp_path / "cohort")
     paths = cohort.labels.set_index("rater")["path"]
     assert len({path.lower() for path in paths}) == 3
-    painted = {rater: int((cohorts.image(cohort, path) == 255).sum()) for rater, path in paths.items()}
+    painted = {rater: int((arrays.image(cohort, path) == 255).sum()) for rater, path in paths.items()}
     assert painted == {"x": 3, "x_sub": 2, "X": 3}

@@ -14,8 +14,11 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from lusnb import cohort as cohorts
-from lusnb import downstream, labelled, measuring, predictions, segmentation, segmented, splits
+from lusnb.cohort import cohort as cohorts
+from lusnb.cohort import splits
+from lusnb.segment import frames as segment_frames
+from lusnb.segment import measure, predictions, segmenter
+from lusnb.tasks import masks, train
 
 pytestmark = pytest.mark.slow
 FOLDS, TESTED = 3, 1
@@ -33,37 +36,35 @@ def folder(phantom: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
-def segmenters(cohort: cohorts.Cohort, params_of: Callable, into: Path) -> segmented.Segmented:
+def segmenters(cohort: cohorts.Cohort, params_of: Callable, into: Path) -> masks.Segmented:
     """Train every segmenter that the tasks of the tested fold may read, and open what it left."""
     parts = {}
     for own in range(1, FOLDS + 1):
-        fold, inner = segmented.pair(TESTED, own)
+        fold, inner = masks.pair(TESTED, own)
         p = params_of(protocol="cross_fitted", fold=fold, inner=inner, **SMALL)
         roles = splits.roles(cohort.patients, fold, "cross_fitted", inner)
-        frames = labelled.load(cohort, p, roles["train"])
-        network, history = segmentation.train(frames, roles, p)
-        measured = measuring.measure(network, frames, roles, cohort.features, p)
-        cut = segmentation.task_cut(measured.cut, p)
-        clips = segmentation.segment_clips(network, cohort, p, cut, roles["test"])
+        frames = segment_frames.load(cohort, p, roles["train"])
+        network, history = segmenter.train(frames, roles, p)
+        measured = measure.measure(network, frames, roles, cohort.features, p)
+        cut = segmenter.task_cut(measured.cut, p)
+        clips = segmenter.segment_clips(network, cohort, p, cut, roles["test"])
         place = into / f"{fold}_{inner}"
-        measuring.store(place, network, history, measured, frames.table, clips, "", roles, p)
+        measure.store(place, network, history, measured, frames.table, clips, "", roles, p)
         parts[fold, inner] = predictions.read(place, ""), place.name
-    return segmented.cross_fitted(cohort, parts)
+    return masks.cross_fitted(cohort, parts)
 
 
 def predicted(folder: Path, params_of: Callable, into: Path) -> dict[str, pd.DataFrame]:
     """What each task says of the test patients of the tested fold, all models: the whole chain, from disk."""
     cohort = cohorts.read(folder, FOLDS)
     found = segmenters(cohort, params_of, into)
-    bank = downstream.open_bank(cohort, found).of_fold(found, TESTED)
+    bank = train.open_bank(cohort, found).of_fold(found, TESTED)
     tables, start = {}, None
     for task, notebook in NOTEBOOKS.items():
         p = params_of(notebook, protocol="cross_fitted", epochs=2, learning_rates=[0.001, 0.0001])
-        network, _ = downstream.train_fold(
-            task, cohort, bank, TESTED, p, start if task == "readmission" else None
-        )
+        network, _ = train.train_fold(task, cohort, bank, TESTED, p, start if task == "readmission" else None)
         start = network.state_dict() if task == "sf_change" else start
-        table = downstream.predict_fold(task, cohort, bank, TESTED, p, network)
+        table = train.predict_fold(task, cohort, bank, TESTED, p, network)
         tables[task] = table[table["split"] == "test"]
     return tables
 

@@ -11,7 +11,10 @@ import pytest
 from matplotlib import pyplot as plt
 from scipy.stats import beta, binom
 
-from lusnb import linked, linked_figures, outcomes, stats
+from lusnb import stats
+from lusnb.compare import linked
+from lusnb.report import linked as report_linked
+from lusnb.tasks import scores as tasks_scores
 
 mpl.use("Agg")
 
@@ -100,8 +103,8 @@ def test_the_mean_of_means_over_days_and_folds():
         for day, true in enumerate(truth)
         for model in ("tsm", "mean")
     ]
-    columns = [*outcomes.RUN, "patient_id", "clip_id", "day", "truth", "prediction"]
-    scores = outcomes.score("sf_ratio", pd.DataFrame(rows, columns=columns)).assign(task="sf_ratio")
+    columns = [*tasks_scores.RUN, "patient_id", "clip_id", "day", "truth", "prediction"]
+    scores = tasks_scores.score("sf_ratio", pd.DataFrame(rows, columns=columns)).assign(task="sf_ratio")
     table = linked.errors({"a": scores}, WHERE[:1])
     assert table["of_mean"].tolist() == pytest.approx([((0.55 - truth) ** 2).mean()])
     assert table["error"].tolist() == [0]
@@ -309,7 +312,7 @@ def test_needed_by_counting(n: int):
 
 def test_picture_shows_each_cohort_once():
     table = both()
-    figure = linked_figures.picture(table)
+    figure = report_linked.picture(table)
     strong, null, p = figure.axes
     assert strong.get_title() == "S/F follows congestion: 2 phantom cohorts"
     assert null.get_title() == "S/F at random: 20 phantom cohorts"
@@ -328,13 +331,13 @@ def test_picture_shows_each_cohort_once():
 def test_colour_tells_where_the_interval_lies():
     found = measured({("a", True, "up"): UP, ("a", True, "down"): -UP, ("a", True, "mixed"): MIXED})
     table = linked.compared(found, rng())
-    ax = linked_figures.against_mean(table, [("t", "up"), ("t", "down"), ("t", "mixed")])
+    ax = report_linked.against_mean(table, [("t", "up"), ("t", "down"), ("t", "mixed")])
     colours = [line.get_color() for line in ax.lines if line.get_marker() == "o"]
-    assert colours == [linked_figures.BETTER, linked_figures.WORSE, linked_figures.NEITHER]
+    assert colours == [report_linked.BETTER, report_linked.WORSE, report_linked.NEITHER]
 
 
 @pytest.mark.parametrize("null", [True, False])
 def test_picture_of_one_kind_alone(null: bool):
     table = both()
-    figure = linked_figures.picture(table[table["null"] == null])
+    figure = report_linked.picture(table[table["null"] == null])
     assert sum("no cohort" in ax.get_title() for ax in figure.axes) == 1

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lusnb import locks
+from lusnb.study import locks
 
 ROOT = Path(__file__).parents[1]
 HOLD = "import sys, time; from pathlib import Path; from lusnb import locks; "
@@ -102,7 +102,7 @@ def test_workers_end_when_their_parent_is_killed(tmp_path):
         "from concurrent.futures import ProcessPoolExecutor\n"
         "from lusnb import locks\n"
         "if __name__ == '__main__':\n"
-        "    pool = ProcessPoolExecutor(1, multiprocessing.get_context('spawn'), locks.end_with_parent)\n"
+        "    pool = ProcessPoolExecutor(1, multiprocessing.get_context('spawn'), files.end_with_parent)\n"
         "    print(pool.submit(os.getpid).result(), flush=True)\n"
         "    time.sleep(60)\n"
     )

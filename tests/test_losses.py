@@ -11,7 +11,7 @@ from monai.losses import DiceLoss, FocalLoss, TverskyLoss
 from torch import Tensor
 from torchvision.ops import sigmoid_focal_loss
 
-from lusnb import losses, metrics
+from lusnb.segment import losses, metrics
 
 GRID = torch.arange(1, 200, dtype=torch.float64) / 200  # predictions tried, one an image
 TENTHS = [k / 10 for k in range(11)]

@@ -11,7 +11,10 @@ from sklearn.metrics import log_loss
 from torch import Tensor
 from torchmetrics.functional.classification import binary_calibration_error
 
-from lusnb import confidence, metrics, predictions, soft_metrics, tables
+from lusnb import calibration, confidence
+from lusnb.report import tables
+from lusnb.segment import measure, metrics, predictions
+from lusnb.segment import metrics as segment_metrics
 
 nan = float("nan")
 SIZES = [(1, 1), (5, 4)]  # one pixel, and a few
@@ -309,9 +312,9 @@ def test_quantised_probabilities_at_the_cut_are_probabilities_of_a_half():
 
 
 def reliability(levels: np.ndarray, c: np.ndarray, bins: int = 20) -> dict[str, np.ndarray]:
-    """`metrics.reliability` of uint8 probabilities against uint8 labels of any one shape."""
+    """`calibration.reliability` of uint8 probabilities against uint8 labels of any one shape."""
     cell = (levels.reshape(1, 1, 1, -1), c.reshape(1, 1, 1, -1), np.ones((1, 1), bool))
-    return metrics.reliability(soft_metrics.level_counts(*cell)[0], bins)
+    return calibration.reliability(segment_metrics.level_counts(*cell)[0], bins)
 
 
 def naive_reliability(levels: np.ndarray, c: np.ndarray, bins: int) -> list[list[tuple[float, float]]]:
@@ -358,7 +361,7 @@ def test_reliability_and_its_errors_are_monais():
     for name, kind in {"ece": "expected", "ace": "average", "mce": "maximum"}.items():
         form = CalibrationErrorMetric(7, calibration_reduction=kind)
         form(p, q)
-        assert metrics.calibration_error(curve)[name] == pytest.approx(form.aggregate().item(), rel=1e-4)
+        assert calibration.calibration_error(curve)[name] == pytest.approx(form.aggregate().item(), rel=1e-4)
 
 
 @pytest.mark.parametrize(("name", "norm"), [("ece", "l1"), ("mce", "max")])
@@ -369,7 +372,7 @@ def test_calibration_errors_of_binary_labels_are_torchmetrics(name, norm):
     expected = binary_calibration_error(
         torch.from_numpy(levels / 255), torch.from_numpy(y).int(), n_bins=7, norm=norm
     )
-    found = metrics.calibration_error(reliability(levels, np.uint8(255) * y, 7))[name]
+    found = calibration.calibration_error(reliability(levels, np.uint8(255) * y, 7))[name]
     assert found == pytest.approx(expected.item(), rel=1e-4)
 
 
@@ -380,7 +383,7 @@ def test_calibration_errors_of_binary_labels_are_torchmetrics(name, norm):
 def test_reliability_of_empty_full_and_one_pixel(pixels, level, c, place):
     curve = reliability(np.full(pixels, level, np.uint8), np.full(pixels, c, np.uint8))
     assert curve["count"].tolist() == [pixels * (k == place) for k in range(20)]
-    errors = metrics.calibration_error(curve)
+    errors = calibration.calibration_error(curve)
     assert list(errors.values()) == pytest.approx([abs(level - c) / 255] * 3)
 
 
@@ -391,14 +394,14 @@ def test_calibration_error_by_hand_with_empty_bins():
     assert np.isnan(curve["predicted"][1:19]).all()
     assert np.isnan(curve["observed"][1:19]).all()
     gaps = [0.4 / 3, 0.2]
-    errors = metrics.calibration_error(curve)
+    errors = calibration.calibration_error(curve)
     assert errors["ece"] == pytest.approx((3 * gaps[0] + gaps[1]) / 4)
     assert errors["ace"] == pytest.approx(np.mean(gaps))
     assert errors["mce"] == pytest.approx(0.2)
 
 
 def test_calibration_error_of_nothing_is_not_defined():
-    errors = metrics.calibration_error(reliability(np.array([], np.uint8), np.array([], np.uint8)))
+    errors = calibration.calibration_error(reliability(np.array([], np.uint8), np.array([], np.uint8)))
     assert set(errors) == {"ece", "ace", "mce"}
     assert np.isnan(list(errors.values())).all()
 
@@ -420,7 +423,7 @@ def evaluated() -> tuple[Tensor, Tensor, dict[str, Tensor]]:
     c[:, 2] = 0
     logits = random_logits(16, (2, 3, 8, 8)).float()
     arm = arm_of(label_threshold=0.6, confidence_weight="none", background_weight=0.3)
-    return logits, c, metrics.evaluate(logits, c, arm, [(0.5, 0.25), (1.0, 1.0)], cut=178)
+    return logits, c, measure.evaluate(logits, c, arm, [(0.5, 0.25), (1.0, 1.0)], cut=178)
 
 
 def test_evaluate_gives_every_metric_of_table_1(evaluated):
@@ -468,7 +471,7 @@ def test_evaluate_leaves_label_empty_images_out_of_iou_and_surface_dice(evaluate
 def test_weights_of_the_papers_arm_are_those_of_confidence_py(evaluated):
     logits, c, _ = evaluated
     arm = arm_of(label_threshold=1.0)
-    scores = metrics.evaluate(logits, c, arm, [(1.0, 1.0)] * 2, cut=128)
+    scores = measure.evaluate(logits, c, arm, [(1.0, 1.0)] * 2, cut=128)
     w = confidence.weights(c.numpy(), 1.0)
     loss = np.logaddexp(0, -logits.numpy()) * (c.numpy() >= 1 - 1 / 510)
     loss += np.logaddexp(0, logits.numpy()) * (c.numpy() < 1 - 1 / 510)
@@ -480,7 +483,7 @@ def test_what_arms_are_compared_by_does_not_depend_on_the_arm(evaluated):
     arms = {t: arm_of(label_threshold=t) for t in (0.0, 0.5, 1.0)} | {
         name: arm_of(supervision=name) for name in ("soft", "trimap")
     }
-    found = {name: metrics.evaluate(logits, c, arm, [(1.0, 1.0)] * 2, 0.5) for name, arm in arms.items()}
+    found = {name: measure.evaluate(logits, c, arm, [(1.0, 1.0)] * 2, 0.5) for name, arm in arms.items()}
     for name in ("reference_ce", "ce", "ce_excess", "trimap_ce", "trimap_ce_foreground"):
         for scores in found.values():
             torch.testing.assert_close(scores[name], found[0.0][name], equal_nan=True)
@@ -500,7 +503,7 @@ def test_an_unknown_feature_and_an_unknown_scale_touch_nothing_else(evaluated):
     arm = arm_of(label_threshold=0.6, confidence_weight="none", background_weight=0.3)
     logits, c = logits.clone(), c.clone()
     logits[0, 1], c[0, 1] = nan, 1.0  # what stands where a feature is not known
-    found = metrics.evaluate(logits, c, arm, [(0.5, 0.25), (nan, nan)], cut=178)
+    found = measure.evaluate(logits, c, arm, [(0.5, 0.25), (nan, nan)], cut=178)
     elsewhere = torch.ones(2, 3, dtype=torch.bool)
     elsewhere[0, 1] = False
     for name, value in found.items():

@@ -9,10 +9,12 @@ import sys
 import pytest
 import yaml
 
-from lusnb import graph, locks, making, nodes, params, proofs, reruns, study
+from lusnb import params
+from lusnb.study import graph, locks, making, nodes, proofs, reruns
+from lusnb.study import profile as study_profile
 from tests.studies import finish, finish_all
 from tests.test_locks import HOLD, ROOT
-from tests.test_study import edit, project  # noqa: F401
+from tests.test_profile import edit, project  # noqa: F401
 
 TRAINED = "03_train_segmentation/t060/seed0/fold0"
 
@@ -35,7 +37,7 @@ def done(finished, tmp_path):
 
 def plan(base, profile="smoke"):
     """What would run: folder below the cohort's -> reasons."""
-    found = graph.plan(study.load(profile, base), base)
+    found = graph.plan(study_profile.load(profile, base), base)
     return {node.folder.split("/", 2)[-1]: reasons for node, reasons in found.items()}
 
 
@@ -76,7 +78,7 @@ def test_a_run_with_other_parameters_does_not_count_whoever_made_it(done):
 
 def test_a_run_by_other_code_does_not_count(done):
     base = done[0]
-    path = base / "lusnb" / "figures.py"
+    path = base / "lusnb" / "report/figures.py"
     path.write_text(path.read_text() + "\nEDITED = 1\n")
     reruns.forget()
     found = plan(base)
@@ -116,7 +118,9 @@ def test_damaged_outputs_are_found_by_name_and_made_again(done, where, name, spo
     found = plan(base)
     assert found[where] == [f"{name} is not what it left"]
     assert set(found) == behind(done, where)
-    told = graph.planned(study.load("smoke", base), graph.plan(study.load("smoke", base), base))
+    told = graph.planned(
+        study_profile.load("smoke", base), graph.plan(study_profile.load("smoke", base), base)
+    )
     assert f"{name} is not what it left: phantom_smoke/{where}\n" in told + "\n"
     finish(made[where], base)  # the same as before: what is after it stays
     assert plan(base) == {}
@@ -138,7 +142,7 @@ def test_a_small_file_that_is_cut_costs_no_training(done, name, text):
     (base / "runs/smoke/phantom_smoke/00_cohort" / name).write_text(text)
     found = plan(base)
     assert {where for where, why in found.items() if why} <= {"00_cohort"}
-    asked = study.load("smoke", base)
+    asked = study_profile.load("smoke", base)
     graph.tidy(asked, base)
     if name in ("params.yaml", "provenance.json"):  # the proof holds them, and writes them again
         assert plan(base) == {}
@@ -158,7 +162,7 @@ def test_a_training_whose_parameters_were_cut_is_not_trained_again(done, text):
     folder = base / "runs" / made[TRAINED].folder
     before = (folder / "params.yaml").read_text()
     (folder / "params.yaml").write_text(text)
-    graph.tidy(study.load("smoke", base), base)
+    graph.tidy(study_profile.load("smoke", base), base)
     assert plan(base) == {} and (folder / "params.yaml").read_text() == before
 
 
@@ -182,7 +186,7 @@ def test_an_import_runs_again_when_its_files_or_spreadsheets_change(project, mon
     clip = project / "samples" / "bubil" / "clip.npy"
     clip.parent.mkdir(parents=True)
     clip.write_bytes(b"1")
-    node = study.nodes(study.load("bubil", project))[0]
+    node = study_profile.nodes(study_profile.load("bubil", project))[0]
     finish(node, project)
     assert nodes.differs(node, project) == []
     clip.write_bytes(b"22")
@@ -222,7 +226,7 @@ def test_a_dry_run_says_what_would_run_and_touches_nothing(done):
     before = listing(base)
     environment = {**os.environ, "PYTHONPATH": str(base), "PYTHONDONTWRITEBYTECODE": "1"}
     said = subprocess.run(
-        [sys.executable, "-m", "lusnb.graph", "run", "smoke", "-n"],
+        [sys.executable, "-m", "lusnb.study", "run", "smoke", "-n"],
         cwd=base, env=environment, capture_output=True, text=True, check=True,
     ).stdout  # fmt: skip
     assert listing(base) == before
@@ -298,7 +302,7 @@ def test_a_failure_names_the_notebook_that_failed_and_how_to_go_on(done):
     base, made = done
     folder = base / "runs" / made[TRAINED].folder
     (folder / "unfinished.ipynb").write_text("{}")
-    told = graph.failure(study.load("smoke", base), base)
+    told = graph.failure(study_profile.load("smoke", base), base)
     assert f"  runs/{made[TRAINED].folder}/unfinished.ipynb\n" in told and "make study PROFILE=smoke" in told
     assert f"{made[TRAINED].folder}/notebook.ipynb" not in told
 
@@ -310,7 +314,7 @@ def test_what_a_kill_left_is_put_right_before_a_study_starts(done):
     other = base / "runs" / made["09_figures"].folder
     (other / "unfinished.ipynb").write_text("a failed attempt that is no longer asked for")
     os.utime(other.parent / "figures" / "ranking.pdf", (1, 1))
-    graph.tidy(study.load("smoke", base), base)
+    graph.tidy(study_profile.load("smoke", base), base)
     for place in (folder, other):
         assert (place / "notebook.ipynb").read_text() == "{}" and not (place / "unfinished.ipynb").exists()
     assert proofs.read(other)["files"]["figures/ranking.pdf"]["time"] == 10**9
@@ -323,7 +327,7 @@ def test_a_node_is_found_by_its_folder_or_its_absence_told(project):  # noqa: F8
 
 
 def test_marks_are_apart_and_no_part_of_a_run(project):  # noqa: F811
-    marks = [graph.mark(node) for node in study.nodes(study.load("smoke", project))]
+    marks = [graph.mark(node) for node in study_profile.nodes(study_profile.load("smoke", project))]
     assert len(set(marks)) == len(marks) and all(mark.startswith(".snakemake/lusnb/smoke+") for mark in marks)
 
 

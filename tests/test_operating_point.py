@@ -10,10 +10,16 @@ import pandas as pd
 import pytest
 import torch
 
-from lusnb import cohort as cohorts
-from lusnb import common, comparison, confidence, cuts, precision_recall, tables
-from lusnb.cohort import Cohort
-from lusnb.held import Held
+from lusnb import confidence
+from lusnb.cohort import arrays
+from lusnb.cohort import cohort as cohort_cohort
+from lusnb.cohort.cohort import Cohort
+from lusnb.compare import arms as compare_arms
+from lusnb.compare import ground as compare_ground
+from lusnb.compare import precision_recall, reliability
+from lusnb.compare.finished import Held
+from lusnb.report import tables
+from lusnb.segment import averages, cuts
 from tests.predicted import SIZE, arms, held
 
 AS_THEY_ARE = ("level_dice", "level_dice_empty", "level_dice_marked")  # these read probabilities, at no cut
@@ -23,9 +29,9 @@ OF_TRUTH = ("truth_iou", "truth_painted_empty", "truth_false_area_mm2")
 
 def fitted(levels: np.ndarray, cohort: Cohort) -> Held:
     """A prediction with the cut that fits the labels of the validation patients."""
-    table = cohorts.labelled_frames(cohort)
+    table = cohort_cohort.labelled_frames(cohort)
     where = np.flatnonzero(table["patient_id"].isin(cohort.patients_in("validation")))
-    maps, known = cohorts.confidence_of(cohort, table, SIZE)
+    maps, known = arrays.confidence_of(cohort, table, SIZE)
     y = confidence.targets(maps[where] / 255, 0.5)
     cut, _ = cuts.best(cuts.counts(*map(torch.from_numpy, (levels[where], y, known[where]))))
     return Held(levels, levels, np.full(len(levels), cut, np.uint8))
@@ -59,22 +65,22 @@ def everything(part: Cohort, plain: dict, squeezed: dict) -> tuple[dict, dict]:
     patients, rng = part.patients_in("test"), np.random.default_rng
     found = []
     for opened in (plain, squeezed):
-        images = common.images(part, patients, opened, "mean", 0.5)
-        by_patient = tables.patient_scores(images, patients)
-        errors = comparison.calibration(
-            common.curves(common.counts(part, patients, opened, "mean"), part.features)
+        images = compare_arms.images(part, patients, opened, "mean", 0.5)
+        by_patient = averages.patient_scores(images, patients)
+        errors = reliability.calibration_errors(
+            reliability.curves(reliability.counts(part, patients, opened, "mean"), part.features)
         )
         across = {
-            fixed: comparison.across_all(part, patients, opened, "mean", [0.0, 0.5, 1.0], fixed)
+            fixed: compare_arms.across_all(part, patients, opened, "mean", [0.0, 0.5, 1.0], fixed)
             for fixed in (False, True)
         }
         found.append(
             {
                 "images": images,
-                "ranking": comparison.ranking(images, errors, arms("ab"), patients).set_index("arm"),
-                "intervals": comparison.intervals(by_patient, rng(0)),
-                "differences": comparison.differences(by_patient, arms("ab"), rng(0)),
-                "matrix": {k: comparison.matrix(v, patients, ["a", "b"]) for k, v in across.items()},
+                "ranking": compare_arms.ranking(images, errors, arms("ab"), patients).set_index("arm"),
+                "intervals": compare_arms.intervals(by_patient, rng(0)),
+                "differences": compare_arms.differences(by_patient, arms("ab"), rng(0)),
+                "matrix": {k: compare_arms.matrix(v, patients, ["a", "b"]) for k, v in across.items()},
                 "curves": precision_recall.curves(part, patients, opened, "mean", 0.5),
             }
         )
@@ -152,7 +158,7 @@ def three(uneven: Cohort) -> dict:
 
 @pytest.fixture(scope="module")
 def rows(uneven: Cohort, three: dict) -> pd.DataFrame:
-    return common.images(uneven, list(uneven.patients["patient_id"]), three, "mean", 0.5)
+    return compare_arms.images(uneven, list(uneven.patients["patient_id"]), three, "mean", 0.5)
 
 
 def three_arms() -> pd.DataFrame:
@@ -171,20 +177,20 @@ def by_hand(rows: pd.DataFrame, arm: str, metric: str) -> dict[str, float]:
 
 def test_table_interval_and_test_are_of_one_estimand(rows: pd.DataFrame, uneven: Cohort):
     patients, rng = list(uneven.patients["patient_id"]), np.random.default_rng(0)
-    by_patient = tables.patient_scores(rows, patients)
-    curves = pd.DataFrame(columns=[*comparison.CURVES, "ece", "ace", "mce"])
-    ranking = comparison.ranking(rows, curves, three_arms(), patients).set_index("arm")
-    centres = comparison.intervals(by_patient, rng).set_index(["arm", "metric"])
-    tested = comparison.differences(by_patient, three_arms(), rng).set_index(["metric", "arm"])
+    by_patient = averages.patient_scores(rows, patients)
+    curves = pd.DataFrame(columns=[*reliability.CURVES, "ece", "ace", "mce"])
+    ranking = compare_arms.ranking(rows, curves, three_arms(), patients).set_index("arm")
+    centres = compare_arms.intervals(by_patient, rng).set_index(["arm", "metric"])
+    tested = compare_arms.differences(by_patient, three_arms(), rng).set_index(["metric", "arm"])
     table1 = tables.segmentation(rows.assign(fold=0), patients, three_arms()).set_index("arm")
     for arm in three_arms().index:
-        for metric in comparison.RANKED:
+        for metric in compare_arms.RANKED:
             score = np.mean(list(by_hand(rows, arm, metric).values()))
             assert ranking.at[arm, metric] == pytest.approx(score, rel=1e-12, abs=1e-12), metric
             assert centres.at[(arm, metric), "mean"] == pytest.approx(score, rel=1e-12, abs=1e-12), metric
-        for metric in set(tables.TABLE1) & set(comparison.RANKED):
+        for metric in set(tables.TABLE1) & set(compare_arms.RANKED):
             assert table1.at[arm, metric] == pytest.approx(ranking.at[arm, metric], rel=1e-12, abs=1e-12)
-        for metric in comparison.TESTED if arm != "a" else ():
+        for metric in compare_arms.TESTED if arm != "a" else ():
             less = ranking.at[arm, metric] - ranking.at["a", metric]
             one, other = (by_hand(rows, name, metric) for name in (arm, "a"))
             assert one.keys() == other.keys() and len(one) == 6
@@ -194,7 +200,7 @@ def test_table_interval_and_test_are_of_one_estimand(rows: pd.DataFrame, uneven:
 
 def test_the_other_order_of_averages_is_another_number_here(rows: pd.DataFrame, uneven: Cohort):
     """Otherwise the test above could not tell them apart: features first, or patients first."""
-    other = tables.feature_means(rows, list(uneven.patients["patient_id"]))
+    other = averages.feature_means(rows, list(uneven.patients["patient_id"]))
     other = other.groupby(["arm", "metric"])["value"].mean()
     for metric in ("iou", "hausdorff95"):
         assert abs(other["b", metric] - np.mean(list(by_hand(rows, "b", metric).values()))) > 1e-3
@@ -202,16 +208,16 @@ def test_the_other_order_of_averages_is_another_number_here(rows: pd.DataFrame, 
 
 def test_who_draws_nothing_is_farthest_off_not_nearest(rows: pd.DataFrame, uneven: Cohort, three: dict):
     patients = list(uneven.patients["patient_id"])
-    means = tables.macro(rows, patients)
+    means = averages.macro(rows, patients)
     for end in ("", "_fixed"):
         assert means[f"hausdorff95{end}"].idxmax() == "silent"
         assert means[f"surface_dice{end}"].idxmin() == "silent" and means.at["silent", f"missed{end}"] == 1
     # all but one label left out, and that one drawn to the pixel: near zero where it counted alone
-    maps, _ = cohorts.confidence_of(uneven, cohorts.labelled_frames(uneven), SIZE)
+    maps, _ = arrays.confidence_of(uneven, cohort_cohort.labelled_frames(uneven), SIZE)
     lazy = np.zeros_like(maps)
     lazy[:, 0] = maps[:, 0]
     opened = {("a", 0): three["a", 0], ("lazy", 0): Held(lazy, lazy, np.full(len(lazy), 128, np.uint8))}
-    found = tables.macro(common.images(uneven, patients, opened, "mean", 0.5), patients)
+    found = averages.macro(compare_arms.images(uneven, patients, opened, "mean", 0.5), patients)
     assert found.at["lazy", "hausdorff95"] > found.at["a", "hausdorff95"] > 0
 
 
@@ -221,8 +227,8 @@ def test_who_draws_nothing_is_farthest_off_not_nearest(rows: pd.DataFrame, uneve
 @pytest.fixture(scope="module")
 def painted(part: Cohort) -> dict:
     """An arm that draws the labels, and one that also paints a block where there is none to find."""
-    maps, known = cohorts.confidence_of(part, cohorts.labelled_frames(part), SIZE)
-    truth, _ = cohorts.confidence_of(part, cohorts.labelled_frames(part), SIZE, source="truth")
+    maps, known = arrays.confidence_of(part, cohort_cohort.labelled_frames(part), SIZE)
+    truth, _ = arrays.confidence_of(part, cohort_cohort.labelled_frames(part), SIZE, source="truth")
     empty = known & ~(maps >= 128).any((-2, -1)) & ~(truth > 0).any((-2, -1))
     assert empty.sum() > 3
     more = maps.copy()
@@ -233,12 +239,12 @@ def painted(part: Cohort) -> dict:
 
 def test_paint_where_nothing_is_costs_what_counts_it_on_the_same_images(part: Cohort, painted: dict):
     patients = list(part.patients["patient_id"])
-    images = common.images(part, patients, painted, "mean", 0.5)
+    images = compare_arms.images(part, patients, painted, "mean", 0.5)
     table = arms("se").rename(index={"s": "sober", "e": "eager"}).rename_axis("arm")
-    errors = comparison.calibration(
-        common.curves(common.counts(part, patients, painted, "mean"), part.features)
+    errors = reliability.calibration_errors(
+        reliability.curves(reliability.counts(part, patients, painted, "mean"), part.features)
     )
-    found = comparison.ranking(images, errors, table, patients).set_index("arm")
+    found = compare_arms.ranking(images, errors, table, patients).set_index("arm")
     counted = found[["label_images", "empty_images", "patients"]]
     assert (counted.loc["sober"] == counted.loc["eager"]).all() and (counted > 0).all(axis=None)
     for metric in ("iou", "surface_dice", "hausdorff95", "missed", "truth_iou"):
@@ -269,8 +275,8 @@ def test_the_pooled_iou_is_that_of_all_images_in_one(part: Cohort, opened: dict)
     from sklearn.metrics import jaccard_score
 
     patients = part.patients_in("test")
-    found = comparison.pooled_iou(common.images(part, patients, opened, "mean", 0.5))
-    ground = next(common.grounds(part, patients, SIZE, "mean"))
+    found = compare_arms.pooled_iou(compare_arms.images(part, patients, opened, "mean", 0.5))
+    ground = next(compare_ground.grounds(part, patients, SIZE, "mean"))
     for of, y, known in (
         ("", ground.labels >= 127.5, ground.known),
         ("truth_", ground.truth > 0, ground.true),

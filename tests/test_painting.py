@@ -11,11 +11,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lusnb import checks, export, files, painting, reruns
-from lusnb import cohort as cohorts
-from lusnb.painting import Painting, PaintingError
+from lusnb import files
+from lusnb.cohort import arrays, cohort, fingerprint, painting, tables
+from lusnb.cohort import cohort as cohorts
+from lusnb.cohort.painting import Painting, PaintingError
 from lusnb.readers import labels as readers
 from lusnb.readers import sheets
+from lusnb.widgets import export
 
 
 @pytest.fixture
@@ -52,7 +54,7 @@ def test_what_was_painted_opens_again_and_the_rest_stays(own, clip):
     assert list(rows["feature"]) == [own.features[0], own.features[5]]
     assert list(rows["path"]) == [f"labels/painted/anna/{clip}_f0/{f}.1.png" for f in rows["feature"]]
     for feature, path in zip(rows["feature"], rows["path"], strict=True):
-        assert np.array_equal(cohorts.image(again, path), one.maps[own.features.index(feature)])
+        assert np.array_equal(arrays.image(again, path), one.maps[own.features.index(feature)])
     back = painting.read(again, clip, 0, "anna")
     assert np.array_equal(back.maps, one.maps) and np.array_equal(back.looked, one.looked)
     assert (back.seconds, back.started_from) == (12.3, "rater rater_1")
@@ -74,7 +76,7 @@ def test_every_earlier_save_is_kept(own, clip):
     painting.save(own, one)  # nothing changed: nothing new
     place = own.folder / "labels/painted/anna" / f"{clip}_f0"
     assert sorted(p.name for p in place.iterdir()) == ["b_line.1.png", "b_line.2.png", "sharp_pleura.1.png"]
-    assert np.array_equal(cohorts.image(own, f"labels/painted/anna/{clip}_f0/b_line.1.png"), first)
+    assert np.array_equal(arrays.image(own, f"labels/painted/anna/{clip}_f0/b_line.1.png"), first)
     assert painting.painted(own)["saves"].tolist() == [2]
     one.maps[5], one.looked[5] = 0, False
     painting.save(own, one)
@@ -165,7 +167,7 @@ def test_what_the_cohort_could_not_be_opened_with_is_refused_and_nothing_written
 
 
 def test_a_frame_without_an_image_is_refused(own, clip):
-    frames = np.array(cohorts.clip(own, clip))
+    frames = np.array(arrays.clip(own, clip))
     frames[2] = 3
     files.write_npy(own.folder / own.clips["path"].iloc[0], frames)
     with pytest.raises(PaintingError, match="expected a labelled frame with an image, got frame 2, one grey"):
@@ -224,7 +226,7 @@ def test_a_cohort_without_labels_can_be_painted(own, clip):
     (own.folder / "labels.csv").write_text("clip_id,frame,rater,feature,path\n")
     bare = cohorts.read(own.folder, 2)
     painting.save(bare, some(bare, clip, frame=3))
-    table = cohorts.labelled_frames(cohorts.read(own.folder, 2))
+    table = cohort.labelled_frames(cohorts.read(own.folder, 2))
     assert table[["clip_id", "frame"]].to_numpy().tolist() == [[clip, 3]]
 
 
@@ -241,7 +243,7 @@ def test_what_is_exported_reads_back(own, clip, tmp_path):
     import nibabel
     import SimpleITK as sitk
 
-    down, across = cohorts.pixel_mm(own, clip)
+    down, across = arrays.pixel_mm(own, clip)
     stem = str(tmp_path / "out" / "anna" / f"{clip}_f1_b_line")
     nrrd, nifti = (sitk.ReadImage(f"{stem}.{ending}") for ending in ("nrrd", "nii"))
     assert nibabel.load(f"{stem}.nii").header.get_xyzt_units()[0] == "mm"
@@ -260,7 +262,7 @@ def test_raters_who_are_exported_to_one_folder_stay_apart(own, clip, tmp_path):
         painting.save(own, paintings[rater])
         export.painted(own, rater, out)
     export.painted(own, "anna", out)  # again: her rows are not there twice
-    sheet, problems = checks.read_table(out / "labels.csv", sheets.LABELS)
+    sheet, problems = tables.read_table(out / "labels.csv", sheets.LABELS)
     assert not problems and len(sheet) == 4 and sheet["rater"].tolist() == ["b/o"] * 2 + ["anna"] * 2
     for row in sheet.itertuples():
         one = paintings[row.rater]
@@ -321,14 +323,14 @@ def test_the_same_rater_in_two_windows_loses_nothing(own, clip):
 def test_time_alone_makes_no_study_run_again(own, clip):
     one = some(own, clip)
     painting.save(own, one)
-    before = reruns.cohort_fingerprint(own.folder), reruns.cohort_stamp(own.folder)
+    before = fingerprint.cohort_fingerprint(own.folder), fingerprint.cohort_stamp(own.folder)
     one.seconds += 50
     painting.save(own, one)
     assert painting.painted(own)["seconds"].tolist() == [50.0]
-    assert (reruns.cohort_fingerprint(own.folder), reruns.cohort_stamp(own.folder)) == before
+    assert (fingerprint.cohort_fingerprint(own.folder), fingerprint.cohort_stamp(own.folder)) == before
     one.maps[0, 0, 0] ^= 1
     painting.save(own, one)
-    assert reruns.cohort_fingerprint(own.folder) != before[0]
+    assert fingerprint.cohort_fingerprint(own.folder) != before[0]
 
 
 def test_files_that_lie_beside_the_saves_do_not_stop_them(own, clip):
@@ -348,7 +350,7 @@ def test_names_of_any_length_become_paths_that_do_not_meet():
 
 
 def test_a_black_frame_is_told_and_can_be_left(own, clip):
-    frames = np.array(cohorts.clip(own, clip))
+    frames = np.array(arrays.clip(own, clip))
     frames[0] = 0
     files.write_npy(own.folder / own.clips["path"].iloc[0], frames)
     assert "cannot be saved: expected a labelled frame with an image" in painting.odd(own, clip, 0)

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from lusnb import bitmasks
+from lusnb.cohort import true_masks
 from lusnb.phantom import build
 from lusnb.phantom.anatomy import FEATURES, Pose, Scene, draw_scene
 from lusnb.phantom.build import make_cohort
@@ -132,7 +132,7 @@ def test_the_masks_move_with_the_picture():
     pages = build.true_pages(plan, scene)
     clip = render(np.random.default_rng(0), scene, 128, 5, 1.0)
     assert pages.shape == clip.shape and pages.dtype == np.uint8
-    line_masks = bitmasks.unpack(pages, len(FEATURES))[:, FEATURES.index("b_line")].astype(bool)
+    line_masks = true_masks.unpack(pages, len(FEATURES))[:, FEATURES.index("b_line")].astype(bool)
     for k, (page, frame) in enumerate(zip(line_masks, clip.astype(float), strict=True)):
         other = line_masks[2 if k in (0, 4) else 0]
         assert frame[page].mean() > frame[other & ~page].mean() + 40

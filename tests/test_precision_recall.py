@@ -7,9 +7,10 @@ import pandas as pd
 import pytest
 from sklearn.metrics import precision_recall_curve, precision_score, recall_score
 
-from lusnb import common, precision_recall
-from lusnb.cohort import Cohort
-from lusnb.held import Held
+from lusnb.cohort.cohort import Cohort
+from lusnb.compare import ground as compare_ground
+from lusnb.compare import precision_recall
+from lusnb.compare.finished import Held
 from tests.predicted import SIZE
 
 
@@ -19,15 +20,15 @@ def table(part: Cohort, patients: list[str], opened: dict) -> pd.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def ground(part: Cohort, patients: list[str]) -> common.Ground:
-    return next(common.grounds(part, patients, SIZE, "mean"))
+def ground(part: Cohort, patients: list[str]) -> compare_ground.Ground:
+    return next(compare_ground.grounds(part, patients, SIZE, "mean"))
 
 
 def of(table: pd.DataFrame, arm: str, seed: int, against: str, feature: str) -> pd.DataFrame:
     return table.query("arm == @arm and seed == @seed and against == @against and feature == @feature")
 
 
-def pixels(ground: common.Ground, against: str, k: int) -> tuple[np.ndarray, np.ndarray]:
+def pixels(ground: compare_ground.Ground, against: str, k: int) -> tuple[np.ndarray, np.ndarray]:
     """Labels of a feature, bool (n, SIZE, SIZE), of the images where it is known, and which these are."""
     y, known = {
         "labels": (ground.labels >= 127.5, ground.known),
@@ -49,7 +50,7 @@ def test_the_table_is_tidy_and_holds_every_arm_seed_feature_and_both_points(
 
 @pytest.mark.parametrize("against", ["labels", "truth"])
 def test_the_curve_is_scikit_learns_at_every_level_that_a_pixel_has(
-    part: Cohort, opened: dict, table: pd.DataFrame, ground: common.Ground, against: str
+    part: Cohort, opened: dict, table: pd.DataFrame, ground: compare_ground.Ground, against: str
 ):
     for k, feature in enumerate(part.features):
         y, known = pixels(ground, against, k)
@@ -64,7 +65,7 @@ def test_the_curve_is_scikit_learns_at_every_level_that_a_pixel_has(
 
 @pytest.mark.parametrize("against", ["labels", "truth"])
 def test_the_points_are_those_of_the_masks_that_are_drawn(
-    part: Cohort, opened: dict, table: pd.DataFrame, ground: common.Ground, against: str
+    part: Cohort, opened: dict, table: pd.DataFrame, ground: compare_ground.Ground, against: str
 ):
     """Of the own one each frame at the cut of the fold that held it out, all pixels in one."""
     for (arm, seed), said in opened.items():
@@ -97,7 +98,7 @@ def test_the_own_point_of_one_cut_lies_on_the_curve(part: Cohort, patients: list
 
 
 def test_folds_with_different_cuts_elsewhere_do_not_matter(
-    part: Cohort, patients: list[str], opened: dict, ground: common.Ground
+    part: Cohort, patients: list[str], opened: dict, ground: compare_ground.Ground
 ):
     """Only the held-out frames that are measured decide whether the folds agree."""
     cuts = np.full(len(opened["a", 0].cuts), 7, np.uint8)
@@ -108,11 +109,11 @@ def test_folds_with_different_cuts_elsewhere_do_not_matter(
     assert set(table.query("point == 'own'")["level"]) == {99}
 
 
-def drawn_by_hand(labels: list, levels: list, known: list, cuts: list) -> tuple[common.Ground, Held]:
+def drawn_by_hand(labels: list, levels: list, known: list, cuts: list) -> tuple[compare_ground.Ground, Held]:
     """Four images of one row of four pixels, one feature."""
     y, p = (np.array(a, np.uint8).reshape(-1, 1, 1, 4) for a in (labels, levels))
     nothing, n = np.zeros(y.shape, bool), len(y)
-    ground = common.Ground(
+    ground = compare_ground.Ground(
         pd.DataFrame(index=range(n)), np.arange(n), y, np.array(known)[:, None], np.zeros_like(y),
         np.zeros((n, 1), bool), nothing, nothing, [(1.0, 1.0)] * n,
     )  # fmt: skip
@@ -121,8 +122,8 @@ def drawn_by_hand(labels: list, levels: list, known: list, cuts: list) -> tuple[
 
 def by_hand(monkeypatch, part: Cohort, **arrays: list) -> pd.DataFrame:
     ground, said = drawn_by_hand(**arrays)
-    monkeypatch.setattr(common, "grounds", lambda *_: iter([ground]))
-    monkeypatch.setattr(common, "placed", lambda *_: (ground.table, ground.where))
+    monkeypatch.setattr(compare_ground, "grounds", lambda *_: iter([ground]))
+    monkeypatch.setattr(compare_ground, "placed", lambda *_: (ground.table, ground.where))
     return precision_recall.curves(replace(part, features=("one",)), [], {("a", 0): said}, "mean", 0.5)
 
 
@@ -166,7 +167,7 @@ def test_a_feature_that_nobody_looked_at_has_points_without_numbers(part: Cohort
 def test_portions_add_up_and_a_cohort_without_truth_has_labels_alone(
     part: Cohort, patients: list[str], opened: dict, table: pd.DataFrame, monkeypatch
 ):
-    monkeypatch.setattr(common, "PORTION", 1)
+    monkeypatch.setattr(compare_ground, "PORTION", 1)
     one = {("a", 0): opened["a", 0]}
     again = precision_recall.curves(part, patients, one, "mean", 0.5)
     want = table.query("arm == 'a' and seed == 0").reset_index(drop=True)

@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lusnb import predictions, values
-from lusnb.predictions import StalePredictions
+from lusnb import params
+from lusnb.segment import predictions
+from lusnb.segment.predictions import StalePredictions
 
 # two clips, the later first: positions follow the order of the rows, not of the names
 LABELLED = pd.DataFrame({"clip_id": ["007", "021"], "frame": [0, 3], "patient_id": ["P2", "P1"]})
@@ -50,7 +51,7 @@ def test_clips_are_found_by_name(folder):
 
 
 def test_a_sure_pixel_is_stored_as_one_or_255():
-    assert [opened(np.zeros(0), channels=c).full for c in values.CHANNELS] == [1, 255]
+    assert [opened(np.zeros(0), channels=c).full for c in params.CHANNELS] == [1, 255]
 
 
 def test_the_index_says_what_each_entry_is_of():

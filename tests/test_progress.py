@@ -4,7 +4,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
 
-from lusnb import progress
+from lusnb.report import progress
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from lusnb import locks, proofs
+from lusnb.study import locks, proofs
 
 MADE = {"asked": {"epochs": 4}, "code": "c0de", "outside": {}, "cohorts": {}, "inputs": {}}
 OLD = {"params.yaml": "epochs: 4\n", "metrics.csv": "old", "predictions/dropout.npy": "old"}

@@ -8,9 +8,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from lusnb import cohort as cohorts
-from lusnb import painting, queue
-from lusnb.painting import PaintingError
+from lusnb.cohort import arrays, painting
+from lusnb.cohort import cohort as cohorts
+from lusnb.cohort.painting import PaintingError
+from lusnb.widgets import queue
 
 
 @dataclass
@@ -104,7 +105,7 @@ def test_what_there_is_to_start_from(own):
     assert maps.shape == (6, 64, 64) and not maps.any() and not looked.any()
     maps, looked = queue.start(own, clip, 0, "rater rater_1", found)
     table = pd.DataFrame({"clip_id": [clip], "frame": [0]})
-    assert np.array_equal(maps, cohorts.confidence_of(own, table, None)[0][0]) and looked.all()
+    assert np.array_equal(maps, arrays.confidence_of(own, table, None)[0][0]) and looked.all()
     maps, looked = queue.start(own, clip, 0, "arm a seed 0", found)
     want = Image.fromarray(ramp[2]).resize((64, 64), Image.Resampling.BILINEAR)
     want = np.where(np.asarray(want) < 13, 0, want)

@@ -14,7 +14,7 @@ from PIL import Image
 from pydicom import encaps, uid
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 
-from lusnb.checks import Unfit
+from lusnb.cohort.problems import Unfit
 from lusnb.readers import clips
 from lusnb.readers.grey import luma
 

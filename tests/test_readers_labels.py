@@ -11,7 +11,7 @@ import pytest
 import SimpleITK
 from PIL import Image
 
-from lusnb.checks import Unfit
+from lusnb.cohort.problems import Unfit
 from lusnb.readers import labels
 
 SHAPE = (4, 6)  # height, width

@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lusnb import outcomes, reference
+from lusnb.tasks import reference
+from lusnb.tasks import scores as tasks_scores
 
 SAME = {"arm": "t000", "seed": 0}
 
@@ -47,7 +48,7 @@ def test_pairs_of_one_day_and_of_two_stay_apart():
     table = pd.DataFrame(rows, columns=[*names, "logit_0", "logit_1", "logit_2"]).assign(**SAME)
     p = np.exp(reference.one(table)[["logit_0", "logit_1", "logit_2"]].to_numpy())
     np.testing.assert_allclose(p, [[0.15, 0.7, 0.15]] * 2 + [[0.5, 0.2, 0.3]] * 2)
-    scores = outcomes.score("sf_change", table.assign(truth=[1, 1, 0, 0]))
+    scores = tasks_scores.score("sf_change", table.assign(truth=[1, 1, 0, 0]))
     brier = scores.query("metric == 'brier_cross_day' and patient_id == 'P1'")["value"]
     assert brier.to_list() == pytest.approx([0.5**2 + 0.2**2 + 0.3**2] * 2)  # the same in both folds
 
@@ -55,5 +56,5 @@ def test_pairs_of_one_day_and_of_two_stay_apart():
 def test_nothing_to_unite_is_left_as_it_is():
     table = pd.DataFrame({"model": ["tsm"], "split": ["test"], "prediction": [0.5]})
     assert reference.one(table) is table
-    empty = pd.DataFrame(columns=[*outcomes.RUN, "patient_id", "truth"])
+    empty = pd.DataFrame(columns=[*tasks_scores.RUN, "patient_id", "truth"])
     assert reference.one(empty) is empty

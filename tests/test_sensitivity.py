@@ -11,11 +11,16 @@ import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
 
-from lusnb import agreement, confidence, implied, sensitivity, sensitivity_figures, sensitivity_words, stats
-from lusnb import cohort as cohorts
-from lusnb.cohort import Cohort
+from lusnb import confidence, stats
+from lusnb.cohort import arrays
+from lusnb.cohort import cohort as cohort_cohort
+from lusnb.cohort.cohort import Cohort
+from lusnb.compare import sensitivity
+from lusnb.compare import truth as compare_truth
 from lusnb.phantom.build import make_cohort
-from tests.test_agreement import painted, row_of
+from lusnb.report import sensitivity as report_sensitivity
+from lusnb.report import sentences
+from tests.test_raters import painted, row_of
 from tests.test_stats import holm
 
 mpl.use("Agg")
@@ -46,30 +51,30 @@ def test_decided_by_hand():
     pixels, right = np.zeros(256, int), np.zeros(256, int)
     pixels[[0, 51, 153, 255]] = 90, 4, 3, 3  # unpainted, 20, 60 and 100 %
     right[[0, 51, 153, 255]] = 9, 1, 2, 3
-    assert implied.decided(pixels, right, 0.0) == pytest.approx((1.0, 6 / 10))
-    assert implied.decided(pixels, right, 0.2) == pytest.approx((1.0, 6 / 10))
-    assert implied.decided(pixels, right, 0.6) == pytest.approx((0.6, (3 + 5) / 10))
-    assert implied.decided(pixels, right, 0.8) == pytest.approx((0.3, (3 + 3 + 1) / 10))
-    assert np.isnan(implied.decided(np.eye(256, dtype=int)[0], np.zeros(256, int), 0.5)).all()
+    assert compare_truth.decided(pixels, right, 0.0) == pytest.approx((1.0, 6 / 10))
+    assert compare_truth.decided(pixels, right, 0.2) == pytest.approx((1.0, 6 / 10))
+    assert compare_truth.decided(pixels, right, 0.6) == pytest.approx((0.6, (3 + 5) / 10))
+    assert compare_truth.decided(pixels, right, 0.8) == pytest.approx((0.3, (3 + 3 + 1) / 10))
+    assert np.isnan(compare_truth.decided(np.eye(256, dtype=int)[0], np.zeros(256, int), 0.5)).all()
 
 
 @pytest.mark.parametrize(("power", "level"), [(0.5, 30), (1.0, 50), (2.0, 80)])  # 0.25, 0.5 and 0.707
 def test_half_right_is_what_calibration_says(power: float, level: float):
     pixels, right = calibrated(power)
-    assert implied.half_right(pixels, right) == level
-    best = max(confidence.THRESHOLDS, key=lambda t: implied.decided(pixels, right, t)[1])
+    assert compare_truth.half_right(pixels, right) == level
+    best = max(confidence.THRESHOLDS, key=lambda t: compare_truth.decided(pixels, right, t)[1])
     assert best == {30: 0.4, 50: 0.5, 80: 0.8}[level]  # the tens at hand; 50 % ties with 60 %
 
 
 def test_half_right_needs_every_level_above():
     pixels, right = calibrated()
     right[TENS[9]] = 499
-    assert implied.half_right(pixels, right) == 100
+    assert compare_truth.half_right(pixels, right) == 100
     right[TENS[10]] = 0
-    assert np.isnan(implied.half_right(pixels, right))
+    assert np.isnan(compare_truth.half_right(pixels, right))
     pixels[TENS[5:]] = right[TENS[5:]] = 0  # never said: not asked
     right[TENS[3:5]] = 1000
-    assert implied.half_right(pixels, right) == 30
+    assert compare_truth.half_right(pixels, right) == 30
 
 
 def test_labels_alone_by_hand(tmp_path: Path):
@@ -85,7 +90,7 @@ def test_labels_alone_by_hand(tmp_path: Path):
         ("p_0", "b_line"): np.array([[1, 0, 0, 0]], bool),
         ("q_0", "a_line"): np.array([[1, 0, 0, 0]], bool),
     }
-    table = implied.labels_alone(painted(tmp_path / "c", images, truth), [0.5, 0.0])
+    table = compare_truth.labels_alone(painted(tmp_path / "c", images, truth), [0.5, 0.0])
     iou = table.pivot(index="feature", columns="threshold", values="iou")
     # a line at 0: p has 2/4, q 1/1; at 50 %: p 2/3, q 0/1. b line: p alone, 1/2
     assert iou.loc["a_line"].to_list() == pytest.approx([(0.5 + 1) / 2, (2 / 3 + 0) / 2])
@@ -104,12 +109,12 @@ def test_labels_alone_by_hand(tmp_path: Path):
 
 
 def test_labels_alone_leaves_out_other_splits_and_is_what_numpy_says(cohort: Cohort):
-    table = implied.labels_alone(cohort, [0.2, 0.6]).set_index(["feature", "threshold"])
+    table = compare_truth.labels_alone(cohort, [0.2, 0.6]).set_index(["feature", "threshold"])
     train = set(cohort.patients_in("train"))
-    frames = cohorts.labelled_frames(cohort)
+    frames = cohort_cohort.labelled_frames(cohort)
     frames = frames[frames["patient_id"].isin(train)].reset_index(drop=True)
-    maps, _ = cohorts.confidence_of(cohort, frames, None)
-    truth, _ = cohorts.confidence_of(cohort, frames, None, source="truth")
+    maps, _ = arrays.confidence_of(cohort, frames, None)
+    truth, _ = arrays.confidence_of(cohort, frames, None, source="truth")
     for k, feature in enumerate(cohort.features):
         for t in (0.2, 0.6):
             y, there = maps[:, k] >= 255 * t - 0.5, truth[:, k] > 0
@@ -129,12 +134,12 @@ def test_labels_alone_leaves_out_other_splits_and_is_what_numpy_says(cohort: Coh
 
 
 def test_the_level_agrees_with_the_reliability_of_the_rater(cohort: Cohort):
-    counts = agreement.right_counts(cohort)
+    counts = compare_truth.right_counts(cohort)
     counts = counts[counts["patient_id"].isin(cohort.patients_in("train"))]
-    curve = agreement.reliability(counts, by=()).query("level > 0").sort_values("level", ascending=False)
+    curve = compare_truth.reliability(counts, by=()).query("level > 0").sort_values("level", ascending=False)
     enough = curve["share"].ge(0.5).cummin()
     want = curve.loc[enough, "level"].min()
-    (level,) = implied.labels_alone(cohort, [0.5]).query("feature == 'all'")["level"]
+    (level,) = compare_truth.labels_alone(cohort, [0.5]).query("feature == 'all'")["level"]
     assert level == want
 
 
@@ -145,17 +150,17 @@ def labels_of(cell: dict, iou: list[float], kept: list[float] | None = None, **m
         "kept": kept or [0.9, 0.5, 0.2],
         "right": [0.5, 0.7, 0.6],
     }
-    return pd.DataFrame({**cell, "feature": implied.ALL, **own, "patients": 9, "level": 50.0, **more})
+    return pd.DataFrame({**cell, "feature": compare_truth.ALL, **own, "patients": 9, "level": 50.0, **more})
 
 
 def test_optima_and_twins_by_hand():
     one = {"cohort": "a", "calibration": 1.0, "noise": 0.0}
     table = labels_of(one, [0.5, 0.4, 0.5], kept=[0.9, 0.89, 0.2])
-    (row,) = implied.optima(table).to_dict("records")
+    (row,) = compare_truth.optima(table).to_dict("records")
     assert row == one | {"feature": "all", "implied": 0.2, "iou": 0.5, "pixelwise": 0.6, "level": 50.0}
-    (twin,) = implied.one_arm(table).to_dict("records")
+    (twin,) = compare_truth.one_arm(table).to_dict("records")
     assert twin == one | {"low": 0.2, "high": 0.6, "apart": pytest.approx(0.01)}
-    assert implied.optima(table.assign(iou=np.nan)).empty
+    assert compare_truth.optima(table.assign(iou=np.nan)).empty
 
 
 def test_a_rater_of_other_calibration_sees_the_same_pictures(tmp_path: Path):
@@ -340,7 +345,7 @@ def sweep(patients: int = 12) -> dict[str, pd.DataFrame]:
     found = {
         "values": pd.concat(values, ignore_index=True),
         "labels": labels,
-        "optima": implied.optima(labels),
+        "optima": compare_truth.optima(labels),
     }
     found["measured"] = sensitivity.curves(found["values"], rng())
     found["winners"] = sensitivity.winners(*(found[k] for k in ("values", "measured", "optima")), 0.6, rng(1))
@@ -412,7 +417,7 @@ def told_of(found: dict, winners: pd.DataFrame, weak: float) -> str:
     """What is told of a sweep whose masks at 0.5 are those at the own cuts."""
     by_cut = {cut: (winners, found["measured"]) for cut in ("own", "fixed")}
     two = ({cut: own[k] for cut, own in by_cut.items()} for k in (0, 1))
-    return sensitivity_words.told(*two, found["labels"], features_of(found["values"], weak))
+    return sentences.told(*two, found["labels"], features_of(found["values"], weak))
 
 
 def test_the_sentences_are_those_of_the_tables():
@@ -477,7 +482,7 @@ def test_the_sentences_on_the_cut_by_hand():
         cut: pd.DataFrame(pairs, columns=["winner", "cost"]).assign(cohort=["a", "b"], paper=0.6)
         for cut, pairs in rows.items()
     }
-    assert sensitivity_words.on_the_cut(winners, {"own": own, "fixed": fixed}) == [
+    assert sentences.on_the_cut(winners, {"own": own, "fixed": fixed}) == [
         "Cut at 0.5 the winner is a lower threshold in 1 of 2 cells and a higher one in 0; 60 % costs 0.000 "
         "to 0.200 in IoU there, 0.000 at the own cuts.",
         "60 % less 20 %: 0.100 to 0.300 in IoU at the own cuts, above 0 in 2 of 2 cells; -0.200 to 0.100 at "
@@ -488,7 +493,7 @@ def test_the_sentences_on_the_cut_by_hand():
 def test_the_maps_show_every_cell():
     found = sweep()
     lower = found["winners"].assign(winner=0.2)
-    figure = sensitivity_figures.maps({"own": found["winners"], "fixed": lower}, found["optima"])
+    figure = report_sensitivity.maps({"own": found["winners"], "fixed": lower}, found["optima"])
     assert [text.get_text() for text in figure.axes[1].texts][::2] == ["20 %"] * 3
     own, _, by_iou, pixelwise = ([text.get_text() for text in ax.texts] for ax in figure.axes)
     assert own[::2] == ["60 %", "80 %", "20 %"] and own[1] == "in 100 %"
@@ -504,7 +509,7 @@ def test_the_maps_show_every_cell():
 def test_the_curves_have_a_panel_a_cell():
     found = sweep()
     fixed = found["measured"].assign(iou=found["measured"]["iou"] / 2)
-    figure = sensitivity_figures.curves({"own": found["measured"], "fixed": fixed}, found["labels"], 0.6)
+    figure = report_sensitivity.curves({"own": found["measured"], "fixed": fixed}, found["labels"], 0.6)
     assert [ax.get_title() for ax in figure.axes] == [
         f"calibration {c}, noise 0.5" for c in ("0.5", "1", "2")
     ]
@@ -521,16 +526,16 @@ def test_a_missing_cell_leaves_its_panel_empty():
     other = found["measured"].assign(noise=1.0, cohort="d").query("calibration == 1")
     alone = found["labels"].query("calibration == 1").assign(noise=1.0, cohort="d")
     measured, labels = pd.concat([found["measured"], other]), pd.concat([found["labels"], alone])
-    figure = sensitivity_figures.curves({"own": measured, "fixed": measured}, labels, 0.6)
+    figure = report_sensitivity.curves({"own": measured, "fixed": measured}, labels, 0.6)
     assert [ax.axison for ax in figure.axes] == [False, True, False, True, True, True]
 
 
 def test_the_cost_is_filled_where_it_holds():
     found = sweep()["winners"]
     fixed = found.iloc[::-1].assign(cost=found["cost"] + 0.1, cost_p=0.01)
-    ax = sensitivity_figures.cost({"own": found, "fixed": fixed})
+    ax = report_sensitivity.cost({"own": found, "fixed": fixed})
     faces = [line.get_markerfacecolor() for line in ax.lines[1:]]
-    assert faces == ["white", "white", sensitivity_figures.LEARNER, *[sensitivity_figures.HALF] * 3]
+    assert faces == ["white", "white", report_sensitivity.LEARNER, *[report_sensitivity.HALF] * 3]
     costs = [line.get_xdata()[0] for line in ax.lines[1:]]
     assert costs == pytest.approx([*found["cost"], *(found["cost"] + 0.1)])
     assert ax.get_yticklabels()[2].get_text() == "calibration 2, noise 0.5: 20 % wins"

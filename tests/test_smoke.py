@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from lusnb import graph, outputs, proofs, reruns, study
+from lusnb.study import graph, outputs, profile, proofs, reruns
 
 ROOT = Path(__file__).parents[1]
 COHORT = "runs/smoke/phantom_smoke"
@@ -41,7 +41,7 @@ def call(project, *command):
 
 
 def run_study(project, *more):
-    return call(project, "lusnb.graph", "run", "smoke", "--jobs", "2", *more)
+    return call(project, "lusnb.study", "run", "smoke", "--jobs", "2", *more)
 
 
 def papermill(project, notebook, **given):
@@ -63,7 +63,7 @@ def project(tmp_path_factory):
 
 
 def test_every_node_is_finished_and_left_what_it_promises(project):
-    for node in study.nodes(study.load("smoke", project)):
+    for node in profile.nodes(profile.load("smoke", project)):
         folder = project / "runs" / node.folder
         for name in outputs.promised(node.notebook):
             assert proofs.place(folder, name).is_file(), name
@@ -91,7 +91,7 @@ def test_nothing_is_run_again(project):
 def planned(project):
     """The nodes that would run, as a dry run finds them."""
     reruns.forget()
-    return {node.folder.split("/", 2)[-1] for node in graph.plan(study.load("smoke", project), project)}
+    return {node.folder.split("/", 2)[-1] for node in graph.plan(profile.load("smoke", project), project)}
 
 
 def test_a_changed_parameter_reruns_its_node_and_what_needs_it(project):
@@ -104,7 +104,7 @@ def test_a_changed_parameter_reruns_its_node_and_what_needs_it(project):
 
 
 def test_an_edit_to_figures_plans_no_training(project):
-    path = project / "lusnb" / "figures.py"
+    path = project / "lusnb" / "report/figures.py"
     text = path.read_text()
     path.write_text(text + "\nEDITED = 1\n")
     rerun = {name.split("/")[0] for name in planned(project)}
@@ -129,13 +129,14 @@ def test_papermill_alone_repeats_a_node_to_the_last_digit(project):
 
 
 def test_the_stored_probabilities_give_the_ious_of_the_table(project):
-    from lusnb import cohort as cohorts
+    from lusnb.cohort import arrays
+    from lusnb.cohort import cohort as cohorts
 
     data = cohorts.read(project / "data" / "phantom_smoke", 2)
     folder = project / TRAINED
     levels = np.load(folder / "predictions" / "labelled.npy")
     index = pd.read_csv(folder / "predictions" / "index.csv").query("array == 'labelled'")
-    maps, _ = cohorts.confidence_of(data, index, levels.shape[-1])
+    maps, _ = arrays.confidence_of(data, index, levels.shape[-1])
     metrics = pd.read_csv(folder / "metrics.csv").query("metric == 'iou'").dropna(subset="value")
     place = index.set_index("clip_id")["position"]
     cut = json.loads((folder / "predictions" / "fingerprint.json").read_text())["cut"]

@@ -5,8 +5,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from lusnb import cohort as cohorts
-from lusnb import sources
+from lusnb.cohort import cohort as cohorts
+from lusnb.study import sources
 from tests.faults import make
 
 

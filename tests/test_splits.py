@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lusnb import splits
+from lusnb.cohort import splits
 
 
 def people(count: int, folds: int, seed: int = 0) -> pd.DataFrame:

@@ -7,7 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lusnb import stats, tables
+from lusnb import stats
+from lusnb.report import tables
+from lusnb.segment import averages
 
 FEATURES = ("pleura", "b_line", "a_line")
 ARMS = pd.DataFrame(
@@ -25,7 +27,9 @@ def metrics(seeds: tuple[int, ...] = (0,), **blank: str) -> pd.DataFrame:
             for feature in FEATURES:
                 empty = rng.random() < 0.25  # a label-empty image, the same for all metrics and seeds
                 for metric in tables.TABLE1:
-                    undefined = empty and metric not in tables.PLAIN or blank.get(metric) in (feature, "all")
+                    undefined = (
+                        empty and metric not in averages.PLAIN or blank.get(metric) in (feature, "all")
+                    )
                     for seed in seeds:
                         value = np.nan if undefined else rng.random()
                         rows.append((arm, seed, 0, patient, clip, 0, feature, metric, value))
@@ -72,8 +76,8 @@ def test_table_1_is_the_mean_over_images_features_and_patients():
 def test_the_plain_macro_average_is_another_number_than_the_mean_over_patients():
     rows = metrics()
     plain = rows[rows["metric"] == "iou_plain"]
-    means = tables.macro(plain.assign(metric="iou"), ["P1", "P4"])["iou"]  # patients of 1 and of 4 images
-    ours = tables.macro(plain, ["P1", "P4"])["iou_plain"]
+    means = averages.macro(plain.assign(metric="iou"), ["P1", "P4"])["iou"]  # patients of 1 and of 4 images
+    ours = averages.macro(plain, ["P1", "P4"])["iou_plain"]
     assert (np.abs(means - ours) > 1e-3).any()
     images = plain[plain["patient_id"].isin(["P1", "P4"])].groupby("arm")["value"].mean()
     pd.testing.assert_series_equal(ours.sort_index(), images, check_names=False)  # as many of each feature
@@ -81,7 +85,7 @@ def test_the_plain_macro_average_is_another_number_than_the_mean_over_patients()
 
 def test_a_feature_s_score_is_the_mean_over_patients_of_their_means_over_images():
     rows, patients = metrics(), ["P2", "P3", "P4"]
-    table = tables.feature_means(rows, patients).set_index(["arm", "metric", "feature"])
+    table = averages.feature_means(rows, patients).set_index(["arm", "metric", "feature"])
     for (arm, metric, feature), row in table.iterrows():
         own = rows[(rows["arm"] == arm) & (rows["metric"] == metric) & (rows["feature"] == feature)]
         own = own[own["patient_id"].isin(patients)].dropna(subset="value")
@@ -94,9 +98,9 @@ def test_a_patient_who_lacks_features_counts_as_much_as_one_who_has_them_all():
     """P1 has one feature, P2 has two: by hand, and not the mean over features of means over patients."""
     rows = [("P1", "a", 0.2), ("P2", "a", 0.4), ("P2", "a", 0.6), ("P2", "b", 0.9), ("P1", "b", np.nan)]
     table = pd.DataFrame(rows, columns=["patient_id", "feature", "value"]).assign(arm="x", metric="iou")
-    scores = tables.patient_scores(table, ["P1", "P2"]).set_index("patient_id")["value"]
+    scores = averages.patient_scores(table, ["P1", "P2"]).set_index("patient_id")["value"]
     assert scores.to_dict() == pytest.approx({"P1": 0.2, "P2": 0.7})
-    assert tables.macro(table, ["P1", "P2"]).at["x", "iou"] == pytest.approx(0.45)  # not (0.35 + 0.9) / 2
+    assert averages.macro(table, ["P1", "P2"]).at["x", "iou"] == pytest.approx(0.45)  # not (0.35 + 0.9) / 2
 
 
 def test_table_1_counts_an_image_once_whatever_the_number_of_seeds():
@@ -251,7 +255,7 @@ def test_the_smallest_p_of_many_patients_is_the_one_that_the_test_reaches():
 def test_a_patient_s_score_is_the_mean_over_features_of_the_mean_over_images():
     rows = metrics((0, 1))
     own = rows[(rows["arm"] == "t060") & (rows["metric"] == "iou") & (rows["patient_id"] == "P3")]
-    found = tables.patient_scores(rows, ["P3", "P4"]).set_index(["arm", "metric", "patient_id"])["value"]
+    found = averages.patient_scores(rows, ["P3", "P4"]).set_index(["arm", "metric", "patient_id"])["value"]
     assert found["t060", "iou", "P3"] == pytest.approx(own.groupby("feature")["value"].mean().mean())
     assert set(found.index.get_level_values("patient_id")) == {"P3", "P4"}
 

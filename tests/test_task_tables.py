@@ -4,7 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lusnb import outcomes, tables, task_patients, task_tables
+from lusnb.compare import tasks
+from lusnb.report import tables, task_tables
+from lusnb.tasks import scores as tasks_scores
 from tests.guesses import TIDY, every, patient_scores
 
 ARMS = pd.DataFrame(
@@ -82,7 +84,7 @@ def pooled(task: str, names: list[str]) -> list[str]:
 
 
 def main_columns(task: str) -> list[str]:
-    return pooled(task, task_tables.METRICS[task]) + task_tables.COUNTS[task]
+    return pooled(task, tasks_scores.METRICS[task]) + task_tables.COUNTS[task]
 
 
 def second_columns(task: str) -> list[str]:
@@ -93,8 +95,8 @@ def second_columns(task: str) -> list[str]:
     "rows", [pd.DataFrame(), scores("accuracy", "majority")[:0]], ids=["left out", "none"]
 )
 def test_a_task_that_was_not_possible_gives_headers_alone(rows: pd.DataFrame):
-    for task in task_tables.METRICS:
-        table, lead = task_tables.main(task, rows, ARMS, rng()), task_tables.LEADING[task]
+    for task in tasks_scores.METRICS:
+        table, lead = task_tables.main(task, rows, ARMS, rng()), tasks_scores.LEADING[task]
         assert len(table) == 0 and list(table)[:4] == ["model", "arm", "threshold", lead]
         assert {*main_columns(task), f"{lead}_low", f"{lead}_high"} <= set(table)
         again = task_tables.second(task, rows, ARMS)
@@ -113,8 +115,8 @@ def test_both_tables_hold_every_number_of_the_scores(protocol: str):
     _, found = every(protocol)
     for task, rows in found.items():
         both = [task_tables.main(task, rows, ARMS, rng()), task_tables.second(task, rows, ARMS)]
-        numbers = outcomes.over_folds(rows).set_index(["model", "arm", "metric"])["mean"].sort_index()
-        names_of = [task_tables.METRICS[task] + task_tables.COUNTS[task], task_tables.SECOND[task]]
+        numbers = tasks_scores.over_folds(rows).set_index(["model", "arm", "metric"])["mean"].sort_index()
+        names_of = [tasks_scores.METRICS[task] + task_tables.COUNTS[task], task_tables.SECOND[task]]
         shown = (main_columns(task), second_columns(task))
         for table, names, columns in zip(both, names_of, shown, strict=True):
             assert len(table) == 4 + 1 + 3 * (1 if task == "sf_ratio" else 2)
@@ -140,7 +142,7 @@ def same_day_alone(seen_again: tuple[str, ...] = ()) -> pd.DataFrame:
     """Scores of S/F change of eight patients, of whom only these were seen on another day."""
     table = every("cross_fitted")[0]["sf_change"]
     kept = (table["day_1"] == table["day_2"]) | table["patient_id"].isin(seen_again)
-    return outcomes.score("sf_change", table[kept], "cross_fitted")
+    return tasks_scores.score("sf_change", table[kept], "cross_fitted")
 
 
 def test_a_heading_says_on_whom_the_leading_score_rests():
@@ -177,14 +179,14 @@ def test_a_page_has_room_for_the_scores_that_the_paper_prints_and_the_leading_on
             page = task_tables.for_paper(task, table)
             wide = {"sf_change": 6, "sf_ratio": 8, "readmission": 7}
             assert page.shape[1] == wide[task] and page.columns.is_unique
-            metric = pooled(task, task_tables.METRICS[task])[1]
+            metric = pooled(task, tasks_scores.METRICS[task])[1]
             assert page[metric].str.contains(" ± ").any() == (protocol == "paper")
 
 
 def test_what_is_told_counts_the_patients_and_the_comparisons_of_each_task():
     _, found = every("cross_fitted")
     found = found | {"readmission": found["readmission"][:0]}
-    against = task_patients.against_baselines(found, ["t000"], rng())
+    against = tasks.against_baselines(found, ["t000"], rng())
     said = task_tables.told("cross_fitted", found, against).split("\n")
     assert said[0].startswith("Every patient who can be asked is predicted once a seed, by models that never")
     assert said[0].endswith("as statements about arms trained anew they reject too often.")
@@ -197,7 +199,7 @@ def test_what_is_told_counts_the_patients_and_the_comparisons_of_each_task():
     assert said[2] == "S/F ratio: " + tables.can_show(8, 7)
     assert said[3] == "readmission: not possible with this cohort."
     found |= {"sf_change": same_day_alone()}
-    against = task_patients.against_baselines(found, ["t000"], rng())
+    against = tasks.against_baselines(found, ["t000"], rng())
     assert task_tables.told("cross_fitted", found, against).split("\n")[1] == (
         "S/F change: 8 held-out patients, none with a value to compare (Brier score, cross-day pairs); "
         "nothing is compared."
@@ -209,14 +211,14 @@ def test_what_is_told_counts_the_patients_and_the_comparisons_of_each_task():
 def test_what_pairs_of_arms_can_show_is_said_of_each_task():
     _, found = every("cross_fitted")
     arms = ARMS.loc[["t000", "t060"]].assign(supervision="threshold")
-    compared = task_patients.differences(found, arms, rng())
-    said = task_tables.can_show(found, compared, task_patients.EACH)
+    compared = tasks.differences(found, arms, rng())
+    said = task_tables.can_show(found, compared, tasks.EACH)
     assert said == [f"{task_tables.WORDS[task]}: " + tables.can_show(8, 1) for task in found]
-    alone = task_patients.differences(found, arms[:1], rng())
-    said = task_tables.can_show(found, alone, task_patients.EACH)
+    alone = tasks.differences(found, arms[:1], rng())
+    said = task_tables.can_show(found, alone, tasks.EACH)
     assert said == [f"{task_tables.WORDS[task]}: " + tables.can_show(8, 0) for task in found]
     found = found | {"sf_change": same_day_alone(), "readmission": pd.DataFrame()}
-    said = task_tables.can_show(found, compared[:0], task_patients.EACH)
+    said = task_tables.can_show(found, compared[:0], tasks.EACH)
     assert said[0] == (
         "S/F change: 8 held-out patients, none with a value to compare (2-class accuracy, cross-day pairs); "
         "nothing is compared."

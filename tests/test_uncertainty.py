@@ -8,9 +8,13 @@ import pytest
 from scipy.stats import entropy, rankdata, spearmanr
 from sklearn.metrics import roc_auc_score
 
-from lusnb import cohort as cohorts
-from lusnb import common, metrics, soft_metrics, uncertainty
-from lusnb.cohort import Cohort
+from lusnb import calibration
+from lusnb.cohort import arrays
+from lusnb.cohort import cohort as cohort_cohort
+from lusnb.cohort.cohort import Cohort
+from lusnb.compare import ground as compare_ground
+from lusnb.compare import uncertainty
+from lusnb.segment import metrics as segment_metrics
 from tests.predicted import SIZE, arms, held, partly_labelled
 
 
@@ -86,7 +90,7 @@ def test_rank_correlation_is_scipys():
 
 
 def test_scores_are_of_the_band_alone(part: Cohort, opened: dict):
-    ground = next(common.grounds(part, part.patients_in("test"), SIZE, "mean"))
+    ground = next(compare_ground.grounds(part, part.patients_in("test"), SIZE, "mean"))
     p = opened["a", 0].labelled[ground.where]
     found = uncertainty.scores_of(p, ground)
     assert set(found) == {"spearman", "auroc_unsure", "auroc_wrong", "level_dice"}
@@ -105,7 +109,7 @@ def test_scores_are_of_the_band_alone(part: Cohort, opened: dict):
 
 
 def test_a_network_that_says_the_confidence_is_perfect(part: Cohort):
-    ground = next(common.grounds(part, part.patients_in("test"), SIZE, "mean"))
+    ground = next(compare_ground.grounds(part, part.patients_in("test"), SIZE, "mean"))
     found = uncertainty.scores_of(ground.labels, ground)
     assert np.nanmin(found["spearman"]) == pytest.approx(1)
     assert np.nanmin(found["auroc_unsure"]) == 1
@@ -121,7 +125,7 @@ def test_the_table_is_the_mean_over_seeds_with_its_counts(
         ("a", "single", 1), ("b", "single", 1), ("b", "dropout", 1), ("c", "single", 1),
         ("a", "ensemble", 4), ("c", "ensemble", 2),
     ]  # fmt: skip
-    ground = next(common.grounds(part, part.patients_in("test"), SIZE, "mean"))
+    ground = next(compare_ground.grounds(part, part.patients_in("test"), SIZE, "mean"))
     members = uncertainty.models(opened, alike)
     chosen = ground.near & ground.known[:, :, None, None]
     for kind, keys in (
@@ -129,9 +133,9 @@ def test_the_table_is_the_mean_over_seeds_with_its_counts(
         ("dropout", [("b", "dropout", s) for s in (0, 1)]),
     ):
         p = [uncertainty.mean_of(members[key], ground.where) for key in keys]
-        counted = [soft_metrics.level_counts(one, ground.labels, chosen).sum(0) for one in p]
-        curves = [metrics.reliability(sums) for sums in counted]
-        ece = np.mean([metrics.calibration_error(curve)["ece"] for curve in curves])
+        counted = [segment_metrics.level_counts(one, ground.labels, chosen).sum(0) for one in p]
+        curves = [calibration.reliability(sums) for sums in counted]
+        ece = np.mean([calibration.calibration_error(curve)["ece"] for curve in curves])
         own = table[(table["kind"] == kind) & (table["arm"] == keys[0][0])].set_index("metric")
         assert own.at["ece_band", "value"] == pytest.approx(ece)
         maps = np.nanmean([uncertainty.scores_of(one, ground)["spearman"] for one in p], axis=0)
@@ -162,7 +166,7 @@ def test_a_score_that_one_model_lacks_has_no_row_there_and_counts_stay_whole_num
     part: Cohort, opened: dict, alike: pd.DataFrame
 ):
     """A network that is never wrong has no AUROC of its errors; the one beside it has."""
-    truth, _ = cohorts.confidence_of(part, cohorts.labelled_frames(part), SIZE, source="truth")
+    truth, _ = arrays.confidence_of(part, cohort_cohort.labelled_frames(part), SIZE, source="truth")
     two = {("a", 0): replace(opened["a", 0], labelled=truth, dropout=None), ("c", 0): opened["c", 0]}
     table = uncertainty.compare(part, part.patients_in("test"), two, alike, "mean")
     wrong = table[table["metric"] == "auroc_wrong"]
@@ -177,12 +181,12 @@ def test_errors_against_the_truth_count_what_the_rater_missed(part: Cohort, open
     one = {("a", 0): replace(opened["a", 0], dropout=None)}
     table = uncertainty.compare(part, part.patients_in("test"), one, arms("a"), "mean")
     found = table.set_index("metric")["value"]
-    ground = next(common.grounds(part, part.patients_in("test"), SIZE, "mean"))
+    ground = next(compare_ground.grounds(part, part.patients_in("test"), SIZE, "mean"))
     p = one["a", 0].labelled[ground.where]
     ece = {}
     for name, near in (("painted", ground.near), ("or true", ground.near_truth)):
         chosen = near & ground.true[:, :, None, None]
-        sums = soft_metrics.level_counts(p, ground.truth, chosen).sum(0)
-        ece[name] = metrics.calibration_error(metrics.reliability(sums))["ece"]
+        sums = segment_metrics.level_counts(p, ground.truth, chosen).sum(0)
+        ece[name] = calibration.calibration_error(calibration.reliability(sums))["ece"]
     assert found["truth_ece_band"] == pytest.approx(ece["or true"])
     assert abs(ece["or true"] - ece["painted"]) > 1e-3

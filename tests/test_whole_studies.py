@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 import yaml
 
-from lusnb import cohort as cohorts
-from lusnb import outputs, painting, reruns, study
+from lusnb.cohort import arrays, painting
+from lusnb.cohort import cohort as cohorts
+from lusnb.study import matrix, outputs, places, profile
 from tests.test_smoke import call, copy_project, run_study
 
 pytestmark = pytest.mark.slow
@@ -48,7 +49,7 @@ def test_a_failed_node_is_repaired_and_a_second_run_gives_the_same_tables_to_the
     repaired = run_study(project)
     assert repaired.returncode == 0, repaired.stderr[-3000:]
     assert kept.stat().st_mtime_ns == before and (project / node / "finished").is_file()
-    done = call(other, "lusnb.graph", "run", "smoke", "--jobs", "1")  # whatever the number of workers
+    done = call(other, "lusnb.study", "run", "smoke", "--jobs", "1")  # whatever the number of workers
     assert done.returncode == 0, done.stderr[-3000:]
     first, second = (tables_of(one, "smoke/phantom_smoke") for one in (project, other))
     promised = {name for notebook in outputs.OUTPUTS for name in outputs.promised(notebook)}
@@ -59,11 +60,11 @@ def test_a_failed_node_is_repaired_and_a_second_run_gives_the_same_tables_to_the
 def test_real_labels_of_several_people_are_held_out_image_by_image(tmp_path, samples):
     project = copy_project(tmp_path)
     rewrite(project / "params/bubil/03_train_segmentation.yaml", epochs=2)
-    arms = study.load("bubil", project).arms
+    arms = profile.load("bubil", project).arms
     chosen = {name: arms[name] for name in ("t050", "rater")}
     rewrite(project / "params/bubil/study.yaml", arms=chosen, folds=3)
     os.environ["LUSNB_SAMPLES"] = str(samples)
-    done = call(project, "lusnb.graph", "run", "bubil", "--jobs", "2")
+    done = call(project, "lusnb.study", "run", "bubil", "--jobs", "2")
     assert done.returncode == 0, done.stderr[-3000:]
     tables = project / "runs/bubil/bubil/tables"
     table = pd.read_csv(tables / "table1_segmentation.csv")
@@ -120,14 +121,14 @@ def test_a_sweep_over_raters_ends_in_one_map(tmp_path):
     rewrite(project / "params/sensitivity_coarse/00_cohort.yaml", **small)
     short = {"encoder": "mobilenet_v2", "size": 64, "epochs": 1}
     rewrite(project / "params/sensitivity_coarse/03_train_segmentation.yaml", **short)
-    done = call(project, "lusnb.graph", "run", "sensitivity_coarse", "--jobs", "2")
+    done = call(project, "lusnb.study", "run", "sensitivity_coarse", "--jobs", "2")
     assert done.returncode == 0, done.stderr[-3000:]
     folder = project / "runs/sensitivity_coarse/12_sensitivity"
     winners = pd.read_csv(folder / "winners.csv")
     assert winners["cut"].tolist() == ["own", "own", "fixed", "fixed"]
     assert winners["calibration"].tolist() == [0.5, 2.0] * 2
     assert (folder / "winners.pdf").stat().st_size > 1000
-    again = call(project, "lusnb.graph", "run", "sensitivity_coarse", "--jobs", "2")
+    again = call(project, "lusnb.study", "run", "sensitivity_coarse", "--jobs", "2")
     assert "Nothing to be done" in again.stdout + again.stderr
 
 
@@ -138,7 +139,7 @@ def test_run_all_in_a_notebook_folder_makes_what_it_needs(tmp_path):
 
     project = copy_project(tmp_path)
     os.environ["PYTHONPATH"] = str(project)
-    os.environ.setdefault("LUSNB_SAMPLES", str(reruns.samples(study.root())))
+    os.environ.setdefault("LUSNB_SAMPLES", str(places.samples(places.root())))
     said = {}
     for name in (
         "03_train_segmentation",
@@ -175,13 +176,13 @@ def test_a_private_cohort_without_views_or_exams_is_painted_and_trains_a_segment
     bare, seen = cohorts.read(mine), cohorts.read(phantom)
     for row in seen.labels[seen.labels["feature"] == "sharp_pleura"].itertuples():
         one = painting.read(bare, row.clip_id, row.frame, "anna")
-        one.maps[0], one.looked[0] = cohorts.image(seen, row.path), True
+        one.maps[0], one.looked[0] = arrays.image(seen, row.path), True
         painting.save(bare, one)
     (project / "params" / "mine").mkdir()
     content = {"cohorts": {"mine": {"source": "folder"}}, "arms": {"t050": {"label_threshold": 0.5}}}
-    content |= {"tasks": list(study.TASKS), "seeds": [0], "folds": 2, "protocol": "paper"}
+    content |= {"tasks": list(matrix.TASKS), "seeds": [0], "folds": 2, "protocol": "paper"}
     (project / "params" / "mine" / "study.yaml").write_text(yaml.safe_dump(content))
-    done = call(project, "lusnb.graph", "run", "mine", "--jobs", "2")
+    done = call(project, "lusnb.study", "run", "mine", "--jobs", "2")
     assert done.returncode == 0, done.stderr[-3000:]
     assert pd.read_csv(project / "runs/mine/mine/tables/table1_segmentation.csv")["iou"].notna().all()
     for notebook in ("05_sf_change", "06_sf_ratio", "07_readmission"):
@@ -190,8 +191,8 @@ def test_a_private_cohort_without_views_or_exams_is_painted_and_trains_a_segment
     assert pd.read_csv(project / "runs/mine/mine/tables/table2_sf_change.csv").empty
     kept = pd.read_csv(project / "runs/mine/mine/02_confidence_maps/kept_area.csv")
     assert kept["clip_id"].nunique() == 26 and (kept.loc[kept["threshold"] == 0, "area"] > 0).any()
-    asked = study.load("mine", project)
-    assert all((project / "runs" / node.folder / "finished").is_file() for node in study.nodes(asked))
+    asked = profile.load("mine", project)
+    assert all((project / "runs" / node.folder / "finished").is_file() for node in profile.nodes(asked))
     assert json.loads((project / "runs/mine/mine/00_cohort/fingerprint.json").read_text())["cohort"]
 
 
@@ -202,7 +203,7 @@ def test_a_cross_fitted_study_says_who_saw_whom_and_nobody_is_judged_by_who_knew
     content = yaml.safe_load(path.read_text()) | {"protocol": "cross_fitted", "folds": 3}
     content |= {"arms": {"t060": {"label_threshold": 0.6}}, "tasks": ["sf_change", "readmission"]}
     path.write_text(yaml.safe_dump(content))
-    done = call(project, "lusnb.graph", "run", "smoke", "--jobs", "2")
+    done = call(project, "lusnb.study", "run", "smoke", "--jobs", "2")
     assert done.returncode == 0, done.stderr[-3000:]
     at = project / "runs/smoke/phantom_smoke"
     everybody = set(pd.read_csv(project / "data/phantom_smoke/patients.csv")["patient_id"])

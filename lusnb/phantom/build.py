@@ -17,7 +17,8 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from lusnb import bitmasks, files, locks, reruns
+from lusnb import files
+from lusnb.cohort import fingerprint, true_masks
 from lusnb.phantom import plan as plans
 from lusnb.phantom.anatomy import FEATURES, Scene
 from lusnb.phantom.mistakes import paint
@@ -37,18 +38,18 @@ def make_clip(folder: Path, plan: Plan, clip: Numbered) -> str:
     frames = render(generator(plan.seed, 1, index, 1), scene, plan.size, plan.n_frames, plan.fps)
     true = true_pages(plan, scene)
     path, masks_path, *truth_paths = plans.picture_paths(row["clip_id"])
-    for mask, truth_path in zip(bitmasks.unpack(true[:1], len(FEATURES))[0], truth_paths, strict=True):
+    for mask, truth_path in zip(true_masks.unpack(true[:1], len(FEATURES))[0], truth_paths, strict=True):
         files.write_png(folder / truth_path, mask * 255)
-    bitmasks.write(folder / masks_path, true)
+    true_masks.write(folder / masks_path, true)
     files.write_npy(folder / path, frames)
     return row["clip_id"]
 
 
 def true_pages(plan: Plan, scene: Scene) -> np.ndarray:
-    """What is in each frame of a clip, uint8 (T, H, W) as bitmasks.pack has it."""
+    """What is in each frame of a clip, uint8 (T, H, W) as true_masks.pack has it."""
     grid = plans.grid_of(plan, scene)
     poses = [scene.breathing.pose(frame / plan.fps) for frame in range(plan.n_frames)]
-    return np.stack([bitmasks.pack(masks(structures(scene, grid, pose), grid)) for pose in poses])
+    return np.stack([true_masks.pack(masks(structures(scene, grid, pose), grid)) for pose in poses])
 
 
 def sight_of(folder: Path, plan: Plan, clip: Numbered) -> Sight:
@@ -109,9 +110,9 @@ def start_over(folder: Path) -> None:
 
 def refuse_painted(folder: Path) -> None:
     """Raise ValueError where labels were painted by hand, which making the phantom anew would remove."""
-    if reruns.painted_in(folder):
+    if fingerprint.painted_in(folder):
         raise ValueError(
-            f"{folder} should hold a phantom alone, but {reruns.ANNOTATIONS} tells of labels painted by "
+            f"{folder} should hold a phantom alone, but {fingerprint.ANNOTATIONS} tells of labels painted by "
             "hand, and this phantom has other parameters: give it another name, or move the folder away."
         )
 
@@ -175,7 +176,7 @@ def make_clips(
     painting = [(folder, plan, clip, [clips[k] for k in lenders[clip[0]]]) for clip in unpainted]
     most = min(workers, max(len(bare), len(unpainted)))
     context = multiprocessing.get_context("spawn")
-    workers = ProcessPoolExecutor(most, context, locks.end_with_parent) if most > 1 else nullcontext()
+    workers = ProcessPoolExecutor(most, context, files.end_with_parent) if most > 1 else nullcontext()
     with workers as pool:
         run(make_clip, rendering, pool, report)
         run(label_clip, painting, pool, report)

@@ -16,7 +16,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from lusnb.phantom.raters import FEATURES, Habits, Mark, Sight, compose, contrast, widened
+from lusnb.phantom.anatomy import FEATURES
+from lusnb.phantom.raters import Habits, Mark, Sight, compose, contrast, widened
 from lusnb.phantom.structures import Grid, Ribbon
 
 # A look-alike is bright, like what it is taken for: the best of this many places, found in so many tries.

@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from lusnb.params import NULLS
 from lusnb.phantom.anatomy import FEATURES, Scene, draw_scene
 from lusnb.phantom.patients import SF_MAX, VIEWS
 from lusnb.phantom.raters import Habits, draw_habits
 from lusnb.phantom.structures import Grid, b_ribbons
-from lusnb.values import NULLS
 
 TABLES = ("patients", "exams", "clips", "labels", "truth", "masks", "scenes", "raters")
 # Raised whenever the same parameters would give other bytes, so that an old cohort is made anew.

@@ -3,75 +3,52 @@
     frames = clips.read("clip.mp4")  # uint8 (frames, height, width)
 
 Colour becomes grey by luma; 16 bits are scaled by the range that the file declares. Whatever cannot be read
-raises checks.Unfit: expected, arrived, remedy.
+raises problems.Unfit: expected, arrived, remedy.
 """
 
-import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from lusnb import files
-from lusnb.checks import Unfit, decoding
-from lusnb.contents import open_npy
+from lusnb.cohort.problems import Unfit
+from lusnb.readers import images
+from lusnb.readers.clip import Clip
 from lusnb.readers.grey import Crop, check_crop, check_declared, cropped, luma, table_of_greys
 
-VIDEO = (".mp4", ".avi", ".mov", ".mkv", ".m4v")
-DICOM = (".dcm", ".dicom", ".dic", ".ima")
-IMAGES = (".png", ".tif", ".tiff")
 KNOWN = "MP4, AVI, DICOM, NPY, TIFF or PNG"
-BROKEN = "it may be damaged: copy or export it again."
-LEAST_SIDE = 16  # pixels: an array (H, W, 3) with both sides of this and more is one frame in colour
-DEEP = ("I;16", "I;16B", "I;16L", "I")  # Pillow's modes of 16-bit grey
 
 
-@dataclass(frozen=True)
-class Clip:
-    """An opened clip: what it declares, and its frames, which are decoded as they are asked for.
+def _dicom(path: Path) -> Clip:
+    from lusnb.readers import dicom
 
-    `raw()` yields uint8 or uint16, (H, W) or (H, W, 3). `count` is None where only reading to the end tells.
-    `white` is the value shown as white, `inverted` whether 0 is. `cm` is the size of a pixel, (down, across).
-    `burned_in`: whether the file declares text in its pixels; None where it says nothing. `region` is the
-    image's rectangle, where the file declares one. `tags` are technical; nothing else is ever kept. `owner`
-    is whoever the file says was scanned: for comparing, never for writing.
-    """
+    return dicom.open_dicom(path)
 
-    name: str
-    height: int
-    width: int
-    raw: Callable[[], Iterator[np.ndarray]]
-    count: int | None = None
-    white: int = 255
-    inverted: bool = False
-    fps: float | None = None
-    cm: tuple[float, float] | None = None
-    burned_in: bool | None = None
-    region: Crop | None = None
-    tags: dict = field(default_factory=dict)
-    owner: str | None = field(default=None, repr=False)
+
+def _video(path: Path) -> Clip:
+    from lusnb.readers import video
+
+    return video.open_video(path)
+
+
+OPENERS: dict[
+    str, Callable[[Path], Clip]
+] = {  # by a file's ending; a new format is its module and a line here
+    **dict.fromkeys((".dcm", ".dicom", ".dic", ".ima"), _dicom),
+    **dict.fromkeys((".mp4", ".avi", ".mov", ".mkv", ".m4v"), _video),
+    **dict.fromkeys((".png", ".tif", ".tiff"), images.open_images),
+    ".npy": images.open_npy_clip,
+}
 
 
 def open_clip(path: str | Path) -> Clip:
-    """Open a clip by its name's ending, or as DICOM where the file says so. Raises Unfit."""
+    """Open a clip by its name's ending (OPENERS), or as DICOM where the file says so. Raises Unfit."""
     path = Path(path)
-    ending = path.suffix.lower()
-    if ending in DICOM or (ending not in (*VIDEO, *IMAGES, ".npy") and _says_dicom(path)):
-        from lusnb.readers import dicom
-
-        clip = dicom.open_dicom(path)
-    elif ending in VIDEO:
-        from lusnb.readers import video
-
-        clip = video.open_video(path)
-    elif ending == ".npy":
-        clip = _open_npy(path)
-    elif ending in IMAGES:
-        clip = _open_images(path)
-    else:
+    opener = OPENERS.get(path.suffix.lower()) or (_dicom if _says_dicom(path) else None)
+    if opener is None:
         raise Unfit(f"a clip as {KNOWN}", path.name, "convert it to one of these.")
+    clip = opener(path)
     check_declared(clip.height, clip.width, clip.count, path.name)
     return clip
 
@@ -110,9 +87,9 @@ def read(path: str | Path, crop: Crop | None = None, white: int | None = None) -
 
     `path`: MP4, AVI, MOV, MKV, DICOM, NPY, TIFF or PNG. `crop`: the rectangle to keep, (left, top, width,
     height) in pixels of the file. `white`: the value shown as white in a file of 16 bits that does not
-    declare it (4095 for 12 bits kept in 16). Raises checks.Unfit, which says what was expected, what arrived
-    and what to do, for whatever cannot be read in full. `open_clip` and `stream` give the same one frame at
-    a time, and what the file says of its rate (frames a second) and scale (cm a pixel).
+    declare it (4095 for 12 bits kept in 16). Raises problems.Unfit, which says what was expected, what
+    arrived and what to do, for whatever cannot be read in full. `open_clip` and `stream` give the same one
+    frame at a time, and what the file says of its rate (frames a second) and scale (cm a pixel).
     """
     return np.stack(list(stream(open_clip(path), crop, white)))
 
@@ -148,90 +125,3 @@ def _write_header(out, shape: tuple) -> None:
 def _says_dicom(path: Path) -> bool:
     with path.open("rb") as file:
         return file.read(132)[128:] == b"DICM"
-
-
-def _open_npy(path: Path) -> Clip:
-    array = open_npy(path, path.name)
-    still = array.ndim == 3 and array.shape[2] in (3, 4) and min(array.shape[:2]) >= LEAST_SIDE
-    if still:
-        array = array[None, ..., :3]
-    colour = array.ndim == 4 and array.shape[-1] == 3
-    if array.dtype not in (np.uint8, np.uint16) or not (array.ndim in (2, 3) or colour):
-        arrived = f"{path.name}: {array.dtype} of shape {array.shape}"
-        remedy = "convert it: for floats from 0 to 1, (255 * clip).round().astype('uint8')."
-        raise Unfit("a uint8 or uint16 array (frames, height, width[, 3])", arrived, remedy)
-    array = array[None] if array.ndim == 2 else array
-    white = 255 if array.dtype == np.uint8 else 65535
-    return Clip(path.name, *array.shape[1:3], lambda: _npy_frames(path, array), len(array), white)
-
-
-def _npy_frames(path: Path, array: np.ndarray) -> Iterator[np.ndarray]:
-    """Frames by plain reads, since pages of a memory map would pile up; a Fortran order leaves no choice."""
-    if not array.flags.c_contiguous:
-        yield from (np.array(frame) for frame in array)
-        return
-    size = int(np.prod(array.shape[1:]))
-    with path.open("rb") as file:
-        file.seek(array.offset)
-        for _ in range(len(array)):
-            yield np.fromfile(file, array.dtype, size).reshape(array.shape[1:])
-
-
-def _open_images(path: Path) -> Clip:
-    expected = "a PNG or TIFF image"
-    with decoding(expected, path.name, BROKEN), Image.open(path) as image:
-        kind, mode, (width, height) = image.format, image.mode, image.size
-        count = getattr(image, "n_frames", 1)
-        tags = dict(getattr(image, "tag_v2", {}))
-    if kind not in ("PNG", "TIFF"):
-        raise Unfit(expected, f"{path.name}, a {kind}", "give it the ending of what it is.")
-    check_declared(height, width, count, path.name)
-    if mode == "F" or (mode == "I" and kind == "TIFF"):
-        raise Unfit("8 or 16 bits a pixel", f"{path.name} of mode {mode}", "export it with 8 or 16 bits.")
-    planes = _imagej_planes(tags)
-    if count == 1 and planes > 1:
-        arrived = f"{path.name}: {planes} frames behind one, as ImageJ writes large stacks"
-        raise Unfit("a TIFF with a page a frame", arrived, "save it as AVI, or as a stack below 4 GB.")
-    deep = mode in DEEP
-    white = (_declared_white(tags) or 65535) if deep else 255
-    inverted = (
-        deep and tags.get(262) == 0
-    )  # PhotometricInterpretation: WhiteIsZero; 8 bits are turned already
-    return Clip(path.name, height, width, lambda: _pages(path, count, mode), count, white, inverted)
-
-
-def _imagej_planes(tags: dict) -> int:
-    """How many frames ImageJ says there are, in the ImageDescription (tag 270)."""
-    found = re.search(r"^images=(\d{1,9})$", str(tags.get(270, "")), re.MULTILINE)
-    return int(found.group(1)) if found else 1
-
-
-def _declared_white(tags: dict) -> int | None:
-    """The largest value that a TIFF declares: SMaxSampleValue (341), MaxSampleValue (281), or none."""
-    for tag in (341, 281):
-        value = tags.get(tag)
-        value = value[0] if isinstance(value, tuple) and value else value
-        if isinstance(value, int | float) and 0 < value <= 65535:
-            return int(value)
-    return None
-
-
-def _pages(path: Path, count: int, mode: str) -> Iterator[np.ndarray]:
-    with decoding("a PNG or TIFF image", path.name, BROKEN), Image.open(path) as image:
-        for page in range(count):
-            if count > 1:
-                image.seek(page)
-            check_declared(image.height, image.width, None, path.name)
-            if image.mode != mode:
-                arrived = f"{path.name}, whose frame {page} is of mode {image.mode}"
-                raise Unfit(f"frames of one kind, mode {mode}", arrived, "export all frames alike.")
-            yield plain(image)
-
-
-def plain(image: Image.Image) -> np.ndarray:
-    """A Pillow image as numbers: uint16 (H, W) for 16-bit grey, else uint8 (H, W) or (H, W, 3)."""
-    if image.mode in DEEP:
-        return np.asarray(image).astype(np.uint16)
-    if image.mode in ("1", "L", "LA"):
-        return np.asarray(image.convert("L"))
-    return np.asarray(image.convert("RGB"))

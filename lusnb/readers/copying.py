@@ -7,10 +7,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from lusnb import contents, files
-from lusnb.checks import Unfit
+from lusnb import files
+from lusnb.cohort import contents, problems
+from lusnb.cohort.problems import Unfit
+from lusnb.readers import clip as readers_clip
 from lusnb.readers import clips as clip_files
-from lusnb.readers import doubts, identity, labels
+from lusnb.readers import identity, label_doubts, labels
 from lusnb.readers.grey import Crop, cropped, parse_crop
 from lusnb.readers.sheets import Sheets
 
@@ -35,7 +37,7 @@ class Import:
 
     def note(self, table: Path, row: int | None, error: Unfit, warning: bool = False) -> None:
         """Remember a problem."""
-        self.found.append(contents.as_problem(table, row, error, warning))
+        self.found.append(problems.as_problem(table, row, error, warning))
 
 
 def copy_clips(work: Import, read: Sheets, names: dict[str, str]) -> None:
@@ -105,7 +107,7 @@ def _copy_clip(work: Import, row, place: str, labelled: set[int], table: Path) -
     work.clips[row.clip_id] = {"path": place, **known, **given}
 
 
-def _crop_of(work: Import, row, clip: clip_files.Clip, table: Path) -> Crop | None:
+def _crop_of(work: Import, row, clip: readers_clip.Clip, table: Path) -> Crop | None:
     """The rectangle to keep of a clip. Raises Unfit where its text would come along."""
     if pd.notna(row.crop):
         if row.crop != "region":
@@ -128,7 +130,7 @@ def copy_labels(work: Import, read: Sheets, names: dict[str, str]) -> None:
     """Read every label into the cohort; a rater's readings of one frame and feature are averaged."""
     table, rows = read.folder / "labels.csv", read.labels
     raters, features = (identity.slugs(list(rows[c])) for c in ("rater", "feature"))
-    clips, seen, used = identity.slugs(list(names.values())), doubts.Seen(), set()
+    clips, seen, used = identity.slugs(list(names.values())), label_doubts.Seen(), set()
     for key, group in rows.groupby(["clip_id", "frame", "rater", "feature"], sort=False, dropna=False):
         readings = []
         for row in group[group["path"] != ""].itertuples():
@@ -145,11 +147,11 @@ def copy_labels(work: Import, read: Sheets, names: dict[str, str]) -> None:
             files.write_png(work.folder / place, mean.astype(np.uint8))
             work.labels[key] = place
     lengths = {clip_id: shape[0] for clip_id, (shape, _) in work.crops.items()}
-    for row, error, warning in doubts.together(seen, work.source, lengths):
+    for row, error, warning in label_doubts.together(seen, work.source, lengths):
         work.note(table, row, error, warning)
 
 
-def _noted(work: Import, row, table: Path, seen: doubts.Seen) -> np.ndarray | None:
+def _noted(work: Import, row, table: Path, seen: label_doubts.Seen) -> np.ndarray | None:
     """One label at the size of the cropped clip, uint8 (H, W); None where it cannot be used.
 
     All that is wrong with it is noted: with its frame, and with its file even where clip or frame are not
@@ -190,9 +192,9 @@ def _label(work: Import, row) -> np.ndarray | None:
     where = "the folder of files"
     path = contents.find(work.source, row.path, "a label file", where, "copy the file into the folder.")
     foreground = int(row.foreground) if pd.notna(row.foreground) else None
-    how = {"layer": doubts.layer_of(row), "foreground": 1 if row.unsure else foreground}
+    how = {"layer": label_doubts.layer_of(row), "foreground": 1 if row.unsure else foreground}
     if row.clip_id not in work.crops:
-        if doubts.is_polygons(row.path):
+        if label_doubts.is_polygons(row.path):
             labels.polygon_frames(path)
         return labels.read(path, (1, 1), **how) if row.path.lower().endswith(labels.IMAGES) else None
     (length, height, width), crop = work.crops[row.clip_id]

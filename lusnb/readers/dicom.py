@@ -15,10 +15,10 @@ from pydicom import encaps, uid
 from pydicom.filereader import read_file_meta_info
 from pydicom.pixels import apply_color_lut, iter_pixels
 
-from lusnb.checks import Unfit, decoding
-from lusnb.readers.clips import Clip
+from lusnb.cohort.problems import Unfit, decoding
+from lusnb.readers.clip import Clip
+from lusnb.readers.dicom_fragments import Pieces, size_of
 from lusnb.readers.grey import Crop, check_declared
-from lusnb.readers.pieces import Pieces, size_of
 
 EXPECTED, REMEDY = "a DICOM file with an image or a clip", "export it again."
 # What may be known of a recording without knowing of whom: how the pixels were made.

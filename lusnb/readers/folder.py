@@ -12,9 +12,11 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
-from lusnb import checks, cohort, contents, files
-from lusnb.checks import as_table, sorted_out
-from lusnb.readers import identity, place, sheets
+from lusnb import files
+from lusnb.cohort import cohort, contents, problems
+from lusnb.cohort.problems import as_table, sorted_out
+from lusnb.readers import identity, sheets
+from lusnb.readers import staging as readers_staging
 from lusnb.readers.copying import Import, copy_clips, copy_labels
 from lusnb.readers.identity import Key
 from lusnb.readers.sheets import Sheets
@@ -36,34 +38,36 @@ def import_folder(
     `tables`: where the spreadsheets lie (see `sheets`); `source` where None. `study_ids`: patients and clips
     get names of the study's own, in an order drawn anew; `key`: a file outside the cohort that keeps who is
     who, and with which a later import gives the same names again; None keeps it nowhere. A folder that was
-    imported from the same files already is left alone. Raises checks.CohortError with everything that is
+    imported from the same files already is left alone. Raises problems.CohortError with everything that is
     wrong; then nothing was written.
     """
     source, folder = Path(source), Path(folder)
     folder = folder.resolve() if folder.is_symlink() else folder
     tables, key = Path(tables) if tables else source, Path(key) if key else None
-    place.check_places(source, tables, folder)
+    readers_staging.check_places(source, tables, folder)
     known = identity.read_key(key, folder)
     read, found = sheets.read(tables)
     if read is None:
-        raise checks.CohortError(sorted_out(found)[0])
+        raise problems.CohortError(sorted_out(found)[0])
     stamp = _stamp(source, read, name, study_ids)
-    if place.is_there(folder, stamp, key, known):
+    if readers_staging.is_there(folder, stamp, key, known):
         return as_table(cohort.read(folder, look=False).meta["provenance"]["warnings"])
-    place.check_alone(folder)
+    readers_staging.check_alone(folder)
     named = (
         identity.study_ids if study_ids else lambda patients, clips, _: identity.own_names(patients, clips)
     )
     who = named(list(read.patients["patient_id"]), read.clips, known)
-    with place.beside(folder) as staging:
+    with readers_staging.beside(folder) as staging:
         work = Import(source, staging, found)
         odd = _fill(work, read, who)
         files.write_text(staging / "cohort.yaml", _describe(name, read, work, odd, study_ids))
         cohort.read(staging)
-        files.write_json(staging / place.STAMP, {"source": stamp, "cohort": place.state_of(staging)})
+        files.write_json(
+            staging / readers_staging.STAMP, {"source": stamp, "cohort": readers_staging.state_of(staging)}
+        )
         if key:
             identity.write_key(key, who)
-        place.put(staging, folder)
+        readers_staging.put(staging, folder)
     return as_table(odd)
 
 
@@ -73,7 +77,7 @@ def _fill(work: Import, read: Sheets, who: Key) -> list[dict]:
     copy_labels(work, read, who.clips)
     wrong, odd = sorted_out(work.found)
     if wrong:
-        raise checks.CohortError(wrong)
+        raise problems.CohortError(wrong)
     _write_tables(work, read, who.patients, who.clips)
     return odd
 
@@ -121,7 +125,7 @@ def _describe(name: str, read: Sheets, work: Import, odd: list[dict], study_ids:
     for one in warnings:
         one.pop("warning", None)
     provenance = {
-        "made_by": place.MADE_BY,
+        "made_by": readers_staging.MADE_BY,
         "files": {"clips": len(work.clips), "labels": len(read.labels)},
         "formats": read.clips["path"].map(lambda p: Path(p).suffix.lower()).value_counts().to_dict(),
         "study_ids": study_ids,

@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 
-from lusnb.checks import Unfit
+from lusnb.cohort.problems import Unfit
 
 LARGEST_SIDE = 8192  # pixels: beyond any scanner's screen; a file that declares more is a mistake or a trap
 MOST_FRAMES = 100_000  # more than half an hour at 50 frames a second

@@ -3,7 +3,7 @@
     image = labels.read("b_lines.png", shape=(310, 152))
 
 Grey images of 8 or 16 bits, layers with alpha, polygons, masks with any foreground value; volumes are in
-`volumes`. Whatever cannot be read raises checks.Unfit: expected, arrived, remedy.
+`volumes`. Whatever cannot be read raises problems.Unfit: expected, arrived, remedy.
 """
 
 import json
@@ -13,10 +13,10 @@ import numpy as np
 from matplotlib.path import Path as Outline
 from PIL import Image
 
-from lusnb.checks import Unfit, decoding, short
-from lusnb.contents import FAINT
-from lusnb.readers.clips import DEEP
+from lusnb.cohort.contents import FAINT
+from lusnb.cohort.problems import Unfit, decoding, short
 from lusnb.readers.grey import check_declared
+from lusnb.readers.images import DEEP
 
 IMAGES = (".png", ".tif", ".tiff", ".bmp")
 VOLUMES = (".nii", ".nii.gz", ".nrrd", ".mha")
@@ -38,12 +38,12 @@ def read(
     """One label of one frame as confidence: uint8 (H, W), 0 = not there, 255 = 100 %.
 
     `path`: PNG, TIFF, BMP, NIfTI, NRRD, `.seg.nrrd`, MetaImage or polygon JSON. `shape`: (H, W) of the whole
-    clip in pixels, which polygons and the boxes of segments are put on; an image keeps its own size.
-    `frame`: which frame, from 0, of a volume or a polygon file. `layer`: the page of a TIFF, the segment of a
+    clip in pixels, which polygons and the boxes of segments are put on; an image keeps its own size. `frame`:
+    which frame, from 0, of a volume or a polygon file. `layer`: the page of a TIFF, the segment of a
     `.seg.nrrd`, the polygons' label. `foreground`: the value of the structure in a mask; without it the
     values are confidence, see `as_confidence`. A mask without that value, or polygons of other labels alone,
-    are an empty label: all zero. Raises checks.Unfit, which says what was expected, what arrived and what to
-    do, for whatever cannot be read or could mean something else.
+    are an empty label: all zero. Raises problems.Unfit, which says what was expected, what arrived and what
+    to do, for whatever cannot be read or could mean something else.
     """
     path = Path(path)
     name = path.name.lower()

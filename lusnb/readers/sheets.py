@@ -9,10 +9,11 @@ from pathlib import Path
 import pandas as pd
 import pandera.pandas as pa
 
-from lusnb import checks, contents, relations
-from lusnb.cells import Table, text_column, whole_column
-from lusnb.checks import TABLES, Unfit, problem, short
-from lusnb.cohort import FOLDS
+from lusnb.cohort import problems
+from lusnb.cohort import tables as cohort_tables
+from lusnb.cohort.cohort import FOLDS
+from lusnb.cohort.problems import Unfit, problem, short
+from lusnb.cohort.schema import TABLES, Table, text_column, whole_column
 
 # The order in which features and views stand where no cohort.yaml gives one; others follow as they come.
 FEATURES = ("sharp_pleura", "fuzzy_pleura", "fascia_band", "a_line", "sub_a_line", "b_line")
@@ -61,15 +62,15 @@ def read(folder: Path) -> tuple[Sheets | None, list[dict]]:
     meta, found = _meta(folder / "cohort.yaml")
     tables = {}
     for name, table in (("exams", TABLES["exams"]), ("clips", CLIPS), ("labels", LABELS)):
-        tables[name], new = checks.read_table(folder / f"{name}.csv", table)
+        tables[name], new = cohort_tables.read_table(folder / f"{name}.csv", table)
         found += new
     if (folder / "patients.csv").is_file():
-        tables["patients"], new = checks.read_table(folder / "patients.csv", TABLES["patients"])
+        tables["patients"], new = cohort_tables.read_table(folder / "patients.csv", TABLES["patients"])
         found += new
     else:
         named = tables["clips"]["patient_id"].drop_duplicates().sort_values(ignore_index=True)
         tables["patients"] = pd.DataFrame({"patient_id": named}).reindex(columns=TABLES["patients"].columns)
-    unread = checks.unread(found)
+    unread = problems.unread(found)
     for name in ("clips", "labels", "patients"):
         if not len(tables[name]) and not {name, "clips"} & unread:
             remedy = "fill it in."
@@ -85,19 +86,19 @@ def read(folder: Path) -> tuple[Sheets | None, list[dict]]:
 def _between(folder: Path, meta: dict, tables: dict[str, pd.DataFrame], found: list[dict]) -> list[dict]:
     """What is wrong between rows and between tables."""
     patients = tables["patients"]
-    if not (folder / "patients.csv").is_file() and "clips" in checks.unread(found):
+    if not (folder / "patients.csv").is_file() and "clips" in problems.unread(found):
         tables = {name: rows for name, rows in tables.items() if name != "exams"}
-    told = relations.check_links(folder, meta, tables, found)
-    told += relations.check_names(folder, tables)
-    told += relations.check_patients(folder, patients, max(FOLDS, len(patients)))
+    told = cohort_tables.check_links(folder, meta, tables, found)
+    told += cohort_tables.check_names(folder, tables)
+    told += cohort_tables.check_patients(folder, patients, max(FOLDS, len(patients)))
     if "exams" in tables:
-        told += relations.check_exams(folder, tables["exams"], meta.get("sf_max", 477))
+        told += cohort_tables.check_exams(folder, tables["exams"], meta.get("sf_max", 477))
     return told
 
 
 def _usable(folder: Path, meta: dict, tables: dict[str, pd.DataFrame], found: list[dict]) -> Sheets:
     """The tables as an import needs them; see Sheets."""
-    wrong = checks.sorted_out(found)[0]
+    wrong = problems.sorted_out(found)[0]
     clips, labels = (tables[name].rename_axis("row").reset_index() for name in ("clips", "labels"))
     patients, exams = (tables[name].reset_index(drop=True) for name in ("patients", "exams"))
     labels["unsure"] = labels["row"].isin([p["row"] for p in wrong if p.get("column") == "foreground"])
@@ -142,9 +143,9 @@ def _meta(path: Path) -> tuple[dict, list[dict]]:
     if not path.is_file():
         return {}, []
     try:
-        content = checks.read_yaml(path) or {}
+        content = cohort_tables.read_yaml(path) or {}
     except Unfit as error:
-        return {}, [contents.as_problem(path, None, error)]
+        return {}, [problems.as_problem(path, None, error)]
     if not isinstance(content, dict):
         return {}, [problem(path, None, "`key: value` lines", short(content), "see README.")]
     found = []

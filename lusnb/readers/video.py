@@ -7,8 +7,8 @@ from typing import BinaryIO
 import av
 import numpy as np
 
-from lusnb.checks import Unfit, decoding
-from lusnb.readers.clips import Clip
+from lusnb.cohort.problems import Unfit, decoding
+from lusnb.readers.clip import Clip
 from lusnb.readers.grey import check_declared
 
 EXPECTED = "a video (MP4, AVI, MOV, MKV) that can be decoded"

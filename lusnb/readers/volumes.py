@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lusnb.checks import Unfit, decoding, short
+from lusnb.cohort.problems import Unfit, decoding, short
 from lusnb.readers.grey import check_declared
 
 REMEDY = "it may be cut short: copy or export it again."

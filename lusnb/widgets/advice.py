@@ -4,8 +4,9 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from lusnb import study
-from lusnb.study import Study
+from lusnb.study import places as study_places
+from lusnb.study import profile as study_profile
+from lusnb.study.profile import Study
 
 # what brings back a widget whose kernel is new: its cell alone lacks what the others made
 AGAIN = "choose Run All Cells in the menu Run; in the app, load the page again"
@@ -17,7 +18,7 @@ def places(p: Mapping) -> tuple[Path, Path]:
     Blank ones are data/<cohort> and runs/<profile>/<cohort>; relative ones are below the project; `~` is
     one's home.
     """
-    base = study.root()
+    base = study_places.root()
     cohort = p["cohort_folder"] or f"data/{p['cohort']}"
     runs = p["runs_folder"] or f"runs/{p['profile']}/{p['cohort']}"
     return base / os.path.expanduser(cohort), base / os.path.expanduser(runs)
@@ -56,7 +57,7 @@ def remedy(cohort_folder: Path, runs_folder: Path, profile: str) -> str:
             f"params/{profile}/study.yaml."
         )
     made = f"runs/{profile}/{place.name}"
-    if runs_folder.resolve() != (study.root() / made).resolve():
+    if runs_folder.resolve() != (study_places.root() / made).resolve():
         return f"{command(profile)} writes to {made}, not to {runs_folder}; correct runs_folder."
     return command(profile)
 
@@ -77,13 +78,13 @@ def no_task(cohort_folder: Path, runs_folder: Path, profile: str) -> str:
 def _study(profile: str) -> Study | str:
     """A profile's study, or why it cannot be read."""
     try:
-        return study.load(profile)
+        return study_profile.load(profile)
     except (OSError, ValueError) as error:
         return f"profile {profile!r} cannot be read: {error}"
 
 
 def _data(name: str) -> Path:
-    return (study.root() / "data" / name).resolve()
+    return (study_places.root() / "data" / name).resolve()
 
 
 def _without(asked: Study, cohort: object) -> str:

@@ -17,10 +17,10 @@ import anywidget
 import numpy as np
 import pandas as pd
 
-from lusnb import arm_maps, painting, queue
-from lusnb import cohort as cohorts
-from lusnb.painting import Painting, PaintingError
-from lusnb.widgets import advice, assets
+from lusnb.cohort import arrays, painting
+from lusnb.cohort import cohort as cohorts
+from lusnb.cohort.painting import Painting, PaintingError
+from lusnb.widgets import advice, arm_maps, assets, queue
 from lusnb.widgets import brush_messages as messages
 from lusnb.widgets.brush_messages import MessageError, NotSaved
 from lusnb.widgets.kernel import before_cells
@@ -37,7 +37,8 @@ class Brush(anywidget.AnyWidget):
     cohort_folder: a cohort that 00_cohort checked. rater: whose labels; blank: the view asks for the name.
     runs_folder: runs/<profile>/<cohort>, for what to paint first and predictions to start from; None: none.
     clip_id, frame: where to start; "" and -1: where this rater painted last, else at the queue's first frame.
-    Raises checks.CohortError for an unfit cohort, PaintingError for a rater, clip or frame that it cannot be.
+    Raises problems.CohortError for an unfit cohort, PaintingError for a rater, clip or frame that it cannot
+    be.
     """
 
     _esm = assets.module("brush.js")
@@ -242,7 +243,7 @@ class Brush(anywidget.AnyWidget):
         self.go_to(messages.word(content, "clip_id"), messages.number(content, "frame", 0, 2**31))
 
     def _look(self, view: str, content: Mapping, _: Sequence) -> None:
-        frames = cohorts.clip(self.cohort, self.painting.clip_id)
+        frames = arrays.clip(self.cohort, self.painting.clip_id)
         frame = messages.number(content, "frame", 0, len(frames) - 1)
         self._say("frame", to=view, picture=self._picture, frame=frame, buffers=[frames[frame].tobytes()])
 
@@ -277,7 +278,7 @@ class Brush(anywidget.AnyWidget):
     def _show(self, view: str) -> None:
         """Send the picture and its layers; "" is every view."""
         now = self.painting
-        grey = cohorts.clip(self.cohort, now.clip_id)[now.frame]
+        grey = arrays.clip(self.cohort, now.clip_id)[now.frame]
         state = {"picture": self._picture, "revision": self._revision, "seconds": now.seconds}
         told = {"starts": self._starts, "saved": self.saved_at, "dirty": self._dirty}
         told["unsaved"] = self._unsaved

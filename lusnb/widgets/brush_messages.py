@@ -6,10 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from lusnb import cohort as cohorts
-from lusnb.cohort import Cohort
-from lusnb.looks import feature_colours, words
-from lusnb.painting import Painting, PaintingError
+from lusnb.cohort import arrays
+from lusnb.cohort.cohort import Cohort
+from lusnb.cohort.painting import Painting, PaintingError
+from lusnb.cohort.problems import words
+from lusnb.report.looks import feature_colours
 
 LONGEST = 200  # letters of any text that the browser sends
 MOST_SECONDS = 60.0  # of time spent that one message may report
@@ -121,12 +122,12 @@ def hello(cohort: Cohort, rater: str, queue: pd.DataFrame) -> dict:
 def picture(cohort: Cohort, painting: Painting) -> dict:
     """What a view shows beside the pixels of a painted frame; sizes in pixels, mm down and across or null."""
     clip = cohort.clips.set_index("clip_id").loc[painting.clip_id]
-    mm = cohorts.pixel_mm(cohort, painting.clip_id)
+    mm = arrays.pixel_mm(cohort, painting.clip_id)
     known = bool(np.isfinite(mm).all())
     return {
         "clip_id": painting.clip_id,
         "frame": painting.frame,
-        "frames": len(cohorts.clip(cohort, painting.clip_id)),
+        "frames": len(arrays.clip(cohort, painting.clip_id)),
         "height": painting.maps.shape[1],
         "width": painting.maps.shape[2],
         "mm": [float(x) for x in mm] if known else None,

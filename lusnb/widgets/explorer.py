@@ -11,11 +11,11 @@ import ipywidgets
 import numpy as np
 import traitlets
 
-from lusnb import arm_maps, exploring, finished_curves
-from lusnb import cohort as cohorts
-from lusnb.cohort import Cohort
-from lusnb.widgets import advice, assets
-from lusnb.widgets.outcomes import Outcomes
+from lusnb.cohort import cohort as cohorts
+from lusnb.cohort.cohort import Cohort
+from lusnb.widgets import advice, arm_maps, assets, explorer_data
+from lusnb.widgets import curves as widgets_curves
+from lusnb.widgets.patients import Outcomes
 
 PIECE = 4 * 2**20  # bytes of pixels a message; a message over 10 MB may be refused on the way
 KEPT = 4  # arrays kept at hand, so that the next piece of one is not read again
@@ -70,10 +70,10 @@ class Explorer(anywidget.AnyWidget):
             case "ready":
                 return self._everything(), []
             case "clip":
-                return {"card": exploring.clip_card(self.cohort, content["clip_id"])}, []
+                return {"card": explorer_data.clip_card(self.cohort, content["clip_id"])}, []
             case "arm":
                 asked = (content[name] for name in ("arm", "seed", "clip_id"))
-                return {"card": exploring.arm_card(self.arm_maps, *asked)}, []
+                return {"card": explorer_data.arm_card(self.arm_maps, *asked)}, []
             case "bytes":
                 return self._piece(content["what"], int(content["start"]))
         raise ValueError(f"type: expected ready, clip, arm or bytes, got {content['type']!r}")
@@ -84,13 +84,13 @@ class Explorer(anywidget.AnyWidget):
         remedy = advice.remedy(*places)
         if not names and remedy != advice.command(self.profile):
             remedy = "see above"  # the advice, at length
-        curves = finished_curves.curves(self.runs_folder, self.cohort, remedy)
+        curves = widgets_curves.curves(self.runs_folder, self.cohort, remedy)
         return {
-            "catalogue": exploring.catalogue(self.cohort),
+            "catalogue": explorer_data.catalogue(self.cohort),
             "arms": [{"key": f"{arm} seed {seed}", "arm": arm, "seed": seed} for arm, seed in names],
             "note": self.arm_maps.note,
             "curves": curves,
-            "colours": exploring.arm_colours(
+            "colours": explorer_data.arm_colours(
                 [arm for arm, _ in names] + [*curves["iou"], *curves["iou_fixed"]]
             ),
             "split": not self.arm_maps.cross_fitted,  # whether the published split plays a part
@@ -100,7 +100,7 @@ class Explorer(anywidget.AnyWidget):
     def _piece(self, what: Mapping, start: int) -> tuple[dict, list]:
         key = repr(sorted(what.items()))
         if key not in self._arrays:
-            found = exploring.pixels(self.cohort, self.arm_maps, what)
+            found = explorer_data.pixels(self.cohort, self.arm_maps, what)
             self._arrays = dict([*self._arrays.items(), (key, found)][-KEPT:])
         array = self._arrays[key]
         piece = array.reshape(-1)[start : start + PIECE]
@@ -110,7 +110,7 @@ class Explorer(anywidget.AnyWidget):
 def show(p: Mapping) -> ipywidgets.Widget:
     """The explorer and, on a second page, the outcomes of patients; one sentence where there is no cohort.
 
-    p: profile, cohort, cohort_folder, runs_folder (advice.places). Raises checks.CohortError where the
+    p: profile, cohort, cohort_folder, runs_folder (advice.places). Raises problems.CohortError where the
     cohort's tables are unfit.
     """
     cohort_folder, runs_folder = advice.places(p)

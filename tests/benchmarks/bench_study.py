@@ -33,7 +33,7 @@ def watched(command: list[str], where: Path) -> tuple[float, float, float]:
 
 def test_quick(benchmark: object, tell: Callable, tmp_path: Path):
     project = copy_project(tmp_path / "project")
-    command = [sys.executable, "-m", "lusnb.graph", "run", PROFILE, "--jobs", str(JOBS)]
+    command = [sys.executable, "-m", "lusnb.study", "run", PROFILE, "--jobs", str(JOBS)]
     found = []
     benchmark.pedantic(lambda: found.extend(watched(command, project)))
     seconds, cpu, peak = found

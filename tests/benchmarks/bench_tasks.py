@@ -6,7 +6,7 @@ from statistics import median
 
 import pytest
 
-from lusnb import study
+from lusnb.study import matrix, profile
 from tests.benchmarks import cases, ordinary
 from tests.benchmarks.table import Row, judged
 from tests.benchmarks.ways import Way
@@ -45,8 +45,8 @@ def test_memory_of_pairs(take_turns: Callable, tell: Callable, large: Path, pair
 def of_an_arm(way: Way, k: int, what: str) -> float:
     """Seconds of an arm of `quick` behind its segmenter, from the parts measured in round k."""
     total = getattr(way.rounds[cases.ONCE,][k], what)
-    for task in study.TASKS:
-        trainings = study.load("quick").folds * len(cases.task_params(task).learning_rates)
+    for task in matrix.TASKS:
+        trainings = profile.load("quick").folds * len(cases.task_params(task).learning_rates)
         total += trainings * getattr(way.rounds[task,][k], what)
     return total
 
@@ -58,7 +58,7 @@ def test_segmenting_once(
     """With the segmenter of `quick`, and with one nearer to the paper's."""
     given = folder, encoder, size
     ours, inside = Way("ours", cases.tasks, given), Way("inside the task", ordinary.tasks, given)
-    take_turns([ours, inside], rounds, [(task,) for task in (cases.ONCE, *study.TASKS)])
+    take_turns([ours, inside], rounds, [(task,) for task in (cases.ONCE, *matrix.TASKS)])
     found = {
         what: [[of_an_arm(way, k, what) for k in range(rounds)] for way in (ours, inside)]
         for what in ("wall", "cpu")

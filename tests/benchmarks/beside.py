@@ -8,11 +8,13 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from lusnb import cohort as cohorts
-from lusnb import labelled, metrics, segmentation, study
-from lusnb.cohort import Cohort
+from lusnb.cohort import cohort as cohort_cohort
+from lusnb.cohort import cohort as cohorts
+from lusnb.cohort.cohort import Cohort
 from lusnb.params import Params
 from lusnb.phantom.build import make_cohort
+from lusnb.segment import frames, measure, segmenter
+from lusnb.study import profile
 from tests.benchmarks import workload
 from tests.benchmarks.ways import processor
 from tests.benchmarks.workload import Speeds
@@ -38,28 +40,28 @@ def seconds(work: Callable[[], object]) -> float:
 
 def speeds(p: Params) -> Speeds:
     """Without those of the networks. p: parameters of 03, whose sizes are taken."""
-    made = workload.asked(workload.simulations(study.nodes(study.load("paper")))[0])
+    made = workload.asked(workload.simulations(profile.nodes(profile.load("paper")))[0])
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place) / "bench"
         given = {"size": made.size, "n_frames": made.frames, "fps": made.fps, "name": "bench", **COHORT}
         simulated = seconds(lambda: make_cohort(folder, **given)) / COHORT["n_clips"]
         cohort = cohorts.read(folder, COHORT["folds"])
-        stored = seconds(lambda: segmentation.segment_clips(Flat(), cohort, p, 128)) / len(cohort.clips)
+        stored = seconds(lambda: segmenter.segment_clips(Flat(), cohort, p, 128)) / len(cohort.clips)
         return Speeds({}, {}, *labels_seconds(cohort, p), stored, simulated, node_seconds())
 
 
 def labels_seconds(cohort: Cohort, p: Params) -> tuple[float, float]:
     """Seconds of a labelled frame: reading it and its labels, and taking all metrics of a good prediction."""
-    read = seconds(lambda: labelled.load(cohort, p, [])) / len(cohorts.labelled_frames(cohort))
-    data = labelled.load(cohort, p, [])
+    read = seconds(lambda: frames.load(cohort, p, [])) / len(cohort_cohort.labelled_frames(cohort))
+    data = frames.load(cohort, p, [])
     c = data.confidence.float() / 255
-    return read, seconds(lambda: metrics.evaluate(8 * c - 4, c, p, data.spacing, 0.5)) / len(c)
+    return read, seconds(lambda: measure.evaluate(8 * c - 4, c, p, data.spacing, 0.5)) / len(c)
 
 
 def node_seconds() -> float:
     """Seconds of processor of a node of the profile `smoke`, little of which is computing."""
     with tempfile.TemporaryDirectory() as place:
         project = copy_project(Path(place) / "project")
-        command = [sys.executable, "-m", "lusnb.graph", "run", "smoke", "--jobs", "1"]
+        command = [sys.executable, "-m", "lusnb.study", "run", "smoke", "--jobs", "1"]
         run = lambda: subprocess.run(command, cwd=project, check=True, capture_output=True)  # noqa: E731
-        return seconds(run) / len(study.nodes(study.load("smoke")))
+        return seconds(run) / len(profile.nodes(profile.load("smoke")))

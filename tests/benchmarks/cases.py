@@ -11,23 +11,19 @@ import pandas as pd
 import torch
 from torch.utils.data import DataLoader
 
-from lusnb import (
-    batches,
-    clipbank,
-    confidence,
-    downstream,
-    labelled,
-    params,
-    segmentation,
-    study,
-    tasknet,
-    training,
-)
-from lusnb import cohort as cohorts
-from lusnb.clipbank import ClipBank
-from lusnb.cohort import Cohort
+from lusnb import confidence, params
+from lusnb.cohort import cohort as cohorts
+from lusnb.cohort.cohort import Cohort
 from lusnb.params import Params
 from lusnb.phantom.build import make_cohort
+from lusnb.segment import fitting, segmenter
+from lusnb.segment import frames as segment_frames
+from lusnb.study import matrix
+from lusnb.study import profile as study_profile
+from lusnb.tasks import batches, clipbank
+from lusnb.tasks import network as tasks_network
+from lusnb.tasks import train as tasks_train
+from lusnb.tasks.clipbank import ClipBank
 
 ROOT = Path(__file__).parents[2]
 FOLDS = 2
@@ -35,13 +31,13 @@ ARM = {"arm": "t060", "label_threshold": 0.6}
 
 
 def params_of(notebook: str, profile: str, **changed: object) -> Params:
-    """Parameters of a notebook under a profile, some of them changed. notebook: a key of study.NOTEBOOKS."""
-    name = study.NOTEBOOKS[notebook]
+    """Parameters of a notebook under a profile, some of them changed. notebook: a key of matrix.NOTEBOOKS."""
+    name = matrix.NOTEBOOKS[notebook]
     known = params.of_notebook(ROOT / "notebooks" / f"{name}.ipynb")
     for given in set(changed) - set(known):
         raise params.ParameterError(params.unknown(name, given, known))
     values = {given: default for given, (_, default) in known.items()}
-    return Params(name, values | study.overrides(profile, name, ROOT) | changed)
+    return Params(name, values | study_profile.overrides(profile, name, ROOT) | changed)
 
 
 def phantom(folder: Path) -> Path:
@@ -91,11 +87,11 @@ def segmenter_epochs(folder: Path, encoder: str, epochs: int) -> Callable[[], in
     p = segmentation_params(encoder, epochs=epochs)
     cohort = cohorts.read(folder, FOLDS, look=False)
     roles = roles_of(cohort)
-    frames = labelled.load(cohort, p, roles["train"])
+    frames = segment_frames.load(cohort, p, roles["train"])
     count = len(frames.of(roles["train"])) * epochs
 
     def work() -> int:
-        segmentation.train(frames, roles, p)
+        segmenter.train(frames, roles, p)
         return count
 
     return work
@@ -109,13 +105,13 @@ def fed(folder: Path, epochs: int, opened: bool = False) -> Callable[[], int]:
     p = segmentation_params("mobilenet_v2")
     cohort = cohorts.read(folder, FOLDS, look=False)
     roles = roles_of(cohort)
-    module = segmentation.Segmenter(torch.nn.Identity(), p)
-    frames = labelled.load(cohort, p, roles["train"])
+    module = segmenter.Segmenter(torch.nn.Identity(), p)
+    frames = segment_frames.load(cohort, p, roles["train"])
     count = len(frames.of(roles["train"])) * epochs
 
     def work() -> int:
-        data = labelled.load(cohort, p, roles["train"]) if opened else frames
-        loader, _ = segmentation._loaders(data, roles, p)
+        data = segment_frames.load(cohort, p, roles["train"]) if opened else frames
+        loader, _ = segmenter._loaders(data, roles, p)
         with torch.no_grad():
             for _ in range(epochs):
                 for images, levels, _known in loader:
@@ -142,7 +138,7 @@ def repeats(batch: int, size: int) -> int:
 
 def augmented() -> Callable[[int, int], int]:
     """Our augmentation alone, of batches of a size."""
-    augment = segmentation.Segmenter(torch.nn.Identity(), segmentation_params("mobilenet_v2")).augment
+    augment = segmenter.Segmenter(torch.nn.Identity(), segmentation_params("mobilenet_v2")).augment
 
     def work(batch: int, size: int) -> int:
         images, levels = random_items(batch, size)
@@ -162,10 +158,10 @@ def trivial_steps(steps: int, plain: bool) -> Callable[[], int]:
     loader = DataLoader([batch] * steps, batch_size=None)
 
     def work() -> int:
-        module = segmentation.Segmenter(torch.nn.Conv2d(1, 6, 1), p)
+        module = segmenter.Segmenter(torch.nn.Conv2d(1, 6, 1), p)
         if not plain:
             given = {"monitor": "validation_iou", "highest": True, "precision": p.precision}
-            training.fit(module, loader, None, epochs=1, **given)
+            fitting.fit(module, loader, None, epochs=1, **given)
             return steps
         optimizer, module.log = module.configure_optimizers()["optimizer"], lambda *_, **__: None
         for k, one in enumerate(loader):
@@ -201,15 +197,15 @@ def change_steps(
     cohort, bank = open_tasks(folder, size, frames)
     dated = cohort.clips[cohort.clips["sf_ratio"].notna()]
     chosen = dated.groupby(dated["view"].map(cohort.views)).head(most or len(dated))
-    network = downstream.build("sf_change", bank, 1, p, None)
+    network = tasks_train.build("sf_change", bank, 1, p, None)
     rng = np.random.default_rng(0)
 
     def work() -> int:
         lesson = batches.change_lesson(bank, chosen, cohort, p)
         drawn = list(islice(batches.one_epoch(lesson, rng), steps))
-        module = tasknet.ClipTask(network, bank, np.arange(len(chosen)), p, 1e-4)
+        module = tasks_network.ClipTask(network, bank, np.arange(len(chosen)), p, 1e-4)
         given = {"monitor": "validation_loss", "highest": False, "precision": p.precision}
-        training.fit(module, DataLoader(drawn, batch_size=None), None, epochs=1, **given)
+        fitting.fit(module, DataLoader(drawn, batch_size=None), None, epochs=1, **given)
         return sum(len(batch.target) for batch in drawn)
 
     return work
@@ -223,7 +219,7 @@ def task_params(task: str, **changed: object) -> Params:
 def one_training(task: str, cohort: Cohort, bank: ClipBank, **changed: object) -> int:
     """Train one fold of a task as `quick` does, with one learning rate."""
     rate = task_params(task).learning_rates[:1]
-    downstream.train_fold(task, cohort, bank, 1, task_params(task, learning_rates=rate, **changed))
+    tasks_train.train_fold(task, cohort, bank, 1, task_params(task, learning_rates=rate, **changed))
     return 1
 
 
@@ -231,20 +227,20 @@ def segmented_tasks(folder: Path, encoder: str, **changed: object) -> tuple:
     """A cohort, the bank of its clips without masks, a segmenter, and its parameters, of `quick`."""
     p = segmentation_params(encoder, **changed)
     cohort = cohorts.read(folder, FOLDS, look=False)
-    network = segmentation.build(p, len(cohort.features)).eval()
+    network = segmenter.build(p, len(cohort.features)).eval()
     return cohort, clipbank.load(cohort, p.task_size, p.task_frames), network, p
 
 
 def tasks(folder: Path, encoder: str, size: int) -> Callable[[str], int]:
     """What a further arm costs behind its segmenter: segment every clip once, a training of each task."""
     cohort, bank, network, p = segmented_tasks(folder, encoder, size=size)
-    masks, _ = segmentation.segment_clips(network, cohort, p, 128)
+    masks, _ = segmenter.segment_clips(network, cohort, p, 128)
     stored = replace(bank, packed=torch.from_numpy(masks))
 
     def work(task: str) -> int:
         if task != ONCE:
             return one_training(task, cohort, stored)
-        segmentation.segment_clips(network, cohort, p, 128)
+        segmenter.segment_clips(network, cohort, p, 128)
         return 1
 
     return work
@@ -258,12 +254,12 @@ def grown(folder: Path) -> Callable[[str], int]:
     p = segmentation_params("mobilenet_v2", size=64, epochs=1)
     cohort, bank = open_tasks(folder, 32, 2)
     roles = roles_of(cohort)
-    frames = labelled.load(cohort, p, roles["train"])
+    frames = segment_frames.load(cohort, p, roles["train"])
     do = {
         "opening": lambda: cohorts.read(folder, FOLDS),
         "reading the clips": lambda: clipbank.load(cohort, 64, 4),
         "an epoch of task 1": lambda: one_training("sf_change", cohort, bank, epochs=1),
-        "an epoch of the segmenter": lambda: segmentation.train(frames, roles, p),
+        "an epoch of the segmenter": lambda: segmenter.train(frames, roles, p),
     }
 
     def work(what: str) -> int:

@@ -10,7 +10,9 @@ import pandas as pd
 from scipy import stats as scipy_stats
 from scipy.stats import binom
 
-from lusnb import linked, stats, task_tables
+from lusnb import stats
+from lusnb.compare import linked
+from lusnb.report import task_tables
 from tests.benchmarks import made
 from tests.benchmarks.rates import Rate, generator
 from tests.benchmarks.shapes import SHAPES

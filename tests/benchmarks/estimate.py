@@ -18,8 +18,8 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 from torchvision import models
 
-from lusnb import networks
-from lusnb.tasknet import TaskNetwork
+from lusnb.segment import network as segment_network
+from lusnb.tasks.network import TaskNetwork
 from tests.benchmarks import cases
 
 
@@ -127,7 +127,7 @@ def parts(profile: str) -> dict[str, Part]:
     """The segmenter and the tasks' network of a profile, at its sizes and batches."""
     p = cases.params_of("train", profile, **cases.ARM)
     batch = cases.params_of("sf_change", profile).batch
-    fpn = networks.build_segmenter(p.encoder, 6, p.decoder_channels)
+    fpn = segment_network.build_segmenter(p.encoder, 6, p.decoder_channels)
     entropy = lambda x: nn.functional.binary_cross_entropy_with_logits(x, torch.empty_like(x))  # noqa: E731
     clips = TaskNetwork("sf_ratio", 7, p.task_frames)
     shape = (batch, p.task_frames, 7, p.task_size, p.task_size)

@@ -15,7 +15,7 @@ from dataclasses import replace
 import pandas as pd
 import torch
 
-from lusnb import study
+from lusnb.study import profile
 from tests.benchmarks import beside, estimate, parts, workload
 from tests.benchmarks.parts import FULL, PRECISIONS, TINY, Scale
 from tests.benchmarks.workload import TRAIN, Speeds
@@ -31,7 +31,7 @@ def tell(title: str, what: pd.DataFrame | str) -> None:
 
 def measured(scale: Scale, cpu: Speeds) -> Speeds:
     """Measure the networks, tell each table, and return the speeds with them."""
-    simulated = workload.simulations(study.nodes(study.load("paper")))[0]
+    simulated = workload.simulations(profile.nodes(profile.load("paper")))[0]
     segmenters = parts.segmenter_speed(scale)
     tell("the segmenter's training and predicting, as the package does it", segmenters)
     tell("a step of its network alone", parts.network_speed(scale))
@@ -53,7 +53,7 @@ def estimated(found: dict[str, estimate.Part], name: str, cpu: Speeds) -> Speeds
     return replace(cpu, learnt=learnt, seen={n: one.seconds(one.see, name) for n, one in part.items()})
 
 
-def verdict(where: str, work: pd.DataFrame, nodes: list[study.Node], speeds: Speeds) -> None:
+def verdict(where: str, work: pd.DataFrame, nodes: list[profile.Node], speeds: Speeds) -> None:
     """Tell the images a second and the minutes of the whole, beside their targets."""
     table = workload.minutes(work, nodes, speeds)
     alone, beside_it = table.loc["together"]

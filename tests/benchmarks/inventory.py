@@ -19,20 +19,20 @@ INVENTORY = [
             "Arms alike, trained anew",
         ),
         (
-            "`comparison.differences` (04)", "`p`, `p_holm`, interval",
+            "`arms.differences` (04)", "`p`, `p_holm`, interval",
             "`stats.compare_pairs`, Holm within a metric.", "The same through the tables of 04 and 08",
         ),
         (
-            "`comparison.intervals` (04)", "`low`, `high`", "`stats.interval` of an arm's score.",
+            "`arms.intervals` (04)", "`low`, `high`", "`stats.interval` of an arm's score.",
             "Coverage of the mean: IoU of an arm",
         ),
         (
-            "`task_patients.differences` (08)", "`p`, `p_holm`, interval, `p_retrained`",
+            "`tasks.differences` (08)", "`p`, `p_holm`, interval, `p_retrained`",
             "`stats.compare_pairs`, Holm within a task, the models given; `stats.retrained`, Holm too.",
             "The same through the tables of 04 and 08; folds that share a model",
         ),
         (
-            "`task_patients.against_baselines` (08)", "`p`, `p_holm`, interval",
+            "`tasks.against_baselines` (08)", "`p`, `p_holm`, interval",
             "`stats.compare_pairs` against the training mean or majority, and against TSM without masks.",
             "Models that know nothing, against the training mean or the majority",
         ),

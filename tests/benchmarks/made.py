@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 from numpy.random import Generator
 
-from lusnb import outcomes, tables
+from lusnb.segment import averages
+from lusnb.tasks import scores as tasks_scores
 
 TRUTH_SD = 0.2  # of a patient's S/F / maximum about the mean of all, and of the days about the patient's
 DAY_SD = 0.1
@@ -30,7 +31,7 @@ def patient_scores(values: pd.DataFrame, metrics: tuple[str, ...]) -> pd.DataFra
             parts.append(tidy.assign(feature=feature, metric=metric))
     images = pd.concat(parts, ignore_index=True).assign(seed=0, frame=0)
     images["clip_id"] = images["patient_id"] + "_d0_L1"
-    return tables.patient_scores(images, list(values.index))
+    return averages.patient_scores(images, list(values.index))
 
 
 # -- tasks
@@ -85,7 +86,7 @@ GUESSES = ("constant", "folds' constants", "folds' own means", "noise")  # arms 
 
 
 def ignorant(task: str, rng: Generator, train: int = 24, tested: int = 8, folds: int = 2) -> pd.DataFrame:
-    """Scores (outcomes.score) under `paper` of models that know nothing, beside the trivial model.
+    """Scores (tasks_scores.score) under `paper` of models that know nothing, beside the trivial model.
 
     What is trivial is learnt in each fold from half of the patients outside the test. `constant`: one guess,
     learnt from all of them; `folds' constants`: each fold's own, from a half and off by some; `folds' own
@@ -105,7 +106,7 @@ def ignorant(task: str, rng: Generator, train: int = 24, tested: int = 8, folds:
             for arm, (g, noise) in guesses.items()
         ]
         parts += made
-    return outcomes.score(task, pd.concat(parts, ignore_index=True))
+    return tasks_scores.score(task, pd.concat(parts, ignore_index=True))
 
 
 ARMS = ("one", "other")
@@ -135,7 +136,7 @@ def twins(task: str, protocol: str, groups: int, size: int, share: float, rng: G
                 right = np.exp(np.eye(classes)[asked["truth"].astype(int)] * (0.6 + luck)[:, None])
                 made = predicted(task, asked, right / right.sum(1, keepdims=True), 0.7, rng)
             parts.append(run(made, arm, "tsm", fold))
-    return outcomes.score(task, pd.concat(parts, ignore_index=True), protocol)
+    return tasks_scores.score(task, pd.concat(parts, ignore_index=True), protocol)
 
 
 def drawn(scores: pd.DataFrame, protocol: str, groups: int, patients: int, rng: Generator) -> pd.DataFrame:

@@ -66,12 +66,12 @@ SECTIONS = (
     ),
     Section(
         "folds", "Folds that share a model, through Tables 2 to 4",
-        "`task_patients.differences` under `cross_fitted`, arms alike.",
+        "`tasks.differences` under `cross_fitted`, arms alike.",
         nullstudies.folds_of_tasks, share=0.25,
     ),
     Section(
         "nothing", "Models that know nothing, against the training mean or the majority",
-        "`task_patients.against_baselines` under `paper`, outcomes drawn at random. What is trivial is "
+        "`tasks.against_baselines` under `paper`, outcomes drawn at random. What is trivial is "
         "learnt in each fold from half of the patients outside the test, and the reference is the mean "
         "of that over folds. `constant`: one guess from all of these patients; `folds' constants`: each "
         "fold's own, off by some; `folds' own means`: what is trivial there; `noise`: scatters about "

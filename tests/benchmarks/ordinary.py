@@ -12,11 +12,13 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
-from lusnb import cohort as cohorts
-from lusnb import losses, segmentation
-from lusnb.clipbank import ClipBank
-from lusnb.cohort import Cohort
+from lusnb.cohort import arrays
+from lusnb.cohort import cohort as cohort_cohort
+from lusnb.cohort import cohort as cohorts
+from lusnb.cohort.cohort import Cohort
 from lusnb.params import Params
+from lusnb.segment import losses, segmenter
+from lusnb.tasks.clipbank import ClipBank
 from tests.benchmarks import cases
 
 
@@ -71,7 +73,7 @@ class PerItem(Dataset):
         cohort = cohorts.read(folder, cases.FOLDS, look=False)
         train = cases.roles_of(cohort)["train"]
         clips = cohort.clips.set_index("clip_id")["path"]
-        table = cohorts.labelled_frames(cohort)
+        table = cohort_cohort.labelled_frames(cohort)
         table = table[table["patient_id"].isin(train)]
         labels = cohort.labels.set_index(["clip_id", "frame", "feature"])["path"]
         self.items = []
@@ -112,7 +114,7 @@ def segmenter_epochs(
 
     def work() -> int:
         layout = torch.channels_last if channels_last else torch.contiguous_format
-        network = segmentation.build(p, 6).train().to(memory_format=layout)
+        network = segmenter.build(p, 6).train().to(memory_format=layout)
         optimizer = torch.optim.Adam(network.parameters(), lr=p.learning_rate, fused=True)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=epochs)
         for _ in range(epochs):
@@ -177,12 +179,12 @@ class SegmentingBank(ClipBank):
     def inputs(self, where: np.ndarray) -> Tensor:
         """Network input of some clips, float (n, T, channels, s, s), as from stored masks."""
         count, side = self.frames.shape[1:3]
-        read = [cohorts.clip(self.cohort, one) for one in self.clips["clip_id"].iloc[where]]
-        frames = [clip[t] for clip in read for t in cohorts.segment_centres(len(clip), count)]
-        small = torch.from_numpy(np.stack([cohorts.resize(one, self.p.size) for one in frames]))[:, None]
+        read = [arrays.clip(self.cohort, one) for one in self.clips["clip_id"].iloc[where]]
+        frames = [clip[t] for clip in read for t in arrays.segment_centres(len(clip), count)]
+        small = torch.from_numpy(np.stack([arrays.resize(one, self.p.size) for one in frames]))[:, None]
         with torch.inference_mode():
             parts = small.split(self.p.batch)
-            as_seen = (segmentation.as_input(x).contiguous(memory_format=torch.channels_last) for x in parts)
+            as_seen = (segmenter.as_input(x).contiguous(memory_format=torch.channels_last) for x in parts)
             found = torch.cat([self.network(x).sigmoid() for x in as_seen])
             masks = torch.nn.functional.interpolate(found, (side, side), mode="area") >= 0.5
         gray = self.frames[torch.as_tensor(where)][:, :, None].float() / 127.5 - 1

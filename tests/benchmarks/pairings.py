@@ -24,14 +24,17 @@ import pandas as pd
 import torch
 from torch.utils.data import DataLoader, IterableDataset
 
-from lusnb import batches, clipbank, downstream, outcomes, predictions, splits, tasknet, training
-from lusnb import cohort as cohorts
-from lusnb.batches import Batch, Lesson
-from lusnb.clipbank import ClipBank
-from lusnb.cohort import Cohort
-from lusnb.params import Params
+from lusnb.cohort import arrays, splits
+from lusnb.cohort import cohort as cohorts
+from lusnb.cohort.cohort import Cohort
+from lusnb.params import PAIRINGS, Params
 from lusnb.phantom.build import make_cohort
-from lusnb.values import PAIRINGS
+from lusnb.segment import fitting, predictions
+from lusnb.tasks import batches, clipbank, train
+from lusnb.tasks import network as tasks_network
+from lusnb.tasks import scores as tasks_scores
+from lusnb.tasks.batches import Batch, Lesson
+from lusnb.tasks.clipbank import ClipBank
 from tests.benchmarks import cases
 
 SIZE, FRAMES, FOLDS, PARTS = 32, 2, 2, 10
@@ -59,7 +62,7 @@ def made(folder: Path) -> tuple[Cohort, ClipBank]:
         folds=FOLDS, seed=1, workers=1, link=1.0,
     )  # fmt: skip
     cohort = cohorts.read(folder, FOLDS)
-    true = predictions.pack(cohorts.true_masks(cohort, SIZE, FRAMES).astype(bool))
+    true = predictions.pack(arrays.true_masks(cohort, SIZE, FRAMES).astype(bool))
     bank = clipbank.load(cohort, SIZE, FRAMES)
     return cohort, ClipBank(bank.clips, bank.frames, bank.features, torch.from_numpy(true))
 
@@ -76,18 +79,18 @@ def trained(cohort: Cohort, bank: ClipBank, fold: int, lesson: Lesson, steps: in
     """Train one fold for so many steps; how its best part scores in validation."""
     members = splits.task_roles(cohort.patients, fold)
     held = batches.as_batch(bank, batches.units("sf_change", cohort, members["validation"], p))
-    network = downstream.build("sf_change", bank, fold, p, None)
+    network = train.build("sf_change", bank, fold, p, None)
     learnt = np.flatnonzero(bank.clips["patient_id"].isin(members["train"]))
-    module = tasknet.ClipTask(network, bank, learnt, p, p.learning_rates[0])
+    module = tasks_network.ClipTask(network, bank, learnt, p, p.learning_rates[0])
     start = time.process_time()
-    history = training.fit(
+    history = fitting.fit(
         module,
         DataLoader(Parts(lesson, steps, 1000 * p.seed + fold), batch_size=None),
         DataLoader([held], batch_size=None),
         epochs=PARTS, precision=p.precision, monitor="validation_loss", highest=False,
     )  # fmt: skip
     took = time.process_time() - start
-    scores = outcomes.score("sf_change", downstream.predict_fold("sf_change", cohort, bank, fold, p, network))
+    scores = tasks_scores.score("sf_change", train.predict_fold("sf_change", cohort, bank, fold, p, network))
     own = scores[(scores["split"] == "validation") & (scores["model"] == "tsm")]
     pooled = own[own["patient_id"].fillna("") == ""].set_index("metric")["value"]
     done = pd.DataFrame(module.met).sum()

@@ -14,9 +14,12 @@ from torch.profiler import ProfilerActivity
 from torch.profiler import profile as record
 from torch.utils.data import DataLoader
 
-from lusnb import batches, clipbank, downstream, labelled, segmentation, study, tasknet, training
-from lusnb.cohort import Cohort
+from lusnb.cohort.cohort import Cohort
 from lusnb.params import Params
+from lusnb.segment import fitting, frames, segmenter
+from lusnb.study import matrix
+from lusnb.tasks import batches, clipbank, train
+from lusnb.tasks import network as tasks_network
 from tests.benchmarks import cases
 
 REPEATS = 3
@@ -68,11 +71,11 @@ def asked(scale: Scale, batch: int, precision: str) -> Params:
 ALL = {"train": ["P"], "validation": [], "test": []}
 
 
-def random_frames(count: int, size: int) -> labelled.Labelled:
+def random_frames(count: int, size: int) -> frames.Labelled:
     """Random labelled frames of one patient, P."""
     table = pd.DataFrame({"clip_id": [f"c{n}" for n in range(count)], "frame": 0, "patient_id": "P"})
     images, levels = cases.random_items(count, size)
-    return labelled.Labelled(table, images, levels, torch.ones(count, 6) > 0, [(0.1, 0.1)] * count)
+    return frames.Labelled(table, images, levels, torch.ones(count, 6) > 0, [(0.1, 0.1)] * count)
 
 
 def segmenter_speed(scale: Scale) -> pd.DataFrame:
@@ -81,9 +84,9 @@ def segmenter_speed(scale: Scale) -> pd.DataFrame:
     for precision in PRECISIONS:
         for batch in scale.batches:
             p, data = asked(scale, batch, precision), random_frames(batch * scale.steps, scale.fields["size"])
-            learn = seconds(lambda: segmentation.train(data, ALL, p))  # noqa: B023
-            network = segmentation.build(p, 6)
-            see = seconds(lambda: segmentation.predict(network, data.images, p.batch))  # noqa: B023
+            learn = seconds(lambda: segmenter.train(data, ALL, p))  # noqa: B023
+            network = segmenter.build(p, 6)
+            see = seconds(lambda: segmenter.predict(network, data.images, p.batch))  # noqa: B023
             row = {"precision": precision, "batch": batch, "images/s": len(data.images) / learn}
             rows.append(row | {"images/s predicted": len(data.images) / see})
     return pd.DataFrame(rows)
@@ -109,11 +112,11 @@ def network_step(
     scale: Scale, name: str, precision: str, layout: torch.memory_format, compiled: bool
 ) -> tuple[Callable[[], None], int]:
     """A training step of a network alone, on inputs that are there already, and its images or clips."""
-    p, where = asked(scale, scale.batches[0], precision), training.device()
+    p, where = asked(scale, scale.batches[0], precision), fitting.device()
     if name == "segmenter":
-        network, more, shape = segmentation.build(p, 6), (), (p.batch, 1, p.size, p.size)
+        network, more, shape = segmenter.build(p, 6), (), (p.batch, 1, p.size, p.size)
     else:
-        network, more = tasknet.TaskNetwork("sf_ratio", 7, p.task_frames), (None,)
+        network, more = tasks_network.TaskNetwork("sf_ratio", 7, p.task_frames), (None,)
         shape = (scale.clips, p.task_frames, 7, p.task_size, p.task_size)
     network = network.to(where, memory_format=layout).train()
     inputs = torch.rand(shape, device=where)
@@ -136,7 +139,7 @@ def random_bank(scale: Scale, cohort: Cohort) -> clipbank.ClipBank:
     size, shape = scale.fields["task_size"], (len(cohort.clips), scale.fields["task_frames"])
     gray = torch.randint(0, 256, (*shape, size, size), dtype=torch.uint8)
     packed = torch.randint(0, 256, (*shape, 6, size, -(-size // 8)), dtype=torch.uint8)
-    return clipbank.ClipBank(cohort.clips, training.place(gray), cohort.features, training.place(packed))
+    return clipbank.ClipBank(cohort.clips, fitting.place(gray), cohort.features, fitting.place(packed))
 
 
 def drawn_batches(task: str, cohort: Cohort, bank: clipbank.ClipBank, p: Params, count: int) -> list:
@@ -151,16 +154,16 @@ def drawn_batches(task: str, cohort: Cohort, bank: clipbank.ClipBank, p: Params,
 def task_speed(scale: Scale, cohort: Cohort) -> pd.DataFrame:
     """Seconds of a training step of each task, and of a clip that is only encoded, in each precision."""
     bank, rows = random_bank(scale, cohort), []
-    for task in study.TASKS:
+    for task in matrix.TASKS:
         batch = scale.clips // 2 if task == "readmission" else scale.clips
         for precision in PRECISIONS:
             p = cases.params_of(task, "paper", batch=batch, precision=precision, refresh_norm=False)
-            network = downstream.build(task, bank, 1, p, None)
+            network = train.build(task, bank, 1, p, None)
             drawn = drawn_batches(task, cohort, bank, p, scale.steps)
             learn = seconds(lambda: fit(network, bank, drawn, p))  # noqa: B023
             where = np.arange(min(len(cohort.clips), 8 * scale.clips))
-            network = network.to(training.device()).eval()
-            see = seconds(lambda: tasknet.encode(network, bank, where, scale.clips))  # noqa: B023
+            network = network.to(fitting.device()).eval()
+            see = seconds(lambda: tasks_network.encode(network, bank, where, scale.clips))  # noqa: B023
             clips = sum(len(one.clips) for one in drawn)
             row = {"notebook": p.notebook, "precision": precision, "ms/step": 1e3 * learn / len(drawn)}
             rows.append(row | {"clips/s": clips / learn, "clips/s predicted": len(where) / see})
@@ -170,22 +173,22 @@ def task_speed(scale: Scale, cohort: Cohort) -> pd.DataFrame:
 def fit(network: nn.Module, bank: clipbank.ClipBank, drawn: list, p: Params) -> None:
     """Train on batches that are drawn already."""
     module, loader = (
-        tasknet.ClipTask(network, bank, np.arange(1), p, 1e-4),
+        tasks_network.ClipTask(network, bank, np.arange(1), p, 1e-4),
         DataLoader(drawn, batch_size=None),
     )
     given = {"monitor": "validation_loss", "highest": False, "precision": p.precision}
-    training.fit(module, loader, None, epochs=1, **given)
+    fitting.fit(module, loader, None, epochs=1, **given)
 
 
 def where_time_goes(scale: Scale) -> tuple[str, float]:
     """A table of the segmenter's training by operation, and the share of the time that the GPU computes."""
     p = asked(scale, scale.batches[0], PRECISIONS[-1])
     data = random_frames(p.batch * scale.steps, p.size)
-    segmentation.train(data, ALL, p)
+    segmenter.train(data, ALL, p)
     cuda = torch.cuda.is_available()
     with record(activities=[ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if cuda else [])]) as seen:
         start = time.perf_counter()
-        segmentation.train(data, ALL, p)
+        segmenter.train(data, ALL, p)
         wait()
         took = time.perf_counter() - start
     averages = seen.key_averages()

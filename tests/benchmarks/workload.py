@@ -11,16 +11,21 @@ import numpy as np
 import pandas as pd
 import torch
 
-from lusnb import batches, clipbank, files, splits, study
-from lusnb import cohort as cohorts
-from lusnb.cohort import Cohort
+from lusnb import files
+from lusnb.cohort import cohort as cohort_cohort
+from lusnb.cohort import cohort as cohorts
+from lusnb.cohort import splits
+from lusnb.cohort.cohort import Cohort
 from lusnb.params import Params
 from lusnb.phantom import plan as plans
 from lusnb.phantom.patients import draw_tables
 from lusnb.phantom.plan import Plan, generator
+from lusnb.study import matrix
+from lusnb.study import profile as study_profile
+from lusnb.tasks import batches, clipbank
 
-TRAIN = study.NOTEBOOKS["train"]
-TASK_OF = {study.NOTEBOOKS[task]: task for task in study.TASKS}
+TRAIN = matrix.NOTEBOOKS["train"]
+TASK_OF = {matrix.NOTEBOOKS[task]: task for task in matrix.TASKS}
 
 
 @dataclass(frozen=True)
@@ -56,9 +61,9 @@ class Speeds:
     node: float
 
 
-def asked(node: study.Node) -> Params:
+def asked(node: study_profile.Node) -> Params:
     """A node's parameters."""
-    return Params(node.notebook, study.parameters(node))
+    return Params(node.notebook, study_profile.parameters(node))
 
 
 def plan_of(p: Params) -> Plan:
@@ -69,7 +74,7 @@ def plan_of(p: Params) -> Plan:
     )  # fmt: skip
 
 
-def tables_of(node: study.Node) -> Cohort:
+def tables_of(node: study_profile.Node) -> Cohort:
     """The cohort of a phantom's 00_cohort node, its tables alone."""
     p = asked(node)
     plan = plan_of(p)
@@ -82,8 +87,8 @@ def tables_of(node: study.Node) -> Cohort:
         return cohorts.read(place, p.folds, look=False)
 
 
-def _segmenter(node: study.Node, cohort: Cohort) -> Work:
-    p, frames = asked(node), cohorts.labelled_frames(cohort)
+def _segmenter(node: study_profile.Node, cohort: Cohort) -> Work:
+    p, frames = asked(node), cohort_cohort.labelled_frames(cohort)
     roles = splits.roles(cohort.patients, p.fold, p.protocol)
     count = {name: int(frames["patient_id"].isin(ids).sum()) for name, ids in roles.items()}
     steps = -(-count["train"] // p.batch)
@@ -95,7 +100,7 @@ def _segmenter(node: study.Node, cohort: Cohort) -> Work:
     return Work(node.notebook, p.arm, p.epochs * steps, learnt, seen, len(frames), measured, clips)
 
 
-def _task(node: study.Node, cohort: Cohort) -> Work:
+def _task(node: study_profile.Node, cohort: Cohort) -> Work:
     p, task = asked(node), TASK_OF[node.notebook]
     bank = clipbank.ClipBank(cohort.clips, torch.zeros(len(cohort.clips), 1, 1, 1), cohort.features)
     steps = learnt = seen = 0
@@ -115,9 +120,9 @@ def _task(node: study.Node, cohort: Cohort) -> Work:
     return Work(node.notebook, p.arm, steps, learnt, int(seen))
 
 
-def of_profile(profile: str) -> tuple[pd.DataFrame, list[study.Node]]:
+def of_profile(profile: str) -> tuple[pd.DataFrame, list[study_profile.Node]]:
     """The work of every training node of a profile, one row each (Work), and all its nodes."""
-    nodes = study.nodes(study.load(profile))
+    nodes = study_profile.nodes(study_profile.load(profile))
     made = {dict(n.identity)["cohort"]: tables_of(n) for n in simulations(nodes)}
     cohort_of = lambda node: made[dict(node.identity)["cohort"]]  # noqa: E731
     rows = [_segmenter(node, cohort_of(node)) for node in nodes if node.notebook == TRAIN]
@@ -125,12 +130,12 @@ def of_profile(profile: str) -> tuple[pd.DataFrame, list[study.Node]]:
     return pd.DataFrame(rows), nodes
 
 
-def simulations(nodes: list[study.Node]) -> list[study.Node]:
+def simulations(nodes: list[study_profile.Node]) -> list[study_profile.Node]:
     """The nodes that make a cohort."""
-    return [node for node in nodes if node.notebook == study.NOTEBOOKS["cohort"]]
+    return [node for node in nodes if node.notebook == matrix.NOTEBOOKS["cohort"]]
 
 
-def minutes(work: pd.DataFrame, nodes: list[study.Node], speeds: Speeds) -> pd.DataFrame:
+def minutes(work: pd.DataFrame, nodes: list[study_profile.Node], speeds: Speeds) -> pd.DataFrame:
     """Minutes of a whole profile, one node at a time: gpu (networks), and cpu, which GPUs do not shorten."""
     rows = {}
     for name, count in work.groupby("notebook").sum(numeric_only=True).iterrows():

@@ -8,12 +8,16 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from lusnb import arm_maps, confidence, exploring, files, looks, study
-from lusnb import cohort as cohorts
+from lusnb import confidence, files
+from lusnb.cohort import arrays, cohort
+from lusnb.cohort import cohort as cohorts
+from lusnb.report import looks
+from lusnb.study import matrix as study_matrix
+from lusnb.widgets import arm_maps, explorer_data
 from tests.browser.conftest import eventually
 from tests.predicted import scaled
 from tests.test_arm_maps import checked, finished
-from tests.test_exploring import predictions
+from tests.test_explorer_data import predictions
 
 # the canvas as it is seen, sampled in the middle of each of the frame's pixels: height x width x rgb
 SAMPLE = """([height, width, stretch]) => {
@@ -81,7 +85,7 @@ def settled(page):
 
 def first(data):
     """The labelled frame that the explorer opens with: of the first clip."""
-    frames = cohorts.labelled_frames(data).set_index("clip_id", drop=False)
+    frames = cohort.labelled_frames(data).set_index("clip_id", drop=False)
     return frames.loc[data.clips["clip_id"][0]]
 
 
@@ -128,7 +132,7 @@ def runs(data, tmp_path):
     finished(runs, data, "t060", roles=roles, made_from=checked(runs, data), cut=102, task_cut=102)
     finished(runs, data, "t020", roles=roles, made_from=checked(runs, data), cut=46, task_cut=128)
     place = runs / "03_train_segmentation/t060/seed0/fold0/predictions/labelled.npy"
-    maps, _ = cohorts.confidence_of(data, cohorts.labelled_frames(data), 32)
+    maps, _ = arrays.confidence_of(data, cohort.labelled_frames(data), 32)
     files.write_npy(place, np.roll(maps, 2, axis=3))
     matrix = pd.DataFrame({"arm": ["t060"], "0.4": [0.5], "0.6": [0.4]})
     files.write_csv(runs / "tables/threshold_matrix.csv", matrix)
@@ -144,10 +148,10 @@ def runs(data, tmp_path):
     files.write_csv(runs / "tables/reliability.csv", pd.DataFrame(curve))
     files.write_text(runs / "04_compare_segmentation/finished", "")
     patients = list(data.patients["patient_id"][:4])
-    for task in study.TASKS:
+    for task in study_matrix.TASKS:
         table = predictions(task, 0)
         table["patient_id"] = [patients[int(one)] for one in table["patient_id"]]
-        folder = runs / study.NOTEBOOKS[task] / "t060" / "seed0"
+        folder = runs / study_matrix.NOTEBOOKS[task] / "t060" / "seed0"
         files.write_csv(folder / "predictions.csv", table)
         files.write_text(folder / "finished", "")
     return runs
@@ -157,10 +161,10 @@ def test_what_a_threshold_keeps_is_what_is_seen(notebook, data):
     page = opened(notebook)
     opaque(page)
     row = first(data)
-    clip = cohorts.clip(data, row["clip_id"])
-    maps, _ = cohorts.confidence_of(data, pd.DataFrame([row]), None)
+    clip = arrays.clip(data, row["clip_id"])
+    maps, _ = arrays.confidence_of(data, pd.DataFrame([row]), None)
     colours = list(looks.feature_colours(data.features).values())
-    down, across = cohorts.pixel_mm(data, row["clip_id"])
+    down, across = arrays.pixel_mm(data, row["clip_id"])
     for percent in (0, 20, 60, 100):
         page.widget("threshold").fill(str(percent))
         masks = [confidence.targets(one / 255, percent / 100) for one in maps[0]]
@@ -227,10 +231,10 @@ def test_keys_play_step_and_turn_and_a_reload_keeps_it_all(notebook, data):
 def test_the_pixel_under_the_pointer_is_read_out(notebook, data):
     page = opened(notebook)
     row = first(data)
-    clip = cohorts.clip(data, row["clip_id"])
-    maps, _ = cohorts.confidence_of(data, pd.DataFrame([row]), None)
+    clip = arrays.clip(data, row["clip_id"])
+    maps, _ = arrays.confidence_of(data, pd.DataFrame([row]), None)
     y, x = np.argwhere(maps[0].max(0) > 0)[5]
-    down, across = cohorts.pixel_mm(data, row["clip_id"])
+    down, across = arrays.pixel_mm(data, row["clip_id"])
     box = page.widget("stage").bounding_box()
     side = min(box["width"] / 64, box["height"] / (64 * down / across))
     left, top = (box["width"] - 64 * side) / 2, (box["height"] - 64 * side * down / across) / 2
@@ -250,12 +254,12 @@ def test_errors_of_an_arm_are_coloured_and_counted(notebook, data, runs):
     page.widget("arm").select_option("t060 seed 0")
     page.page.wait_for_timeout(500)
     row = first(data)
-    clip = cohorts.clip(data, row["clip_id"])
-    maps, _ = cohorts.confidence_of(data, pd.DataFrame([row]), None)
+    clip = arrays.clip(data, row["clip_id"])
+    maps, _ = arrays.confidence_of(data, pd.DataFrame([row]), None)
     stored, role = arm_maps.open_runs(runs, data).maps("t060", 0, row["clip_id"], row["frame"])
-    assert exploring.ROLES[role] in page.widget("role").inner_text()
+    assert explorer_data.ROLES[role] in page.widget("role").inner_text()
     said = scaled(stored, 64, 64)
-    down, across = cohorts.pixel_mm(data, row["clip_id"])
+    down, across = arrays.pixel_mm(data, row["clip_id"])
     for threshold, output in ((50, 50), (20, 80)):
         page.widget("threshold").fill(str(threshold))
         page.widget("output").fill(str(output))
@@ -291,8 +295,8 @@ def test_an_arm_is_cut_at_its_own_cut_until_the_reader_chooses(notebook, data, r
     page = opened(notebook, runs_folder=str(runs))
     opaque(page)
     row = first(data)
-    clip = cohorts.clip(data, row["clip_id"])
-    down, across = cohorts.pixel_mm(data, row["clip_id"])
+    clip = arrays.clip(data, row["clip_id"])
+    down, across = arrays.pixel_mm(data, row["clip_id"])
     colours = list(looks.feature_colours(data.features).values())
     found = arm_maps.open_runs(runs, data)
 
@@ -443,7 +447,7 @@ def test_the_frame_that_is_shown_comes_before_all_others(notebook, data, tmp_pat
     path = folder / data.clips.set_index("clip_id").at[row["clip_id"], "path"]
     clip = np.stack([np.roll(np.load(path)[0], k, axis=1) for k in range(100)])
     np.save(path, clip)
-    down, across = cohorts.pixel_mm(data, row["clip_id"])
+    down, across = arrays.pixel_mm(data, row["clip_id"])
     page = notebook("10_explore_thresholds", cohort_folder=str(folder))
     page.execute(SLOW)
     page.run_all()
@@ -515,7 +519,7 @@ def test_a_patient_leads_to_that_patients_clips(notebook, data, runs, tmp_path):
     page.screenshot("explorer_patients")
     other = data.patients["patient_id"][1]
     page.widget(f"patient-{other}").click()
-    ratio = exploring.outcomes_of(runs, data.sf_max)[0]["sf_ratio"]
+    ratio = explorer_data.outcomes_of(runs, data.sf_max)[0]["sf_ratio"]
     own = ratio[(ratio["patient_id"] == other) & (ratio["model"] == "tsm")].sort_values("day")
     cells = page.widget("patient").locator("tbody tr td").all_inner_texts()
     assert cells[: len(own)] == [f"{value:.0f}" for value in own["value"]]
@@ -554,7 +558,7 @@ def test_the_time_from_slider_to_picture_is_told_at_512_by_512_by_6(notebook, da
     finished(runs, large, "t060", made_from=checked(runs, large))
     page = opened(notebook, cohort_folder=str(folder), runs_folder=str(runs))
     assert large.features == data.features
-    assert cohorts.clip(large, large.clips["clip_id"][0]).shape[1:] == (512, 512)
+    assert arrays.clip(large, large.clips["clip_id"][0]).shape[1:] == (512, 512)
     for mode, sliders in {"labels": ["threshold"], "prediction": ["output"], "errors": ["threshold"]}.items():
         if mode != "labels":
             page.widget("arm").select_option("t060 seed 0")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from lusnb.checks import CohortError
+from lusnb.cohort.problems import CohortError
 from lusnb.readers.folder import import_folder
 from tests.faults import make
 

@@ -11,7 +11,8 @@ import pytest
 import yaml
 from PIL import Image
 
-from lusnb import cohort as cohorts
+from lusnb.cohort import arrays
+from lusnb.cohort import cohort as cohorts
 from lusnb.readers.folder import import_folder
 from tests.faults import make, test_labels, test_sheets
 from tests.faults.conftest import check
@@ -37,9 +38,9 @@ def test_the_good_source_is_accepted_without_a_warning(good, tmp_path):
     assert warnings.empty and list(warnings.columns) == ["file", "row", "expected", "arrived", "remedy"]
     cohort = cohorts.read(tmp_path / "new")
     assert len(cohort.clips) == 7 and len(cohort.labels) == 9 and cohort.warnings.empty
-    assert np.array_equal(cohorts.clip(cohort, "brandt-npy"), FRAMES)
+    assert np.array_equal(arrays.clip(cohort, "brandt-npy"), FRAMES)
     for row in cohort.labels.itertuples():
-        image = cohorts.image(cohort, row.path)
+        image = arrays.image(cohort, row.path)
         wanted = {204, 0} if row.clip_id in ("adler-mp4", "adler-avi", "brandt-tif") else {255, 0}
         where = band()[:, 8:] if row.clip_id == "conrad-jpeg" else band()
         assert set(np.unique(image)) == wanted and np.array_equal(image > 0, where > 0), row

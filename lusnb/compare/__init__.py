@@ -1,0 +1,1 @@
+"""Side by side: arms, raters, thresholds and tasks. Is a difference real?"""

@@ -1,0 +1,139 @@
+"""What the finished runs of a profile left: metrics, scores, what arms say of patients they never saw."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from lusnb import arms as describe
+from lusnb import params
+from lusnb.cohort import splits
+from lusnb.cohort.cohort import Cohort
+from lusnb.params import ParameterError, Params
+from lusnb.segment import predictions
+from lusnb.segment.predictions import Predictions
+from lusnb.study import matrix, places, profile
+from lusnb.study.runs import find, read_csv
+
+
+@dataclass(frozen=True)
+class Held:
+    """What an arm says about frames of patients it never saw; only their entries mean anything.
+
+    Arrays are uint8 (N, C, S, S), 255 = 1, in the order of the labelled frames. labelled: probabilities.
+    tempered: the same at the temperatures fitted on validation. cuts: uint8 (N,), the cut of the training
+    that held the frame out, a level from 1 to 255 (segment/cuts.py). dropout: with Monte-Carlo dropout, or
+    None.
+    """
+
+    labelled: np.ndarray
+    tempered: np.ndarray
+    cuts: np.ndarray
+    dropout: np.ndarray | None = None
+
+    def masks(self, where: np.ndarray) -> np.ndarray:
+        """What is drawn on some frames at the arm's own cut, bool (n, C, S, S). where: int (n,)."""
+        return self.labelled[where] >= self.cuts[where, None, None, None]
+
+
+def stitch(parts: list[Predictions]) -> Held:
+    """One arm's predictions from those of its folds, each for the frames that it held out."""
+    shape = parts[0].labelled.shape
+    whole, tempered, dropout = (np.zeros(shape, np.uint8) for _ in range(3))  # untouched pages cost nothing
+    cuts = np.zeros(shape[0], np.uint8)
+    for found in parts:
+        whole[found.held_out] = found.labelled[found.held_out]
+        tempered[found.held_out] = found.tempered
+        cuts[found.held_out] = found.cut
+        if found.dropout is not None:
+            dropout[found.held_out] = found.dropout
+    return Held(whole, tempered, cuts, dropout if all(found.dropout is not None for found in parts) else None)
+
+
+def _asked_of_arms(p: Params) -> dict[str, dict]:
+    """All parameters of the training of each arm of the profile, its first seed and fold."""
+    base = places.root()
+    found: dict[str, dict] = {}
+    for node in profile.nodes(profile.load(p.profile, base)):
+        if node.notebook == matrix.NOTEBOOKS["train"]:
+            found.setdefault(dict(node.identity)["arm"], profile.parameters(node, base))
+    return found
+
+
+def arms(p: Params) -> pd.DataFrame:
+    """The arms of the profile in the order of its study.yaml, indexed by arm: see `arms.table`."""
+    path = places.root() / "notebooks" / f"{matrix.NOTEBOOKS['train']}.ipynb"
+    declared = {name: value for name, (_, value) in params.of_notebook(path).items()}
+    return describe.table(
+        _asked_of_arms(p), declared | profile.overrides(p.profile, matrix.NOTEBOOKS["train"])
+    )
+
+
+def check_measured_on(p: Params) -> None:
+    """Raise ParameterError unless every arm was measured on labels merged as `p.measured_on` says."""
+    for arm, asked in _asked_of_arms(p).items():
+        if asked["measured_on"] != p.measured_on:
+            raise ParameterError(
+                f"{p.notebook}: measured_on is {p.measured_on!r}, but arm {arm} was measured on "
+                f"{asked['measured_on']!r}; give all the same in params/{p.profile}."
+            )
+
+
+def tested(p: Params, cohort: Cohort) -> list[str]:
+    """The patients that arms are compared on: the published test patients; where cross-fitted, everybody."""
+    if profile.load(p.profile).protocol == "paper":
+        return cohort.patients_in("test")
+    return list(cohort.patients["patient_id"])
+
+
+def segmentation_metrics(p: Params, cohort: Cohort, names: list[str]) -> pd.DataFrame:
+    """The training runs' metrics of some arms, every seed: of held-out patients, and what was tuned."""
+    asked = profile.load(p.profile)
+    parts = []
+    for fold in asked.segmenter_folds:
+        table = gather(p, matrix.NOTEBOOKS["train"], "metrics.csv", names, fold=fold)
+        held_out = splits.roles(cohort.patients, fold, asked.protocol)["test"]
+        parts.append(table[table["patient_id"].isin(held_out) | table["patient_id"].isna()])
+    return pd.concat(parts, ignore_index=True)
+
+
+def gather(p: Params, notebook: str, name: str, arms: list[str], **identity: object) -> pd.DataFrame:
+    """A table of every arm and seed of a profile, stacked in this order; MissingRun if one is absent."""
+    seeds = profile.load(p.profile).seeds
+    found = [find(p, notebook, arm=arm, seed=seed, **identity) for arm in arms for seed in seeds]
+    parts = [read_csv(folder, name) for folder in found]
+    return pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
+
+
+def task_tables(p: Params, name: str) -> dict[str, pd.DataFrame]:
+    """A table of every task of the profile, all its arms and baselines; empty for a task it leaves out.
+
+    name: metrics.csv for the scores, predictions.csv for what they are of.
+    """
+    asked = profile.load(p.profile)
+    names = list(asked.task_arms(p.cohort))
+    return {
+        task: gather(p, matrix.NOTEBOOKS[task], name, names) if task in asked.tasks else pd.DataFrame()
+        for task in matrix.TASKS
+    }
+
+
+def task_scores(p: Params) -> dict[str, pd.DataFrame]:
+    """Scores of every task of the profile (scores.score)."""
+    return task_tables(p, "metrics.csv")
+
+
+def task_predictions(p: Params) -> dict[str, pd.DataFrame]:
+    """Predictions of every task of the profile (tasks/scores.py)."""
+    return task_tables(p, "predictions.csv")
+
+
+def open_held_out(p: Params, names: list[str], fingerprint: str) -> dict[tuple[str, int], Held]:
+    """What arms say about patients they never saw, every seed: (arm, seed) -> Held; folds put together."""
+    asked = profile.load(p.profile)
+    found, notebook = {}, matrix.NOTEBOOKS["train"]
+    for arm in names:
+        for seed in asked.seeds:
+            folders = [find(p, notebook, arm=arm, seed=seed, fold=fold) for fold in asked.segmenter_folds]
+            found[arm, seed] = stitch([predictions.read(folder, fingerprint) for folder in folders])
+    return found

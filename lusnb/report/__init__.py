@@ -1,0 +1,1 @@
+"""Pictures, printed tables and sentences. Nothing is computed here."""

@@ -1,0 +1,160 @@
+"""The clinical tasks in one picture each: every arm's scores, and whether they beat the baselines.
+
+Tidy tables of tasks/scores.py and report/task_tables.py to Axes and figures. Nothing here computes a result.
+"""
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from lusnb.arms import GRAYSCALE, TRUE_MASKS
+from lusnb.cohort.problems import words
+from lusnb.compare import tasks
+from lusnb.report import task_tables
+from lusnb.report.looks import PALETTE, WIDTH, nothing
+from lusnb.tasks.reference import TRIVIAL
+from lusnb.tasks.scores import LEADING
+
+BLUE, ORANGE, GREEN, GREY = "#0072b2", "#d55e00", "#009e73", "0.55"
+SMALL = 8
+PROPORTIONS = ("recall", "precision")
+CROWDED = {"labelrotation": 90, "labelsize": 6}  # ticks of a dozen arms and more
+IMPOSSIBLE = "not possible with this cohort"
+
+
+def _said(name: str) -> str:
+    return task_tables.WORDS.get(name, words(name))
+
+
+# -- scores
+
+
+def task_scores(scores: pd.DataFrame, metric: str, ax: Axes | None = None) -> Axes:
+    """Means over patients: each fold's per arm as dots, the table's number as a bar, baselines as a line and
+    crosses.
+
+    scores: a task's tidy scores (tasks/scores.py), arms in the order of the picture, baseline arms among
+    them. metric: as tasks.means takes it. Where no test patient has this score, the picture says so.
+    """
+    ax = ax or plt.gca()
+    table = tasks.means(scores, metric)
+    if table.empty:
+        ax.text(0.5, 0.5, IMPOSSIBLE, ha="center", transform=ax.transAxes)
+        ax.set(xticks=[], yticks=[])
+        return ax
+    order, means = list(dict.fromkeys(table["arm"])), table.set_index(["model", "arm"])["value"]
+    width = min(16, 180 / len(order))  # points: bars of neighbouring arms do not touch
+    dots = tasks.means(scores, metric, by=["seed", "fold"])
+    _dots(ax, dots[dots["model"] == "tsm"], order, max(2.5, width / 4))
+    places = np.arange(len(order))
+    beside = {  # so that no mark hides another one
+        "tsm": (0, {"marker": "_", "markersize": width, "markeredgewidth": 2, "color": BLUE, "label": "TSM"}),
+        "ridge": (-0.15, {"marker": "x", "color": GREEN, "label": "ridge on measures of the masks"}),
+        "logistic": (0.15, {"marker": "+", "color": PALETTE[4], "label": "logistic, the same"}),
+    }
+    for model, (aside, look) in beside.items():
+        if model in means.index.get_level_values(0):
+            found = means[model].reindex(order)
+            ax.plot(places + aside, found, linestyle="none", **{"markersize": width / 2.4, **look})
+    for model in TRIVIAL:
+        if model in means.index.get_level_values(0):
+            line = {"color": ORANGE, "linestyle": "--", "linewidth": 1}
+            ax.axhline(means[model].iloc[0], label=task_tables.title(model), **line)
+    ax.set(xlabel="", ylabel=_said(metric))
+    ax.set_ylim((-0.05, 1.05) if metric in PROPORTIONS or metric.startswith("accuracy") else (0, None))
+    ax.tick_params(axis="x", **({"labelrotation": 45, "labelsize": 8} if len(order) <= 12 else CROWDED))
+    ax.legend(frameon=False, fontsize=7, loc="upper left", bbox_to_anchor=(1, 1))
+    sns.despine(ax=ax)
+    return ax
+
+
+def _dots(ax: Axes, scores: pd.DataFrame, order: list[str], size: float) -> None:
+    """A gray dot a run, above its arm, and one in the legend. size: in points."""
+    look = {"color": "0.45", "alpha": 0.7}
+    sns.stripplot(scores, x="arm", y="value", order=order, size=size, jitter=False, **look, ax=ax)
+    ax.plot([], [], "o", markersize=size, label="TSM, one fold and seed", **look)  # stripplot names nothing
+
+
+def three_tasks(scores: pd.DataFrame) -> Figure:
+    """One panel a task, of its leading score; scores: task_tables.stacked."""
+    figure, axes = plt.subplots(1, 3, figsize=(1.5 * WIDTH, 0.55 * WIDTH), layout="constrained")
+    marks = {}
+    for ax, (task, metric) in zip(axes, LEADING.items(), strict=True):
+        task_scores(scores[scores["task"] == task], metric, ax=ax)
+        ax.set_title(_said(task), fontsize=9)
+        handles, labels = ax.get_legend_handles_labels()
+        marks |= dict(zip(labels, handles, strict=True))
+        if ax.get_legend():
+            ax.get_legend().remove()
+    trivial = [
+        name for name in map(task_tables.title, TRIVIAL) if name in marks
+    ]  # one look, whatever the task
+    lines = [marks.pop(name) for name in trivial]
+    marks |= {" or ".join(trivial): lines[0]} if lines else {}
+    if marks:
+        where = {"loc": "outside lower center", "ncols": len(marks), "frameon": False, "fontsize": 8}
+        figure.legend(marks.values(), marks.keys(), **where)
+    return figure
+
+
+# -- baselines
+
+
+def baselines(table: pd.DataFrame) -> Figure:
+    """Who beats the baselines, one panel a task: differences with intervals, right of 0 is better.
+
+    table: task_tables.against_baselines.
+    """
+    if table.empty:
+        return nothing("no baseline to compare with")
+    table = table.assign(row=[task_tables.title(r.model, r.arm) for r in table.itertuples()])
+    table["against"] = table["reference"].map(lambda r: "trivial" if r in TRIVIAL else r)
+    rows = list(dict.fromkeys(table["row"]))
+    looks = {
+        "trivial": ("majority class or training mean", "d", BLUE, -0.24),
+        GRAYSCALE: ("TSM on grayscale", "o", GREY, 0.0),
+        TRUE_MASKS: ("TSM on true masks", "s", GREEN, 0.24),
+    }
+    names = [name for name in LEADING if (table["task"] == name).any()]
+    size = (WIDTH, 1.1 + 0.27 * max(3, len(rows)))
+    figure, axes = plt.subplots(1, len(names), figsize=size, squeeze=False, sharey=True, layout="constrained")
+    for ax, name in zip(axes[0], names, strict=True):
+        _forest(ax, table[table["task"] == name], rows, looks)
+    told = "Mean over patients and its 95 % interval; filled: a difference is shown (Holm within a task)"
+    if table["low"].isna().all():
+        told = "Mean over patients, who are too few for an interval or a test"
+    figure.suptitle(told, fontsize=SMALL)
+    axes[0, 0].set_yticks(range(len(rows)), rows, fontsize=SMALL)
+    axes[0, 0].set_ylim(len(rows) - 0.4, -0.6)
+    known = [look for against, look in looks.items() if (table["against"] == against).any()]
+    same = {"markersize": 4.5, "markerfacecolor": "white"}
+    marks = [Line2D([], [], marker=m, color=c, label=f"against {name}", **same) for name, m, c, _ in known]
+    figure.legend(handles=marks, loc="outside lower center", ncols=len(marks), frameon=False, fontsize=SMALL)
+    return figure
+
+
+def _forest(ax: Axes, table: pd.DataFrame, rows: list[str], looks: dict) -> None:
+    """One task: a row an arm or regression, a mark a reference; filled where the test shows a difference."""
+    for row in range(len(rows)):
+        ax.axhline(row, color="0.93", linewidth=0.8, zorder=0)
+    ax.axvline(0, color="0.5", linewidth=1, zorder=1)
+    for against, (_, marker, colour, aside) in looks.items():
+        own = table[table["against"] == against]
+        place = own["row"].map(rows.index) + aside
+        ax.hlines(place, own["low"], own["high"], color=colour, linewidth=1.3, zorder=2)
+        face = np.where(own["p_holm"] < 0.05, colour, "white")
+        look = {"s": 18, "marker": marker, "color": face, "edgecolors": colour, "linewidths": 1, "zorder": 3}
+        ax.scatter(own["difference"], place, **look)
+    furthest = np.nanmax([*table[["difference", "low", "high"]].abs().max(), 1e-3])
+    ax.set_xlim(-1.1 * furthest, 1.1 * furthest)
+    task, metric = table[["task", "metric"]].iloc[0]
+    ax.set_title(f"{_said(task)}\n{_said(metric)}", fontsize=SMALL)
+    ax.set_xlabel("worse      better", fontsize=SMALL)
+    ax.tick_params(labelsize=7)
+    ax.tick_params(axis="y", length=0)
+    ax.locator_params(axis="x", nbins=3)
+    sns.despine(ax=ax, left=True)

@@ -1,0 +1,1 @@
+"""What does a profile ask, what ran, and what must run again?"""

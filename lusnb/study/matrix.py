@@ -1,0 +1,128 @@
+"""What a study.yaml may say: its keys, and what must hold between them."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from lusnb import arms, params
+from lusnb.params import PROTOCOLS
+
+NOTEBOOKS = {
+    "cohort": "00_cohort",
+    "explore": "01_explore_data",
+    "confidence": "02_confidence_maps",
+    "train": "03_train_segmentation",
+    "segmentation": "04_compare_segmentation",
+    "sf_change": "05_sf_change",
+    "sf_ratio": "06_sf_ratio",
+    "readmission": "07_readmission",
+    "tasks": "08_compare_tasks",
+    "figures": "09_figures",
+    "sensitivity": "12_sensitivity",
+    "outcome": "13_outcome",
+}
+# notebooks over all cohorts of a profile, and the comparison of each cohort that they read
+ACROSS = {"12_sensitivity": "04_compare_segmentation", "13_outcome": "08_compare_tasks"}
+TASKS = ("sf_change", "sf_ratio", "readmission")
+OPTIONAL_KEYS = {
+    "null_arms": int,  # how many copies of the one arm, which differ by their seed alone
+    "across": str,  # a notebook that reads the finished comparisons of all the cohorts
+}
+STUDY_KEYS = {"cohorts": dict, "arms": dict, "tasks": list, "seeds": list, "folds": int, "protocol": str}
+
+
+def check_linked(cohort: str, own: Mapping) -> None:
+    """Raise ParameterError unless a cohort, made with these parameters, can stand in 13_outcome."""
+    if own["source"] != "phantom" or own["null"] not in ("none", "outcome"):
+        raise params.ParameterError(
+            f"cohort {cohort}: expected a phantom with null none or outcome, got source {own['source']} "
+            f"with null {own['null']}; correct it in study.yaml."
+        )
+
+
+def check(path: Path, matrix: dict) -> None:
+    """Raise ParameterError unless the content of a study.yaml makes a study: keys and types, arms with a
+    threshold each, enough folds, tasks that can start."""
+    _check_keys(path, matrix)
+    _check_cohorts(path, matrix["cohorts"])
+    for arm, fields in matrix["arms"].items():
+        arms.check(str(path), arm, fields)
+    seeds = matrix["seeds"]
+    if not matrix["arms"] or not seeds or len(set(seeds)) < len(seeds):
+        raise params.ParameterError(
+            f"{path}: expected at least one arm, and seeds that differ; add or correct."
+        )
+    if "null_arms" in matrix and (matrix["null_arms"] < 2 or len(matrix["arms"]) != 1):
+        raise params.ParameterError(
+            f"{path}: null_arms copies one arm at least twice, got {matrix['null_arms']} copies of "
+            f"{len(matrix['arms'])} arms; name one arm, or leave null_arms out."
+        )
+    if "across" in matrix:
+        _check_across(path, matrix)
+    if matrix["protocol"] == "cross_fitted" and matrix["tasks"] and matrix["folds"] < 3:
+        raise params.ParameterError(
+            f"{path}: tasks under cross_fitted need at least 3 folds (inner segmenters leave out two), got "
+            f"{matrix['folds']}; set folds higher."
+        )
+    if matrix["folds"] < 2:
+        raise params.ParameterError(f"{path}: folds must be at least 2, got {matrix['folds']}.")
+    if "readmission" in matrix["tasks"] and "sf_change" not in matrix["tasks"]:
+        raise params.ParameterError(
+            f"{path}: readmission starts from sf_change's networks; add sf_change to tasks."
+        )
+
+
+def _check_across(path: Path, matrix: dict) -> None:
+    """What a notebook over all cohorts needs of the matrix."""
+    name = matrix["across"]
+    if name not in ACROSS:
+        raise params.ParameterError(f"{path}: across must be one of {tuple(ACROSS)}, got {name!r}.")
+    if matrix["protocol"] != "paper":
+        raise params.ParameterError(
+            f"{path}: beside across, protocol must be paper, whose training patients are tested nowhere."
+        )
+    reads_tasks = ACROSS[name] == NOTEBOOKS["tasks"]
+    if reads_tasks != bool(matrix["tasks"]):
+        raise params.ParameterError(
+            f"{path}: {name} reads {ACROSS[name]}: expected {'tasks' if reads_tasks else 'tasks: []'}, got "
+            f"{matrix['tasks']}; correct tasks."
+        )
+    if name == NOTEBOOKS["outcome"] and "sf_ratio" not in matrix["tasks"]:
+        raise params.ParameterError(
+            f"{path}: {name} compares errors of sf_ratio: expected it among tasks, got {matrix['tasks']}; "
+            "add it."
+        )
+
+
+def _check_cohorts(path: Path, cohorts: dict) -> None:
+    if not cohorts:
+        raise params.ParameterError(f"{path}: expected at least one cohort; add one below cohorts.")
+    for name, fields in cohorts.items():
+        if not re.fullmatch(arms.NAME, str(name)):
+            raise params.ParameterError(
+                f"{path}, cohort {name}: expected the name of a folder below data/, of letters, digits and "
+                "_ . -; rename the cohort."
+            )
+        if not isinstance(fields, dict | None):
+            raise params.ParameterError(
+                f"{path}, cohort {name}: expected {{source: folder}} or other parameters of "
+                f"{NOTEBOOKS['cohort']}, or {{}}, got {fields!r}; correct it."
+            )
+
+
+def _check_keys(path: Path, matrix: dict) -> None:
+    for key in matrix:
+        if key not in STUDY_KEYS | OPTIONAL_KEYS:
+            raise params.ParameterError(params.unknown(str(path), key, STUDY_KEYS | OPTIONAL_KEYS))
+    for key, kind in (STUDY_KEYS | {k: v for k, v in OPTIONAL_KEYS.items() if k in matrix}).items():
+        if not isinstance(matrix.get(key), kind):
+            raise params.ParameterError(
+                f"{path}: `{key}` must be a {kind.__name__}, got {matrix.get(key)!r}; "
+                "see params/smoke/study.yaml."
+            )
+    for task in matrix["tasks"]:
+        if task not in TASKS:
+            raise params.ParameterError(params.unknown(str(path), task, dict.fromkeys(TASKS)))
+    if matrix["protocol"] not in PROTOCOLS:
+        told = f"{path}: protocol must be one of {PROTOCOLS}, got {matrix['protocol']!r}."
+        raise params.ParameterError(told)
