@@ -7,8 +7,15 @@ import pandas as pd
 
 from lusnb import confidence, params
 
-ON_LOGITS = ("weighted_ce", "focal", "lovasz", "dice_ce")  # losses that want the sigmoid
-ON_PROBABILITIES = ("dice", "tversky", "wing")  # losses that take any activation
+LOSSES = {  # what each is computed on (segment/losses.py); on logits it wants the sigmoid
+    "weighted_ce": "logits",
+    "dice": "probabilities",
+    "focal": "logits",
+    "tversky": "probabilities",
+    "lovasz": "logits",
+    "dice_ce": "logits",
+    "wing": "probabilities",
+}
 GRAYSCALE = "grayscale"  # a baseline arm of the tasks: they see no segmentation at all
 TRUE_MASKS = "true_masks"  # the other one: they see the phantom's true masks
 SEEDS = ("seed", "seed_offset")
@@ -195,7 +202,7 @@ def wrong_labels(arm: Mapping) -> str:
         confidence.weights(0.5, 0.5, arm["confidence_weight"], arm["background_weight"])
     except ValueError as error:
         return str(error)
-    losses = ON_PROBABILITIES if way.activation != "sigmoid" else (*ON_LOGITS, *ON_PROBABILITIES)
+    losses = [name for name, on in LOSSES.items() if on == "probabilities" or way.activation == "sigmoid"]
     merges = ("mean",) if way.raters_apart else params.MERGES  # there, nothing is merged
     under = f" under {arm['supervision']}"
     return one_of("loss", arm["loss"], losses, under) or one_of("merge", arm["merge"], merges, under)

@@ -37,6 +37,7 @@ WORDS = {  # parameters that are one of a few words
     "source": SOURCES,
     "null": NULLS,
 }
+FEW = 6  # with fewer patients only their values and the smallest attainable p are reported
 Rule = tuple[Callable[[object], bool], str]  # whether a value will do, and what is expected
 
 MARK = "# parameters:"

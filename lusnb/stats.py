@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-FEW = 6  # with fewer patients only their values and the smallest attainable p are reported
+from lusnb.params import FEW
+
 TRAININGS = 3  # with fewer nothing is said of arms trained anew
 RESAMPLES = 9999  # subsets that are drawn where there are too many patients to try every one
 UNRELIABLE = 50  # with fewer, of a difference of skewness 2, intervals cover under 93 % (docs/statistics.md)

@@ -36,7 +36,7 @@ def finish(node: study_profile.Node, base: Path, text: str = "made", **change: o
     }
     made = {
         "asked": asked,
-        "code": reruns.code_fingerprint(node.notebook, base),
+        "code": reruns.code_fingerprint(node.notebook, base, asked),
         "outside": reruns.outside(asked, base),
         "cohorts": {identity["cohort"]: checked["cohort"]} if checked else {},
         "inputs": inputs,

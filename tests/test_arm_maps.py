@@ -274,7 +274,7 @@ def test_an_index_that_is_not_of_its_arrays_is_told_when_they_are_opened(cohort,
 
 def test_files_that_nobody_looks_at_here_may_be_missing(cohort, runs):
     finished(runs, cohort, made_from=checked(runs, cohort))
-    (runs / "03_train_segmentation/t060/seed0/fold0/predictions/tempered.npy").unlink()
+    (runs / "03_train_segmentation/t060/seed0/fold0/predictions/logits.npy").unlink()
     found = arm_maps.open_runs(runs, cohort)  # nor is there a params.yaml, a history.csv or a model
     assert found.names == (("t060", 0),) and found.note == ""
     (runs / "00_cohort/fingerprint.json").write_text("{")

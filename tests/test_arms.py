@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 
 from lusnb import arms, confidence, params
-from lusnb.segment import losses, measure, segmenter
-from tests.frames import FEATURES, ROLES
+from lusnb.compare import measured
+from lusnb.segment import losses, predict, segmenter
+from tests.frames import ROLES
 
 PLAIN = {
     "arm": "x", "supervision": "threshold", "label_threshold": 0.6, "confidence_weight": "paper",
@@ -226,8 +227,7 @@ def test_a_name_that_could_not_be_a_folder_s_is_refused(name):
 
 
 def test_the_losses_that_an_arm_may_name_are_those_there_are():
-    assert tuple(losses.ON_LOGITS) == arms.ON_LOGITS
-    assert tuple(losses.ON_PROBABILITIES) == arms.ON_PROBABILITIES
+    assert list(losses.FORMS) == list(arms.LOSSES)
 
 
 def test_the_baseline_s_name_is_taken():
@@ -243,7 +243,10 @@ def test_a_new_way_of_showing_labels_is_one_function_and_one_line(data, params_o
     arms.check("here", "half", fields)
     assert told(**fields)["shown"] == "half of confidence"
     asked = params_of(**fields, epochs=2, batch=4, size=64, learning_rate=0.01)
-    network, _ = segmenter.train(data, ROLES, asked)
-    scores = measure.measure(network, data, ROLES, FEATURES, asked).metrics
-    mean = scores.groupby("metric")["value"].mean()
-    assert np.isfinite(mean[["iou", "weighted_ce", "ce"]]).all() and mean["weighted_ce"] != mean["ce"]
+    trained = segmenter.train(data, ROLES, asked)
+    found = predict.labelled(trained[0], data, ROLES, asked)
+    c = data.confidence[found.held_out].float() / 255
+    spacing = [data.spacing[n] for n in found.held_out]
+    scores = measured.evaluate(found.logits[len(found.validation) :], c, asked, spacing, found.cut)
+    mean = {name: np.nanmean(scores[name]) for name in ("iou", "weighted_ce", "ce")}
+    assert np.isfinite(list(mean.values())).all() and mean["weighted_ce"] != mean["ce"]

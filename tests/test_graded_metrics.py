@@ -16,7 +16,7 @@ from lusnb.cohort import arrays as cohort_arrays
 from lusnb.cohort import cohort as cohort_cohort
 from lusnb.cohort.cohort import Cohort
 from lusnb.compare import arms_beside_raters
-from lusnb.segment import metrics, predictions
+from lusnb.segment import cuts, metrics, predictions
 from lusnb.segment import metrics as segment_metrics
 
 nan = float("nan")
@@ -379,9 +379,9 @@ def test_counts_of_unknown_features_are_zero():
 
 def test_a_temperature_calibrates():
     z, c = soft_sample(14, [3.0], 128)
-    levels, label = metrics.quantise(z).numpy(), (255 * c).round().to(torch.uint8).numpy()
+    levels, label = cuts.quantise(z).numpy(), (255 * c).round().to(torch.uint8).numpy()
     found = segment_metrics.temperatures(z, c, all_known(z))
-    after = metrics.quantise(z / found[0]).numpy()
+    after = cuts.quantise(z / found[0]).numpy()
     errors = [calibration.calibration_error(reliability(a, label))["ece"] for a in (levels, after)]
     assert errors[0] > 0.15
     assert errors[1] < 0.001
@@ -397,7 +397,7 @@ def test_truth_of_a_phantom_is_taken_as_a_label(cohort: Cohort):
     assert set(np.unique(truth)) == {0, 255}
     y = fraction(truth)
     z = torch.logit(fraction(labels), eps=1 / 1020)  # a model that says what the raters say
-    levels = metrics.quantise(z)
+    levels = cuts.quantise(z)
     spacing = [cohort_arrays.pixel_mm(cohort, clip_id, 64) for clip_id in table["clip_id"]]
     drawn = truth.any((2, 3))
     found = {

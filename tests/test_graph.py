@@ -22,14 +22,15 @@ WHERE = f"runs/tiny/c/{TRAIN}"
 MAKES = """import time
 from pathlib import Path
 
-from lusnb import outputs, runs
+from lusnb.study import making, outputs
 
 p = params.freeze("{name}", globals())
-run = runs.start(p)
+run = making.start(p)
 for name in outputs.promised(p.notebook):
     run.path(name).parent.mkdir(parents=True, exist_ok=True)
     run.path(name).write_text(f"{{name}} {{dict(p)}}")"""
-COHORT = """from lusnb import files, reruns
+COHORT = """from lusnb import files
+from lusnb.cohort import fingerprint
 
 data = run.cohort_folder
 data.mkdir(parents=True, exist_ok=True)
@@ -125,8 +126,8 @@ def test_damage_is_named_and_repaired_by_one_command_and_equal_results_stop_ther
     assert study(project)[0] == 0
     before = content(project)
     broken = {
-        f"{WHERE}/t000/seed0/fold0/metrics.csv": b"half",
-        f"{WHERE}/t060/seed0/fold0/predictions/tempered.npy": b"\0\0",
+        f"{WHERE}/t000/seed0/fold0/history.csv": b"half",
+        f"{WHERE}/t060/seed0/fold0/predictions/logits.npy": b"\0\0",
         f"{WHERE}/t060/seed0/fold0/params.yaml": b"",
         "runs/tiny/c/00_cohort/fingerprint.json": b"",
         "runs/tiny/c/tables/raters.csv": b"edited",
@@ -136,7 +137,7 @@ def test_damage_is_named_and_repaired_by_one_command_and_equal_results_stop_ther
     times = {name: (project / name).stat().st_mtime_ns for name in before}
     status, said = study(project)
     assert status == 0, said
-    for name in ("metrics.csv", "predictions/tempered.npy", "fingerprint.json", "tables/raters.csv"):
+    for name in ("history.csv", "predictions/logits.npy", "fingerprint.json", "tables/raters.csv"):
         assert f"{name} is not what it left" in said
     after = content(project)
     same = [n for n in before if n.endswith((".csv", ".npy", "params.yaml"))]
@@ -152,7 +153,7 @@ def started(base):
         [sys.executable, "-m", "lusnb.study", "run", "tiny", "--jobs", "2"],
         cwd=base, env=environment(base), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
-    waiting = [base / WHERE / arm / "seed0" / ".fold0.new" / "metrics.csv" for arm in ("t000", "t060")]
+    waiting = [base / WHERE / arm / "seed0" / ".fold0.new" / "history.csv" for arm in ("t000", "t060")]
     until = time.monotonic() + 240
     while not all(path.exists() for path in waiting):
         assert driver.poll() is None and time.monotonic() < until
@@ -197,12 +198,12 @@ def test_after_a_killed_driver_nobody_writes_beside_what_goes_on(project):
     while any("lusnb.study.nodes" in line for line in processes(project).values()):
         assert time.monotonic() < until
         time.sleep(0.2)
-    found = (project / WHERE / "t060/seed0/fold0/metrics.csv").read_text()
+    found = (project / WHERE / "t060/seed0/fold0/history.csv").read_text()
     assert "'epochs': 60" in found  # whole, and of one training
     status, said = study(project)
     assert status == 0 and "epochs 60 -> 1: " in said, said
     found = project / WHERE / "t060/seed0/fold0"
-    assert "'epochs': 1," in (found / "metrics.csv").read_text()
+    assert "'epochs': 1," in (found / "history.csv").read_text()
     assert proofs.damaged(found, proofs.read(found)) == []
 
 

@@ -17,7 +17,7 @@ from PIL import Image
 from lusnb.cohort import cohort as cohorts
 from lusnb.cohort import splits
 from lusnb.segment import frames as segment_frames
-from lusnb.segment import measure, predictions, segmenter
+from lusnb.segment import predict, predictions, segmenter
 from lusnb.tasks import masks, train
 
 pytestmark = pytest.mark.slow
@@ -45,11 +45,11 @@ def segmenters(cohort: cohorts.Cohort, params_of: Callable, into: Path) -> masks
         roles = splits.roles(cohort.patients, fold, "cross_fitted", inner)
         frames = segment_frames.load(cohort, p, roles["train"])
         network, history = segmenter.train(frames, roles, p)
-        measured = measure.measure(network, frames, roles, cohort.features, p)
+        measured = predict.measure(network, frames, roles, cohort.features, p)
         cut = segmenter.task_cut(measured.cut, p)
         clips = segmenter.segment_clips(network, cohort, p, cut, roles["test"])
         place = into / f"{fold}_{inner}"
-        measure.store(place, network, history, measured, frames.table, clips, "", roles, p)
+        predict.store(place, network, history, measured, frames.table, clips, "", roles, p)
         parts[fold, inner] = predictions.read(place, ""), place.name
     return masks.cross_fitted(cohort, parts)
 

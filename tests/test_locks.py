@@ -11,7 +11,7 @@ import pytest
 from lusnb.study import locks
 
 ROOT = Path(__file__).parents[1]
-HOLD = "import sys, time; from pathlib import Path; from lusnb import locks; "
+HOLD = "import sys, time; from pathlib import Path; from lusnb.study import locks; "
 HOLD += "locks.hold(Path(sys.argv[1]), 'it'); {}print('held', flush=True); time.sleep(60)"
 FORKED = "import os; here, there = os.pipe(); os.fork() or (os.write(there, b'.'), time.sleep(60)); "
 FORKED += "os.read(here, 1); "  # the child runs: before that it still has the parent's descriptors
@@ -100,7 +100,7 @@ def test_workers_end_when_their_parent_is_killed(tmp_path):
     code = (
         "import multiprocessing, os, sys, time\n"
         "from concurrent.futures import ProcessPoolExecutor\n"
-        "from lusnb import locks\n"
+        "from lusnb import files\n"
         "if __name__ == '__main__':\n"
         "    pool = ProcessPoolExecutor(1, multiprocessing.get_context('spawn'), files.end_with_parent)\n"
         "    print(pool.submit(os.getpid).result(), flush=True)\n"

@@ -11,14 +11,16 @@ from monai.losses import DiceLoss, FocalLoss, TverskyLoss
 from torch import Tensor
 from torchvision.ops import sigmoid_focal_loss
 
-from lusnb.segment import losses, metrics
+from lusnb import arms
+from lusnb.segment import cuts, losses, metrics
 
 GRID = torch.arange(1, 200, dtype=torch.float64) / 200  # predictions tried, one an image
 TENTHS = [k / 10 for k in range(11)]
-SOFT = [name for name in losses.LOSSES if name not in losses.BINARY]
-ARMS = [(name, "sigmoid") for name in losses.LOSSES] + [
-    (name, "normalised_relu") for name in losses.ON_PROBABILITIES
-]
+ON_LOGITS, ON_PROBABILITIES = (
+    [name for name, on in arms.LOSSES.items() if on == what] for what in ("logits", "probabilities")
+)
+SOFT = [name for name in arms.LOSSES if name != "lovasz"]  # which sees a soft target as cut at 0.5
+ARMS = [(name, "sigmoid") for name in arms.LOSSES] + [(name, "normalised_relu") for name in ON_PROBABILITIES]
 SHAPE = (3, 2, 6, 7)
 
 
@@ -331,7 +333,7 @@ def test_pixels_without_weight_do_not_count(name, activation):
         assert (other.grad[..., 4:] != 0).any()
 
 
-@pytest.mark.parametrize("name", losses.LOSSES)
+@pytest.mark.parametrize("name", arms.LOSSES)
 def test_no_weight_at_all_is_no_loss(name):
     z, y, w = sample(12)
     assert (losses.loss(name)(z, y, 0 * w) == 0).all()
@@ -388,7 +390,7 @@ def test_losses_and_gradients_are_finite(name, activation, size):
         assert z.grad.isfinite().all()
 
 
-@pytest.mark.parametrize("name", losses.LOSSES)
+@pytest.mark.parametrize("name", arms.LOSSES)
 @pytest.mark.parametrize("y", [0.0, 1.0])
 def test_an_empty_or_full_target_that_is_met_costs_nothing_and_the_opposite_much(name, y):
     target = torch.full((1, 1, 8, 8), y)
@@ -414,7 +416,7 @@ def test_gradients_are_those_of_finite_differences(name, activation):
     assert torch.autograd.gradcheck(lambda z: form(z, y, w), (z.requires_grad_(),))
 
 
-@pytest.mark.parametrize("name", losses.LOSSES)
+@pytest.mark.parametrize("name", arms.LOSSES)
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_half_precision_is_computed_in_float32(name, dtype):
     z, y, w = (a.float() for a in sample(17, (1, 1, 128, 128)))
@@ -424,7 +426,7 @@ def test_half_precision_is_computed_in_float32(name, dtype):
     torch.testing.assert_close(found, losses.loss(name)(z.float(), y, w))
 
 
-@pytest.mark.parametrize("name", losses.LOSSES)
+@pytest.mark.parametrize("name", arms.LOSSES)
 def test_binary_targets_may_be_bool(name):
     z, y, w = sample(18)
     torch.testing.assert_close(losses.loss(name)(z, y > 0.5, w), losses.loss(name)(z, (y > 0.5).double(), w))
@@ -473,7 +475,7 @@ def test_logits_of_an_activation_give_its_probabilities_back():
     inside = (p > 1 / 1020) & (p < 1 - 1 / 1020)
     torch.testing.assert_close(back[inside], p[inside])
     assert (back[p == 0] == pytest.approx(1 / 1020)) and (back[p == 1] == pytest.approx(1 - 1 / 1020))
-    assert torch.equal(metrics.quantise(found), (255 * p).round().to(torch.uint8))
+    assert torch.equal(cuts.quantise(found), (255 * p).round().to(torch.uint8))
 
 
 @pytest.mark.parametrize("activation", losses.ACTIVATIONS)
@@ -500,10 +502,10 @@ def test_unknown_names_are_told_all_names():
         ValueError, match=r"^activation: expected one of sigmoid, normalised_relu, got 'tanh'; "
     ):
         losses.activate(torch.zeros(1, 1, 1, 1), "tanh")
-    assert set(losses.LOSSES) == set(losses.ON_LOGITS) | set(losses.ON_PROBABILITIES)
+    assert list(losses.FORMS) == list(arms.LOSSES)
 
 
-@pytest.mark.parametrize("name", losses.ON_LOGITS)
+@pytest.mark.parametrize("name", ON_LOGITS)
 def test_a_loss_on_logits_refuses_softsegs_activation(name):
     told = (
         rf"^loss {name}: expected the activation sigmoid, got 'normalised_relu'; "

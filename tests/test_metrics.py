@@ -12,8 +12,9 @@ from torch import Tensor
 from torchmetrics.functional.classification import binary_calibration_error
 
 from lusnb import calibration, confidence
+from lusnb.compare import measured
 from lusnb.report import tables
-from lusnb.segment import measure, metrics, predictions
+from lusnb.segment import cuts, metrics, predictions
 from lusnb.segment import metrics as segment_metrics
 
 nan = float("nan")
@@ -298,14 +299,14 @@ def test_surface_dice_without_a_scale_is_not_defined():
 def test_quantised_probabilities_at_the_cut_are_probabilities_of_a_half():
     p = torch.from_numpy(np.random.default_rng(12).random(10_000))
     p = torch.cat([p, torch.tensor([0.0, 0.5, 1.0])])
-    levels = metrics.quantise(torch.logit(p))
+    levels = cuts.quantise(torch.logit(p))
     assert levels.dtype == torch.uint8
     np.testing.assert_array_equal(levels, np.rint(p.numpy() * 255))
     at_half = levels >= predictions.CUT
     off = p[at_half != (p >= 0.5)]
     assert ((off - 0.5).abs() <= 0.5 / 255).all()  # never by more than half a step
     assert len(off) < 40
-    assert metrics.quantise(torch.tensor([-1e-9, 0.0, 1e-9])).tolist() == [128, 128, 128]
+    assert cuts.quantise(torch.tensor([-1e-9, 0.0, 1e-9])).tolist() == [128, 128, 128]
 
 
 # calibration
@@ -423,7 +424,7 @@ def evaluated() -> tuple[Tensor, Tensor, dict[str, Tensor]]:
     c[:, 2] = 0
     logits = random_logits(16, (2, 3, 8, 8)).float()
     arm = arm_of(label_threshold=0.6, confidence_weight="none", background_weight=0.3)
-    return logits, c, measure.evaluate(logits, c, arm, [(0.5, 0.25), (1.0, 1.0)], cut=178)
+    return logits, c, measured.evaluate(logits, c, arm, [(0.5, 0.25), (1.0, 1.0)], cut=178)
 
 
 def test_evaluate_gives_every_metric_of_table_1(evaluated):
@@ -471,7 +472,7 @@ def test_evaluate_leaves_label_empty_images_out_of_iou_and_surface_dice(evaluate
 def test_weights_of_the_papers_arm_are_those_of_confidence_py(evaluated):
     logits, c, _ = evaluated
     arm = arm_of(label_threshold=1.0)
-    scores = measure.evaluate(logits, c, arm, [(1.0, 1.0)] * 2, cut=128)
+    scores = measured.evaluate(logits, c, arm, [(1.0, 1.0)] * 2, cut=128)
     w = confidence.weights(c.numpy(), 1.0)
     loss = np.logaddexp(0, -logits.numpy()) * (c.numpy() >= 1 - 1 / 510)
     loss += np.logaddexp(0, logits.numpy()) * (c.numpy() < 1 - 1 / 510)
@@ -483,7 +484,7 @@ def test_what_arms_are_compared_by_does_not_depend_on_the_arm(evaluated):
     arms = {t: arm_of(label_threshold=t) for t in (0.0, 0.5, 1.0)} | {
         name: arm_of(supervision=name) for name in ("soft", "trimap")
     }
-    found = {name: measure.evaluate(logits, c, arm, [(1.0, 1.0)] * 2, 0.5) for name, arm in arms.items()}
+    found = {name: measured.evaluate(logits, c, arm, [(1.0, 1.0)] * 2, 0.5) for name, arm in arms.items()}
     for name in ("reference_ce", "ce", "ce_excess", "trimap_ce", "trimap_ce_foreground"):
         for scores in found.values():
             torch.testing.assert_close(scores[name], found[0.0][name], equal_nan=True)
@@ -503,7 +504,7 @@ def test_an_unknown_feature_and_an_unknown_scale_touch_nothing_else(evaluated):
     arm = arm_of(label_threshold=0.6, confidence_weight="none", background_weight=0.3)
     logits, c = logits.clone(), c.clone()
     logits[0, 1], c[0, 1] = nan, 1.0  # what stands where a feature is not known
-    found = measure.evaluate(logits, c, arm, [(0.5, 0.25), (nan, nan)], cut=178)
+    found = measured.evaluate(logits, c, arm, [(0.5, 0.25), (nan, nan)], cut=178)
     elsewhere = torch.ones(2, 3, dtype=torch.bool)
     elsewhere[0, 1] = False
     for name, value in found.items():

@@ -104,8 +104,8 @@ def test_code_that_was_edited_under_a_running_kernel_is_not_taken_for_what_ran(d
 @pytest.mark.parametrize(
     ("where", "name", "spoil"),
     [
-        (TRAINED, "metrics.csv", lambda path: path.write_text(path.read_text()[:10])),
-        (TRAINED, "predictions/tempered.npy", lambda path: path.write_bytes(bytes(path.stat().st_size))),
+        (TRAINED, "history.csv", lambda path: path.write_text(path.read_text()[:10])),
+        (TRAINED, "predictions/logits.npy", lambda path: path.write_bytes(bytes(path.stat().st_size))),
         (TRAINED, "model.safetensors", lambda path: os.truncate(path, path.stat().st_size // 2)),
         ("05_sf_change/t060/seed0", "predictions.csv", lambda path: path.unlink()),
         ("04_compare_segmentation", "tables/table1_segmentation.csv", lambda path: path.write_text("")),

@@ -199,7 +199,7 @@ def test_a_save_that_breaks_off_changes_nothing(own, clip, at, monkeypatch):
 def test_processes_that_paint_at_once_lose_nothing(own):
     code = (
         "import sys, numpy as np\n"
-        "from lusnb import cohort as cohorts, painting\n"
+        "from lusnb.cohort import cohort as cohorts, painting\n"
         "own = cohorts.read(sys.argv[1], 2, look=False)\n"
         "for clip in own.clips['clip_id'][:6]:\n"
         "    one = painting.read(own, clip, 0, sys.argv[2])\n"

@@ -18,6 +18,7 @@ TASK = pd.DataFrame(
 )
 
 HELD = np.array([1])  # the second labelled frame is held out
+VALIDATION = np.array([0])
 
 
 def masks(width: int, seed: int = 0) -> np.ndarray:
@@ -26,7 +27,8 @@ def masks(width: int, seed: int = 0) -> np.ndarray:
 
 
 def opened(frames: np.ndarray, **made_from) -> predictions.Predictions:
-    return predictions.Predictions(np.zeros(0, np.uint8), frames, pd.DataFrame(), made_from)
+    none = np.zeros(0, np.uint8)
+    return predictions.Predictions(none, frames, pd.DataFrame(), made_from, none, none)
 
 
 @pytest.mark.parametrize("width", [1, 7, 8, 13, 16])
@@ -55,7 +57,7 @@ def test_a_sure_pixel_is_stored_as_one_or_255():
 
 
 def test_the_index_says_what_each_entry_is_of():
-    table = predictions.index(LABELLED, TASK, HELD)
+    table = predictions.index(LABELLED, TASK, VALIDATION, HELD)
     assert list(table) == ["array", "position", "slot", "clip_id", "frame"]
     assert list(table.itertuples(index=False, name=None)) == [
         ("labelled", 0, 0, "007", 0),
@@ -66,7 +68,8 @@ def test_the_index_says_what_each_entry_is_of():
         ("frames", 1, 0, "007", 0),
         ("frames", 1, 1, "007", 2),
         ("frames", 1, 2, "007", 4),
-        ("held_out", 0, 1, "021", 3),
+        ("validation", 0, 0, "007", 0),
+        ("held_out", 1, 1, "021", 3),
     ]
 
 
@@ -81,8 +84,10 @@ def folder(tmp_path):
         "channels": "binary",
     }
     labelled = np.random.default_rng(2).integers(0, 256, (2, 6, 8, 8), np.uint8)
-    table = predictions.index(LABELLED, TASK, HELD)
-    predictions.write(tmp_path, labelled, predictions.pack(masks(13)), labelled[HELD], table, made_from)
+    table = predictions.index(LABELLED, TASK, VALIDATION, HELD)
+    arrays = {"labelled": labelled, "frames": predictions.pack(masks(13))}
+    arrays |= {"logits": labelled / np.float32(7), "untrained": labelled[::-1]}
+    predictions.write(tmp_path, arrays, table, made_from)
     return tmp_path
 
 
@@ -90,11 +95,15 @@ def test_what_is_written_is_read_back(folder):
     found = predictions.read(folder, "c0ffee")
     labelled = np.random.default_rng(2).integers(0, 256, (2, 6, 8, 8), np.uint8)
     np.testing.assert_array_equal(found.labelled, labelled)
-    assert found.held_out.tolist() == [1] and found.dropout is None
-    np.testing.assert_array_equal(found.tempered, labelled[[1]])
+    assert found.validation.tolist() == [0] and found.held_out.tolist() == [1] and found.dropout is None
+    np.testing.assert_array_equal(found.logits, labelled / np.float32(7))
+    assert found.logits.dtype == np.float32 and isinstance(found.logits, np.memmap)
+    np.testing.assert_array_equal(found.untrained, labelled[::-1])
     assert isinstance(found.frames, np.memmap)
     np.testing.assert_array_equal(found.frames, predictions.pack(masks(13)))
-    pd.testing.assert_frame_equal(found.index, predictions.index(LABELLED, TASK, HELD))  # "007" stays a text
+    pd.testing.assert_frame_equal(
+        found.index, predictions.index(LABELLED, TASK, VALIDATION, HELD)
+    )  # "007" stays a text
     assert found.made_from["task_size"] == 13
 
 
@@ -129,9 +138,8 @@ def test_the_fingerprint_comes_last(folder, monkeypatch):
     monkeypatch.setattr(predictions.files, "write_npy", lambda path, _: written.append(path.name))
     monkeypatch.setattr(predictions.files, "write_csv", lambda path, _: written.append(path.name))
     monkeypatch.setattr(predictions.files, "write_json", lambda path, _: written.append(path.name))
-    predictions.write(folder, np.zeros(1), np.zeros(1), np.zeros(1), pd.DataFrame(), {})
-    assert written[-1] == "fingerprint.json"
-    assert sorted(written) == ["fingerprint.json", "frames.npy", "index.csv", "labelled.npy", "tempered.npy"]
+    predictions.write(folder, {"labelled": np.zeros(1), "frames": np.zeros(1)}, pd.DataFrame(), {})
+    assert written == ["labelled.npy", "frames.npy", "index.csv", "fingerprint.json"]
 
 
 def test_an_array_with_pickled_objects_is_not_opened(folder):

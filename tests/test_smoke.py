@@ -115,7 +115,6 @@ def test_an_edit_to_figures_plans_no_training(project):
 def test_papermill_alone_repeats_a_node_to_the_last_digit(project):
     folder = project / TRAINED
     names = (
-        "metrics.csv",
         "history.csv",
         "model.safetensors",
         "predictions/labelled.npy",
@@ -137,7 +136,8 @@ def test_the_stored_probabilities_give_the_ious_of_the_table(project):
     levels = np.load(folder / "predictions" / "labelled.npy")
     index = pd.read_csv(folder / "predictions" / "index.csv").query("array == 'labelled'")
     maps, _ = arrays.confidence_of(data, index, levels.shape[-1])
-    metrics = pd.read_csv(folder / "metrics.csv").query("metric == 'iou'").dropna(subset="value")
+    metrics = pd.read_csv(project / COHORT / "tables" / "segmentation_metrics.csv")
+    metrics = metrics.query("metric == 'iou' and arm == 't060'").dropna(subset="value")
     place = index.set_index("clip_id")["position"]
     cut = json.loads((folder / "predictions" / "fingerprint.json").read_text())["cut"]
     for row in metrics.itertuples():
@@ -165,7 +165,7 @@ def test_bad_input_stops_with_a_sentence_and_leaves_no_finished_run(project, giv
     where = project / "runs/smoke" / given.get("cohort", "phantom_smoke") / "03_train_segmentation"
     if given.get("arm") != "t000":
         assert not list(where.glob(f"{given.get('arm', 'nothing')}/**/finished"))
-        assert not list(where.glob(f"{given.get('arm', 'nothing')}/**/metrics.csv"))
+        assert not list(where.glob(f"{given.get('arm', 'nothing')}/**/history.csv"))
     assert planned(project) == set()
 
 

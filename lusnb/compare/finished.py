@@ -1,13 +1,12 @@
 """What the finished runs of a profile left: metrics, scores, what arms say of patients they never saw."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 
 from lusnb import arms as describe
 from lusnb import params
-from lusnb.cohort import splits
 from lusnb.cohort.cohort import Cohort
 from lusnb.params import ParameterError, Params
 from lusnb.segment import predictions
@@ -21,36 +20,37 @@ class Held:
     """What an arm says about frames of patients it never saw; only their entries mean anything.
 
     Arrays are uint8 (N, C, S, S), 255 = 1, in the order of the labelled frames. labelled: probabilities.
-    tempered: the same at the temperatures fitted on validation. cuts: uint8 (N,), the cut of the training
-    that held the frame out, a level from 1 to 255 (segment/cuts.py). dropout: with Monte-Carlo dropout, or
-    None.
+    tempered: the same at the temperatures fitted on validation (compare/measured.py); None until then. cuts:
+    uint8 (N,), the cut of the training that held the frame out, a level from 1 to 255 (segment/cuts.py).
+    dropout: with Monte-Carlo dropout, or None. parts: what the training of each fold left.
     """
 
     labelled: np.ndarray
-    tempered: np.ndarray
+    tempered: np.ndarray | None
     cuts: np.ndarray
     dropout: np.ndarray | None = None
+    parts: dict[int, Predictions] = field(default_factory=dict, repr=False)
 
     def masks(self, where: np.ndarray) -> np.ndarray:
         """What is drawn on some frames at the arm's own cut, bool (n, C, S, S). where: int (n,)."""
         return self.labelled[where] >= self.cuts[where, None, None, None]
 
 
-def stitch(parts: list[Predictions]) -> Held:
+def stitch(parts: dict[int, Predictions]) -> Held:
     """One arm's predictions from those of its folds, each for the frames that it held out."""
-    shape = parts[0].labelled.shape
-    whole, tempered, dropout = (np.zeros(shape, np.uint8) for _ in range(3))  # untouched pages cost nothing
+    shape = next(iter(parts.values())).labelled.shape
+    whole, dropout = (np.zeros(shape, np.uint8) for _ in range(2))  # untouched pages cost nothing
     cuts = np.zeros(shape[0], np.uint8)
-    for found in parts:
+    for found in parts.values():
         whole[found.held_out] = found.labelled[found.held_out]
-        tempered[found.held_out] = found.tempered
         cuts[found.held_out] = found.cut
         if found.dropout is not None:
             dropout[found.held_out] = found.dropout
-    return Held(whole, tempered, cuts, dropout if all(found.dropout is not None for found in parts) else None)
+    sampled = all(found.dropout is not None for found in parts.values())
+    return Held(whole, None, cuts, dropout if sampled else None, parts)
 
 
-def _asked_of_arms(p: Params) -> dict[str, dict]:
+def asked_of_arms(p: Params) -> dict[str, dict]:
     """All parameters of the training of each arm of the profile, its first seed and fold."""
     base = places.root()
     found: dict[str, dict] = {}
@@ -65,13 +65,13 @@ def arms(p: Params) -> pd.DataFrame:
     path = places.root() / "notebooks" / f"{matrix.NOTEBOOKS['train']}.ipynb"
     declared = {name: value for name, (_, value) in params.of_notebook(path).items()}
     return describe.table(
-        _asked_of_arms(p), declared | profile.overrides(p.profile, matrix.NOTEBOOKS["train"])
+        asked_of_arms(p), declared | profile.overrides(p.profile, matrix.NOTEBOOKS["train"])
     )
 
 
 def check_measured_on(p: Params) -> None:
     """Raise ParameterError unless every arm was measured on labels merged as `p.measured_on` says."""
-    for arm, asked in _asked_of_arms(p).items():
+    for arm, asked in asked_of_arms(p).items():
         if asked["measured_on"] != p.measured_on:
             raise ParameterError(
                 f"{p.notebook}: measured_on is {p.measured_on!r}, but arm {arm} was measured on "
@@ -84,17 +84,6 @@ def tested(p: Params, cohort: Cohort) -> list[str]:
     if profile.load(p.profile).protocol == "paper":
         return cohort.patients_in("test")
     return list(cohort.patients["patient_id"])
-
-
-def segmentation_metrics(p: Params, cohort: Cohort, names: list[str]) -> pd.DataFrame:
-    """The training runs' metrics of some arms, every seed: of held-out patients, and what was tuned."""
-    asked = profile.load(p.profile)
-    parts = []
-    for fold in asked.segmenter_folds:
-        table = gather(p, matrix.NOTEBOOKS["train"], "metrics.csv", names, fold=fold)
-        held_out = splits.roles(cohort.patients, fold, asked.protocol)["test"]
-        parts.append(table[table["patient_id"].isin(held_out) | table["patient_id"].isna()])
-    return pd.concat(parts, ignore_index=True)
 
 
 def gather(p: Params, notebook: str, name: str, arms: list[str], **identity: object) -> pd.DataFrame:
@@ -134,6 +123,8 @@ def open_held_out(p: Params, names: list[str], fingerprint: str) -> dict[tuple[s
     found, notebook = {}, matrix.NOTEBOOKS["train"]
     for arm in names:
         for seed in asked.seeds:
-            folders = [find(p, notebook, arm=arm, seed=seed, fold=fold) for fold in asked.segmenter_folds]
-            found[arm, seed] = stitch([predictions.read(folder, fingerprint) for folder in folders])
+            same = {"arm": arm, "seed": seed}
+            folders = {fold: find(p, notebook, **same, fold=fold) for fold in asked.segmenter_folds}
+            parts = {fold: predictions.read(folder, fingerprint) for fold, folder in folders.items()}
+            found[arm, seed] = stitch(parts)
     return found

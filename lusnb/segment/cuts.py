@@ -62,3 +62,8 @@ def best(counted: np.ndarray) -> tuple[int, float]:
     means = known[:, 1:].mean(0)
     level = LEVELS - 1 - int(means[::-1].argmax())
     return (level, float(means[level - 1])) if means.any() else (CUT, 0.0)
+
+
+def quantise(logits: Tensor) -> Tensor:
+    """Probabilities of logits as uint8, 255 = 1: what is stored, and what every cut is applied to."""
+    return (torch.sigmoid(logits.float()) * 255).round().to(torch.uint8)

@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lusnb import confidence
+from lusnb import arms, confidence
 
 ACTIVATIONS = ("sigmoid", "normalised_relu")
 SMALLEST_MAXIMUM = 1e-6  # a feature of an image whose highest activation is no higher is silent
@@ -153,36 +153,41 @@ def wing(p: Tensor, y: Tensor, w: Tensor) -> Tensor:
 
 # -- by name
 
-ON_LOGITS = {"weighted_ce": weighted_ce, "focal": focal, "lovasz": lovasz, "dice_ce": dice_ce}
-ON_PROBABILITIES = {"dice": dice, "tversky": tversky, "wing": wing}
-LOSSES = ("weighted_ce", "dice", "focal", "tversky", "lovasz", "dice_ce", "wing")
-BINARY = ("lovasz",)  # these see a soft target as cut at 0.5
+FORMS = {  # a new one is its function, a line here, and one in arms.LOSSES
+    "weighted_ce": weighted_ce,
+    "dice": dice,
+    "focal": focal,
+    "tversky": tversky,
+    "lovasz": lovasz,
+    "dice_ce": dice_ce,
+    "wing": wing,
+}
 
 
 def loss(name: str, activation: str = "sigmoid") -> Callable[[Tensor, Tensor, Tensor], Tensor]:
     """The loss of that name: (logits, y, w), each (N, C, H, W), to float (N, C).
 
     activation: what makes probabilities of the logits, see `activate`. Logits of half precision are computed
-    with as float32. Raises ValueError for an unknown name, and for a loss that is defined on logits (all but
-    dice, tversky and wing) with another activation than sigmoid.
+    with as float32. Raises ValueError for an unknown name, and for a loss that is defined on logits
+    (arms.LOSSES) with another activation than sigmoid.
     """
-    if name not in LOSSES:
-        raise ValueError(f"loss: expected one of {', '.join(LOSSES)}, got {name!r}; correct the arm.")
+    if name not in FORMS:
+        raise ValueError(f"loss: expected one of {', '.join(FORMS)}, got {name!r}; correct the arm.")
     if activation not in ACTIVATIONS:
         raise ValueError(
             f"activation: expected one of {', '.join(ACTIVATIONS)}, got {activation!r}; correct the arm."
         )
-    if name in ON_LOGITS and activation != "sigmoid":
+    on_logits = arms.LOSSES[name] == "logits"
+    if on_logits and activation != "sigmoid":
+        known = ", ".join(other for other, on in arms.LOSSES.items() if on == "probabilities")
         raise ValueError(
             f"loss {name}: expected the activation sigmoid, got {activation!r}; "
-            f"with it the loss can be {', '.join(ON_PROBABILITIES)}."
+            f"with it the loss can be {known}."
         )
 
     def compute(logits: Tensor, y: Tensor, w: Tensor) -> Tensor:
         logits = _wide(logits)
         y, w = y.to(logits.dtype), w.to(logits.dtype)
-        if name in ON_LOGITS:
-            return ON_LOGITS[name](logits, y, w)
-        return ON_PROBABILITIES[name](activate(logits, activation), y, w)
+        return FORMS[name](logits if on_logits else activate(logits, activation), y, w)
 
     return compute

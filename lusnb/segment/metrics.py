@@ -113,11 +113,6 @@ def at_both(
     return scores(levels >= cut) | {f"{name}{FIXED}": value for name, value in fixed.items()}
 
 
-def quantise(logits: Tensor) -> Tensor:
-    """Probabilities of logits as uint8, 255 = 1: what is stored, and what every cut is applied to."""
-    return (torch.sigmoid(logits.float()) * 255).round().to(torch.uint8)
-
-
 LEVELS = tuple(k / 10 for k in range(1, 10))  # 10 % ... 90 %
 
 
@@ -133,17 +128,14 @@ def level_dice(p: Tensor, c: Tensor, levels: tuple[float, ...] = LEVELS) -> dict
     which the label is not empty (NaN where there is none), since an image without the feature is otherwise a
     free 1.0: which levels count does not depend on the prediction.
     """
-    iou = torch.stack([iou(confidence.targets(p, t), confidence.targets(c, t)) for t in levels])
-    dice = 2 * iou / (1 + iou)  # (levels, N, C)
+    overlap = torch.stack([iou(confidence.targets(p, t), confidence.targets(c, t)) for t in levels])
+    dice = 2 * overlap / (1 + overlap)  # (levels, N, C)
     marked = torch.stack([confidence.targets(c, t).any((-2, -1)) for t in levels])
     return {
         "level_dice": dice.nan_to_num(nan=1.0).mean(0),
         "level_dice_empty": dice.isnan().sum(0).to(dice.dtype),
         "level_dice_marked": torch.where(marked, dice, torch.nan).nanmean(0),
     }
-
-
-# -- raters
 
 
 # -- millimetres

@@ -4,8 +4,10 @@ predictions/labelled.npy      uint8 (N, C, S, S)        probabilities of the lab
                               inner model, which is there for the tasks alone, none
 predictions/frames.npy        uint8 (clips, T, C, s, b)  the tasks' frames: binary, packed 8 pixels a byte
                               along the width (b = ceil(s / 8)), or probabilities (b = s)
-predictions/tempered.npy      uint8 (n, C, S, S)        of held-out frames: the same, at their temperatures
-predictions/dropout.npy       uint8 (n, C, S, S)        the same, where asked for: their mean with dropout on
+predictions/logits.npy        float32 (v + h, C, S, S)  of validation frames, then of held-out ones
+predictions/untrained.npy     uint8 (v + h, C, S, S)    of the same frames: probabilities before training
+predictions/dropout.npy       uint8 (h, C, S, S)        of held-out frames, where asked for: their mean with
+                              dropout on
 predictions/index.csv         array, position, slot, clip_id, frame: what each entry is of
 predictions/fingerprint.json  the cohort, the model and the settings they were made from; `cut`: the level, 1
                               to 255, from which on a pixel is a prediction at the training's own cut;
@@ -39,7 +41,8 @@ class Predictions:
     frames: np.ndarray
     index: pd.DataFrame
     made_from: dict
-    tempered: np.ndarray | None = None
+    logits: np.ndarray
+    untrained: np.ndarray
     dropout: np.ndarray | None = None
 
     @property
@@ -48,9 +51,17 @@ class Predictions:
         return int(self.made_from["cut"])
 
     @property
+    def validation(self) -> np.ndarray:
+        """Positions of the validation frames among the labelled ones, in the order of `logits`."""
+        return self._places("validation")
+
+    @property
     def held_out(self) -> np.ndarray:
-        """Positions of the held-out frames among the labelled ones, in the order of `tempered`."""
-        chosen = self.index[self.index["array"] == "held_out"].sort_values("position")
+        """Positions of the held-out frames among the labelled ones, in the order of the rest of `logits`."""
+        return self._places("held_out")
+
+    def _places(self, role: str) -> np.ndarray:
+        chosen = self.index[self.index["array"] == role].sort_values("position")
         return chosen["slot"].to_numpy()
 
     @property
@@ -77,36 +88,32 @@ def pack(masks: np.ndarray) -> np.ndarray:
     return np.packbits(masks, axis=-1)
 
 
-def index(labelled: pd.DataFrame, task_frames: pd.DataFrame, held_out: np.ndarray) -> pd.DataFrame:
+def index(
+    labelled: pd.DataFrame, task_frames: pd.DataFrame, validation: np.ndarray, held_out: np.ndarray
+) -> pd.DataFrame:
     """One row per stored image. labelled: clip_id, frame. task_frames: clip_id, slot, frame.
 
-    held_out: positions among the labelled frames of what `tempered` and `dropout` hold; stored as their slot.
+    validation, held_out: positions among the labelled frames of what `logits` holds; stored as their slot.
     """
     one = labelled[["clip_id", "frame"]].assign(array="labelled", position=range(len(labelled)), slot=0)
     position = task_frames["clip_id"].factorize()[0]
     two = task_frames[["clip_id", "slot", "frame"]].assign(array="frames", position=position)
-    three = labelled[["clip_id", "frame"]].iloc[held_out]
-    three = three.assign(array="held_out", position=range(len(three)), slot=held_out)
+    slots = np.concatenate([validation, held_out]).astype(int)
+    roles = ["validation"] * len(validation) + ["held_out"] * len(held_out)
+    three = labelled[["clip_id", "frame"]].iloc[slots]
+    three = three.assign(array=roles, position=range(len(three)), slot=slots)
     columns = ["array", "position", "slot", "clip_id", "frame"]
     return pd.concat([one, two, three], ignore_index=True)[columns]
 
 
-def write(
-    folder: Path,
-    labelled: np.ndarray,
-    frames: np.ndarray,
-    tempered: np.ndarray,
-    table: pd.DataFrame,
-    made_from: dict,
-    dropout: np.ndarray | None = None,
-) -> None:
-    """Write predictions into `folder`/predictions; the fingerprint comes last."""
+def write(folder: Path, arrays: dict[str, np.ndarray], table: pd.DataFrame, made_from: dict) -> None:
+    """Write predictions into `folder`/predictions; the fingerprint comes last.
+
+    arrays: labelled, frames, logits, untrained and, where there is one, dropout. table: of `index`.
+    """
     place = folder / "predictions"
-    files.write_npy(place / "labelled.npy", labelled)
-    files.write_npy(place / "frames.npy", frames)
-    files.write_npy(place / "tempered.npy", tempered)
-    if dropout is not None:
-        files.write_npy(place / "dropout.npy", dropout)
+    for name, array in arrays.items():
+        files.write_npy(place / f"{name}.npy", array)
     files.write_csv(place / "index.csv", table)
     files.write_json(place / "fingerprint.json", made_from)
 
@@ -126,7 +133,7 @@ def read(folder: Path, cohort_fingerprint: str) -> Predictions:
                 f"{place}: made from the {what} {made_from[what]}, but the {what} is now {fingerprint}; "
                 + AGAIN
             )
-    names = ["labelled", "frames", "tempered", "dropout"]
+    names = ["labelled", "frames", "logits", "untrained", "dropout"]
     there = [name for name in names if name != "dropout" or (place / "dropout.npy").is_file()]
     arrays = {n: np.load(place / f"{n}.npy", mmap_mode="r", allow_pickle=False) for n in there}
     index = pd.read_csv(place / "index.csv", dtype={"clip_id": str})

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import lightning
 import numpy as np
@@ -15,7 +16,7 @@ from lusnb import confidence, params
 from lusnb.cohort import arrays
 from lusnb.cohort.cohort import Cohort
 from lusnb.params import Params
-from lusnb.segment import cuts, fitting, losses, metrics, predictions
+from lusnb.segment import cuts, fitting, losses, predictions
 from lusnb.segment import network as segment_network
 from lusnb.segment.augmentation import Augmentation
 from lusnb.segment.frames import Labelled
@@ -54,7 +55,7 @@ class Segmenter(lightning.LightningModule):
     def validation_step(self, batch: tuple[Tensor, ...], _: int) -> None:
         images, levels, known = batch  # one map an image
         outputs, c = self.network(as_input(images)), levels.float() / 255
-        levels = metrics.quantise(losses.as_logits(outputs, self.way.activation))
+        levels = cuts.quantise(losses.as_logits(outputs, self.way.activation))
         for t in self.counted:
             self.counted[t] += cuts.counts(levels, confidence.targets(c, t), known)
         self.log("validation_loss", self._loss(outputs, c, known), on_epoch=True, batch_size=len(images))
@@ -233,14 +234,21 @@ def task_cut(own: int, p: Params) -> int:
     return own if p.task_cut == "validation" else predictions.CUT
 
 
+class Segments(NamedTuple):
+    """The tasks' frames of clips, segmented: uint8 (clips, T, C, s, b) as segment/predictions.py stores them,
+    and their table clip_id, slot, frame."""
+
+    frames: np.ndarray
+    table: pd.DataFrame
+
+
 def segment_clips(
     network: nn.Module, cohort: Cohort, p: Params, cut: int, patients: list[str] | None = None
-) -> tuple[np.ndarray, pd.DataFrame]:
+) -> Segments:
     """Segment the tasks' frames of every clip once, or of every clip of some patients.
 
     p: size, batch, task_size, task_frames, task_channels. Frames are read at the segmenter's size; their
-    probabilities are averaged down to the tasks' size, then cut at a level (1 to 255, `task_cut`). Returns
-    (uint8 (clips, T, C, s, b) as segment/predictions.py stores it, and its table clip_id, slot, frame).
+    probabilities are averaged down to the tasks' size, then cut at a level (1 to 255, `task_cut`).
     """
     if p.task_channels not in params.CHANNELS:
         raise ValueError(f"task_channels: expected one of {params.CHANNELS}, got {p.task_channels!r}.")
@@ -258,4 +266,4 @@ def segment_clips(
         levels = (small * 255).round().to(torch.uint8).numpy()
         out.append((predictions.pack(levels >= cut) if p.task_channels == "binary" else levels)[None])
         rows += [{"clip_id": clip_id, "slot": k, "frame": int(t)} for k, t in enumerate(centres)]
-    return np.concatenate(out), pd.DataFrame(rows, columns=["clip_id", "slot", "frame"])
+    return Segments(np.concatenate(out), pd.DataFrame(rows, columns=["clip_id", "slot", "frame"]))

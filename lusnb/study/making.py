@@ -6,6 +6,7 @@ import platform
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -69,7 +70,7 @@ class Run:
         promised = outputs.promised(self.params.notebook)
         if lacks := [name for name in promised if not self.path(name).is_file()]:
             raise RuntimeError(
-                f"{where}: expected it to leave {', '.join(lacks)} (study/outputs.py), found none."
+                f"{where}: expected it to leave {', '.join(lacks)} (study/outputs.yaml), found none."
             )
         made = {**self.made, **{name: dict(found) for name, found in READ.items()}}
         if not _as_written(self.params.notebook, self.base):
@@ -103,7 +104,7 @@ def start(p: Params) -> Run:
     choices.check_together(p.notebook, p, base)
     _check_arm(p, base)
     place = base / "runs" / places.run_folder(p.notebook, identity)
-    code = _code(p.notebook, base)
+    code = _code(p.notebook, base, p)
     made = {"asked": dict(p), "code": code, "outside": reruns.outside(p, base)}
     locks.release_all()  # of a run of this kernel that was not finished
     writes = [place, *([base / "data" / p.cohort] if p.notebook == matrix.NOTEBOOKS["cohort"] else [])]
@@ -126,11 +127,11 @@ def _check_arm(p: Params, base: Path) -> None:
             )
 
 
-def _code(notebook: str, base: Path) -> str:
+def _code(notebook: str, base: Path, asked: Mapping[str, object] | None = None) -> str:
     """The fingerprint of the code that this process runs; EDITED where that is not what is on disk."""
     reruns.forget()
     times = [path.stat().st_mtime_ns for path in reruns.used(notebook, base) if path.suffix == ".py"]
-    return reruns.code_fingerprint(notebook, base) if max(times) < LOADED else EDITED
+    return reruns.code_fingerprint(notebook, base, asked) if max(times) < LOADED else EDITED
 
 
 def _as_written(notebook: str, base: Path) -> bool:

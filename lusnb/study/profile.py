@@ -260,13 +260,11 @@ def _raters(cohort: dict, base: Path) -> list[str] | None:
 
 def _check_linked(study: Study, own: dict) -> None:
     """What 13_outcome needs of a cohort, made with these parameters, said before anything is trained."""
-    from lusnb.stats import FEW
-
     matrices.check_linked(own["cohort"], own)
-    if own["split"][2] < FEW:
+    if own["split"][2] < params.FEW:
         raise params.ParameterError(
-            f"params/{study.profile}: cohort {own['cohort']}: expected at least {FEW} test patients (the "
-            f"third number of split) for {study.across}, got {own['split'][2]}; set more."
+            f"params/{study.profile}: cohort {own['cohort']}: expected at least {params.FEW} test patients "
+            f"(the third number of split) for {study.across}, got {own['split'][2]}; set more."
         )
 
 

@@ -1,6 +1,12 @@
-"""What makes a node run again: the code that its notebook uses, and the files of its cohort."""
+"""What makes a node run again: the code that its notebook uses, and what lies outside of cohorts and runs.
+
+Code is compared as syntax, without comments and docstrings. A node that makes a cohort or trains, after which
+much runs again, is asked more closely: neither the prose of its notebook counts, nor how it draws (the wing
+`report`), nor the supervisions and losses that its arm does not use.
+"""
 
 import ast
+import copy
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
@@ -8,7 +14,15 @@ from functools import cache
 from pathlib import Path
 
 from lusnb.cohort.fingerprint import content, folder_stamp
+from lusnb.study.matrix import NOTEBOOKS, TASKS
 from lusnb.study.places import import_places
+
+MADE = tuple(NOTEBOOKS[name] for name in ("cohort", "train", *TASKS))  # cohorts and trainings
+REGISTRIES = {  # tables, name -> how it is done, of which a training uses the entry that a parameter names
+    "SUPERVISIONS": "supervision",
+    "LOSSES": "loss",
+    "FORMS": "loss",
+}
 
 
 @cache
@@ -61,21 +75,125 @@ def used(notebook: str, base: Path) -> tuple[Path, ...]:
     return tuple(found)
 
 
-@cache
-def code_fingerprint(notebook: str, base: Path) -> str:
-    """Fingerprint of a notebook's cells and of the code that it uses: when it changes, the node runs again.
+def code_fingerprint(notebook: str, base: Path, asked: Mapping[str, object] | None = None) -> str:
+    """Fingerprint of a notebook and of the code that it uses: when it changes, the node runs again.
 
+    asked: the node's parameters, which say what its arm uses of REGISTRIES; without them nothing is used.
     Outputs and metadata do not count, so running a notebook in JupyterLab and saving it changes nothing.
     """
-    digest = hashlib.sha256("\0".join(source for _, source in cells(notebook, base)).encode())
+    chosen = tuple((name, str((asked or {}).get(name, ""))) for name in sorted(set(REGISTRIES.values())))
+    return _fingerprint(notebook, base, chosen)
+
+
+@cache
+def _fingerprint(notebook: str, base: Path, chosen: tuple[tuple[str, str], ...]) -> str:
+    trains = notebook in MADE
+    digest = hashlib.sha256()
+    for kind, source in cells(notebook, base):
+        if kind == "code":
+            digest.update(_dumped(_syntax(source)))
+        elif not trains:
+            digest.update(source.encode() + b"\0")
     for path in used(notebook, base):
-        digest.update(path.relative_to(base).as_posix().encode() + b"\0" + path.read_bytes())
+        name = path.relative_to(base).as_posix()
+        if trains and name.startswith("lusnb/report/"):
+            continue
+        digest.update(name.encode() + b"\0")
+        if path.suffix != ".py":
+            digest.update(path.read_bytes())
+        elif trains and _registries(_parsed(path)):
+            digest.update(_dumped(_pruned(path, notebook, base, dict(chosen))))
+        else:
+            digest.update(_of_file(path))
     return digest.hexdigest()[:16]
+
+
+# -- code as syntax
+
+
+def _syntax(source: str) -> ast.Module:
+    """Code without docstrings; comments are none already."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            first = node.body[0] if node.body else None
+            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
+                node.body = node.body[1:]
+    return tree
+
+
+def _dumped(tree: ast.Module) -> bytes:
+    return ast.dump(tree).encode() + b"\0"
+
+
+@cache
+def _parsed(path: Path) -> ast.Module:
+    return _syntax(path.read_text(encoding="utf-8"))
+
+
+@cache
+def _of_file(path: Path) -> bytes:
+    return hashlib.sha256(_dumped(_parsed(path))).digest()
+
+
+def _registries(tree: ast.Module) -> dict[str, ast.Dict]:
+    """The tables of REGISTRIES that a module holds, by name."""
+    found = {}
+    for node in tree.body:
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        if isinstance(targets[0], ast.Name) and isinstance(getattr(node, "value", None), ast.Dict):
+            found[targets[0].id] = node.value
+    return {name: table for name, table in found.items() if name in REGISTRIES}
+
+
+def _pruned(path: Path, notebook: str, base: Path, chosen: Mapping[str, str]) -> ast.Module:
+    """A module without the entries of its registries that are not chosen, and without what only these use."""
+    tree = copy.deepcopy(_parsed(path))
+    for name, table in _registries(tree).items():
+        entries = zip(table.keys, table.values, strict=True)
+        own = [(key, value) for key, value in entries if key.value == chosen[REGISTRIES[name]]]
+        table.keys, table.values = [key for key, _ in own], [value for _, value in own]
+    defined = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
+    rest = [node for node in tree.body if not isinstance(node, ast.FunctionDef)]
+    reached, waiting = set(), [*_named(rest), *_asked_of(path, notebook, base)]
+    while waiting:
+        name = waiting.pop()
+        if name in defined and name not in reached:
+            reached.add(name)
+            waiting += _named([defined[name]])
+    tree.body = [n for n in tree.body if not isinstance(n, ast.FunctionDef) or n.name in reached]
+    return tree
+
+
+def _named(nodes: list[ast.stmt]) -> set[str]:
+    return {node.id for top in nodes for node in ast.walk(top) if isinstance(node, ast.Name)}
+
+
+def _asked_of(path: Path, notebook: str, base: Path) -> set[str]:
+    """What a notebook, and the modules that it uses, take from one of these modules."""
+    module = ".".join(path.relative_to(base).with_suffix("").parts)
+    own = "\n".join(source for kind, source in cells(notebook, base) if kind == "code")
+    trees = [_syntax(own), *(_parsed(p) for p in used(notebook, base) if p.suffix == ".py" and p != path)]
+    found = set()
+    for tree in trees:
+        local = set()
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom) and node.module == module:
+                found |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                of = [alias for alias in node.names if f"{node.module}.{alias.name}" == module]
+                local |= {alias.asname or alias.name for alias in of}
+        found |= {
+            node.attr
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in local
+        }
+    return found
 
 
 def forget() -> None:
     """Forget what was read of notebooks and code: they may be others now."""
-    for remembered in (_imports, used, code_fingerprint):
+    for remembered in (_imports, used, _fingerprint, _parsed, _of_file):
         remembered.cache_clear()
 
 

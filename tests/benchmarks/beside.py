@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from lusnb.cohort import cohort as cohort_cohort
 from lusnb.cohort import cohort as cohorts
 from lusnb.cohort.cohort import Cohort
+from lusnb.compare import measured
 from lusnb.params import Params
 from lusnb.phantom.build import make_cohort
-from lusnb.segment import frames, measure, segmenter
+from lusnb.segment import frames, segmenter
 from lusnb.study import profile
 from tests.benchmarks import workload
 from tests.benchmarks.ways import processor
@@ -55,7 +56,7 @@ def labels_seconds(cohort: Cohort, p: Params) -> tuple[float, float]:
     read = seconds(lambda: frames.load(cohort, p, [])) / len(cohort_cohort.labelled_frames(cohort))
     data = frames.load(cohort, p, [])
     c = data.confidence.float() / 255
-    return read, seconds(lambda: measure.evaluate(8 * c - 4, c, p, data.spacing, 0.5)) / len(c)
+    return read, seconds(lambda: measured.evaluate(8 * c - 4, c, p, data.spacing, 0.5)) / len(c)
 
 
 def node_seconds() -> float:

@@ -406,7 +406,7 @@ def test_controls_are_called_what_is_written_on_them(easel):
 
 
 FULL = """
-from lusnb import painting
+from lusnb.cohort import painting
 kept = painting.save
 def full(*_):
     raise OSError("no space left")
