@@ -1,4 +1,4 @@
-"""README, docs and notebooks as text: lines that fit, links and paths that lead somewhere, targets that exist."""
+"""README, docs and notebooks as text: lines that fit; links, paths and targets that exist."""
 
 import json
 import re
