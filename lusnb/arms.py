@@ -148,7 +148,7 @@ def pairs(arms: pd.DataFrame, asked: Sequence[str] = ()) -> list[tuple[str, str]
 def named_pairs(asked: Sequence[str], arms: Sequence[str]) -> list[tuple[str, str]]:
     """The pairs of arms that a profile names, 'arm - reference'; ValueError for an unknown arm, one arm with
     itself, or two arms twice."""
-    found = [tuple(pair.split(" - ")) for pair in asked]
+    found = [pair.split(" - ") for pair in asked]
     for k, (pair, names) in enumerate(zip(asked, found, strict=True)):
         if len(names) != 2 or not set(names) <= set(arms) or len(set(names)) == 1:
             raise ValueError(
@@ -157,7 +157,7 @@ def named_pairs(asked: Sequence[str], arms: Sequence[str]) -> list[tuple[str, st
             )
         if set(names) in map(set, found[:k]):
             raise ValueError(f"pairs: expected two arms once, got {pair!r} again; leave one out.")
-    return found
+    return [(arm, reference) for arm, reference in found]
 
 
 def words(p: Mapping, defaults: Mapping) -> str:

@@ -11,6 +11,7 @@ import difflib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -38,11 +39,17 @@ WORDS = {  # parameters that are one of a few words
     "null": NULLS,
 }
 FEW = 6  # with fewer patients only their values and the smallest attainable p are reported
-Rule = tuple[Callable[[object], bool], str]  # whether a value will do, and what is expected
+Rule = tuple[Callable[[Any], bool], str]  # whether a value will do, and what is expected
 
 MARK = "# parameters:"
 INJECTED = "# Parameters"
-TYPES = {"int": int, "float": (float, int), "str": str, "bool": bool, "list": list}
+TYPES: dict[str, Any] = {
+    "int": int,
+    "float": (float, int),
+    "str": str,
+    "bool": bool,
+    "list": list,
+}
 
 
 class ParameterError(ValueError):
@@ -51,6 +58,9 @@ class ParameterError(ValueError):
 
 class Params(Mapping):
     """Frozen parameters, read as attributes (`p.epochs`) or as a mapping."""
+
+    _notebook: str
+    _values: dict[str, Any]
 
     def __init__(self, notebook: str, values: Mapping[str, object]):
         object.__setattr__(self, "_notebook", notebook)
@@ -61,7 +71,7 @@ class Params(Mapping):
         """Name of the notebook, without its ending."""
         return self._notebook
 
-    def __getattr__(self, name: str) -> object:
+    def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):  # no parameter; asked for while unpickling, when there are no values yet
             raise AttributeError(name)
         try:
@@ -72,7 +82,7 @@ class Params(Mapping):
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"parameters are frozen: {name} cannot be set to {value!r}; make new Params")
 
-    def __getitem__(self, name: str) -> object:
+    def __getitem__(self, name: str) -> Any:
         return self._values[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -96,7 +106,7 @@ def declared(source: str) -> dict[str, tuple[str, object]]:
     """Parse a parameters cell: name -> (type name, default). The cell is read, never run."""
     found = {}
     for node in ast.parse(source).body:
-        if isinstance(node, ast.AnnAssign) and node.value is not None:
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value is not None:
             found[node.target.id] = (ast.unparse(node.annotation), ast.literal_eval(node.value))
     return found
 
@@ -143,7 +153,7 @@ def _assigned(source: str) -> list[str]:
     return [t.id for t in targets if isinstance(t, ast.Name)]
 
 
-def check(where: str, name: str, kind: str, value: object) -> object:
+def check(where: str, name: str, kind: str, value: Any) -> object:
     """Return the value, an int as float where a float is declared.
 
     kind: a name of TYPES or None, or several, `str | float`. Raises ParameterError on another type, and on a
@@ -160,7 +170,7 @@ def check(where: str, name: str, kind: str, value: object) -> object:
     raise ParameterError(f"{where}: parameter `{name}` must be {kind}, got {value!r}; change its value.")
 
 
-def freeze(notebook: str, namespace: Mapping[str, object]) -> Params:
+def freeze(notebook: str, namespace: Mapping[str, Any]) -> Params:
     """Freeze the parameters of a running notebook; call it in the cell behind the parameters.
 
     `namespace` is the notebook's `globals()`. The cells already run (`In`) tell what was declared and what

@@ -9,6 +9,8 @@ which shapes of scores, beside BCa and Student's t: docs/statistics.md.
 All of this is conditional on the fitted models. `retrained` asks of arms trained anew.
 """
 
+from collections.abc import Hashable, Sequence
+
 import numpy as np
 import pandas as pd
 from scipy import stats
@@ -87,14 +89,16 @@ def holm(p: np.ndarray) -> np.ndarray:
     return corrected
 
 
-def compare(values: pd.DataFrame, arms: list[str], reference: str, rng: np.random.Generator) -> pd.DataFrame:
+def compare(
+    values: pd.DataFrame, arms: Sequence[Hashable], reference: Hashable, rng: np.random.Generator
+) -> pd.DataFrame:
     """Compare each arm with a reference arm: `compare_pairs`."""
     pairs = [(arm, reference) for arm in arms if arm != reference]
     return compare_pairs(values.reindex(columns=arms), pairs, rng)
 
 
 def compare_pairs(
-    values: pd.DataFrame, pairs: list[tuple[str, str]], rng: np.random.Generator
+    values: pd.DataFrame, pairs: Sequence[tuple[Hashable, Hashable]], rng: np.random.Generator
 ) -> pd.DataFrame:
     """Compare pairs of arms, (arm, reference), patient by patient, and correct for their number (Holm).
 

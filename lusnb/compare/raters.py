@@ -98,7 +98,10 @@ def alpha(cohort: Cohort, points: int = 48, margin: float = 0.02) -> pd.DataFram
     """
     rows = []
     for feature in cohort.features:
-        ratings, patients, names, counts = [], set(), set(), []
+        ratings: list[tuple] = []
+        patients: set[str] = set()
+        names: set[str] = set()
+        counts: list[int] = []
         for (patient, *_), raters, maps in looked(cohort, feature=feature):
             if len(raters) > 1:
                 levels, first = units(maps, points, margin), sum(counts)

@@ -67,8 +67,8 @@ def thickness(cohort: Cohort, merge: str, sizes: list[int]) -> pd.DataFrame:
         masks = confidence.targets(maps[0] / 255, 0.5)  # (C, H, W)
         for axis, mm in enumerate(arrays.pixel_mm(cohort, row.clip_id)):
             for feature, mask in zip(cohort.features, masks, strict=True):
-                runs = _runs(mask if axis == 0 else mask.T)
-                found[feature, ALONG[axis]].append(np.stack([runs / mask.shape[axis], runs * mm]))
+                lengths = _runs(mask if axis == 0 else mask.T)
+                found[feature, ALONG[axis]].append(np.stack([lengths / mask.shape[axis], lengths * mm]))
     rows = []
     for feature in cohort.features:
         runs = {along: np.concatenate(found[feature, along], axis=1) for along in ALONG}
