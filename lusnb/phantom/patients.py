@@ -90,13 +90,13 @@ def check_split(split: tuple[int, int, int], n_patients: int, folds: int) -> Non
     """Refuse counts of patients that do not add up, or folds that cannot be filled."""
     if len(split) != 3 or min(split) < 0 or sum(split) != n_patients:
         raise ValueError(
-            f"split must be three counts (train, validation, test) that add up to n_patients={n_patients}, "
-            f"got {tuple(split)}: change split or n_patients"
+            f"split: expected three counts (train, validation, test) that add up to n_patients={n_patients}, "
+            f"got {tuple(split)}; change split or n_patients."
         )
     if not 1 <= folds <= n_patients - split[2]:
         raise ValueError(
-            f"folds must be 1 to {n_patients - split[2]}, the patients outside the test set, got {folds}: "
-            "ask for fewer folds or for more patients"
+            f"folds: expected 1 to {n_patients - split[2]}, the patients outside the test set, got {folds}; "
+            "ask for fewer folds or for more patients."
         )
 
 
@@ -131,8 +131,8 @@ def check_clips(n_clips: int, n_patients: int) -> None:
     most = 3 * len(VIEWS) * n_patients
     if not 2 * n_patients <= n_clips <= most:
         raise ValueError(
-            f"n_clips must be {2 * n_patients} to {most} for {n_patients} patients (one view on two days to "
-            f"six views on three), got {n_clips}: change n_clips or n_patients"
+            f"n_clips: expected {2 * n_patients} to {most} for {n_patients} patients (one view on two days "
+            f"to six views on three), got {n_clips}; change n_clips or n_patients."
         )
 
 
