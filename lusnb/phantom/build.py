@@ -18,7 +18,7 @@ import pandas as pd
 import yaml
 
 from lusnb import files
-from lusnb.cohort import fingerprint, true_masks
+from lusnb.cohort import fingerprint, schema, true_masks
 from lusnb.phantom import plan as plans
 from lusnb.phantom.anatomy import FEATURES, Scene
 from lusnb.phantom.mistakes import paint
@@ -202,7 +202,7 @@ def make_cohort(
     views = drawn.pop("views")
     lenders = plans.lenders_of(plan.seed, plans.groups_of(views, drawn["patients"]))
     for table, content in {**drawn, **plans.clip_tables(plan, views)}.items():
-        files.write_csv(folder / f"{table}.csv", content)
+        files.write_csv(folder / f"{table}.csv", schema.shaped(table, content))
     make_clips(folder, plan, views, lenders, workers, progress)
     files.write_text(folder / "cohort.yaml", plans.describe(plan))
     (folder / "making.json").unlink(missing_ok=True)

@@ -14,10 +14,12 @@ Sources
 import numpy as np
 import pandas as pd
 
+from lusnb.cohort import schema
+
 # View -> zone: 1 upper front, 2 side, 3 lower back and side; right and left.
 VIEWS = {"R1": 1, "L1": 1, "R2": 2, "L2": 2, "R3": 3, "L3": 3}
 # S/F of a healthy person on room air: a saturation of 100 % over 0.21, rounded up: the largest there is.
-SF_MAX = 477.0
+SF_MAX = float(schema.SF_MAX)
 # FiO2 as it is given: room air; nasal cannula at 1 to 6 l/min, 0.04 a litre; then masks and high flow.
 FIO2_LADDER = (0.21, 0.24, 0.28, 0.32, 0.36, 0.40, 0.44, 0.50, 0.60)
 # Gravity: the lower zones are wetter than the upper front.

@@ -8,13 +8,14 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from lusnb.cohort import schema
 from lusnb.params import NULLS
 from lusnb.phantom.anatomy import FEATURES, Scene, draw_scene
 from lusnb.phantom.patients import SF_MAX, VIEWS, draw_tables
 from lusnb.phantom.raters import Habits, draw_habits
 from lusnb.phantom.structures import Grid, b_ribbons
 
-TABLES = ("patients", "exams", "clips", "labels", "truth", "masks", "scenes", "raters")
+TABLES = (*schema.TABLES, "scenes", "raters")
 # Raised whenever the same parameters would give other bytes, so that an old cohort is made anew.
 VERSION = "4"
 LARGEST_SIZE = 1024  # pixels a side: beyond any linear probe's resolution
