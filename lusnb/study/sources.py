@@ -44,7 +44,7 @@ def remember(cohort: Cohort, run_folder: Path) -> str:
 
 
 def warnings(cohort: Cohort) -> pd.DataFrame:
-    """What looks odd in a cohort: as it was imported, or else as it lies."""
+    """What looks odd in a cohort: as its import found it, or else as it was found on opening."""
     provenance = cohort.meta.get("provenance") or {}
     if provenance.get("made_by") == MADE_BY:
         return as_table(provenance.get("warnings") or [])
