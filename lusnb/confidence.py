@@ -6,12 +6,21 @@ they work on NumPy arrays and torch tensors alike; of any shape, where none is n
 A new way of showing labels is one function and one line of SUPERVISIONS.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 from lusnb.params import MERGES
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    Array = TypeVar("Array", np.ndarray, Tensor)
+    Show = Callable[[Array, Mapping, Array | None], tuple[Array, Array]]
 
 LEVELS = np.arange(256)  # confidence as it is stored, a byte a pixel; 255 = 100 %
 TENS = np.rint(LEVELS / 25.5).astype(int)  # each level in tens of per cent, 0 to 10
@@ -21,10 +30,16 @@ EXTREME_BACKGROUND = 0.8  # the paper's background weight at t = 0 and t = 1 (Se
 STAPLE_STEPS = 1000  # steps of its expectation-maximisation; raters little better than chance need thousands
 
 
-def targets(c, t: float):
+def targets(c: Array, t: float) -> Array:
     """Binary target of a confidence map at threshold t: c >= t - 1/510, and c > 0 at t = 0. Returns bool.
 
     Raises ValueError when t is not a fraction in [0, 1].
+
+    >>> c = np.array([0.0, 0.3, 0.6, 1.0])
+    >>> targets(c, 0.6).tolist()
+    [False, False, True, True]
+    >>> targets(c, 0).tolist()
+    [False, True, True, True]
     """
     if not 0 <= t <= 1:
         raise ValueError(
@@ -38,7 +53,9 @@ def paper_background(t: float) -> float:
     return EXTREME_BACKGROUND if t in (0, 1) else float(t)
 
 
-def weights(c, t: float, confidence_weight: str | float = "paper", background: str | float = "paper"):
+def weights(
+    c: Array, t: float, confidence_weight: str | float = "paper", background: str | float = "paper"
+) -> Array:
     """Weight of each pixel in the cross-entropy (paper, Eq. 1), same shape as c.
 
     confidence_weight: 'paper': c where the target is 1, the background weight elsewhere, also where
@@ -46,6 +63,12 @@ def weights(c, t: float, confidence_weight: str | float = "paper", background: s
     is 1, the background weight elsewhere; a number: that number in place of this 1. background: the
     background weight: 'paper' (see `paper_background`), 'none', which is 1, or a number. Numbers are 0 or
     more. Raises ValueError for anything else.
+
+    >>> c = np.array([0.0, 0.3, 0.6, 1.0])
+    >>> weights(c, 0.6).tolist()
+    [0.6, 0.6, 0.6, 1.0]
+    >>> weights(c, 0.6, "none", 0.5).tolist()
+    [0.5, 0.5, 1.0, 1.0]
     """
     y = targets(c, t)
     w0 = _fixed("background_weight", background, {"paper": paper_background(t), "none": 1.0})
@@ -57,7 +80,7 @@ def weights(c, t: float, confidence_weight: str | float = "paper", background: s
     return y * w1 + (~y) * w0
 
 
-def _fixed(name: str, value: str | float, named: dict[str, float]) -> float:
+def _fixed(name: str, value: str | float, named: Mapping[str, float | None]) -> float:
     """A weight by its name, or the number itself."""
     if isinstance(value, str) and value in named:
         return named[value]
@@ -68,8 +91,12 @@ def _fixed(name: str, value: str | float, named: dict[str, float]) -> float:
     return float(value)
 
 
-def certain(c):
-    """Pixels of the trimap that count: certainly background (c = 0) or certainly foreground (c = 1). Bool."""
+def certain(c: Array) -> Array:
+    """Pixels of the trimap that count: certainly background (c = 0) or certainly foreground (c = 1). Bool.
+
+    >>> certain(np.array([0.0, 0.3, 1.0])).tolist()
+    [True, False, True]
+    """
     return (c == 0) | (c >= 1 - TOLERANCE)
 
 
@@ -85,6 +112,12 @@ def merge(raters: np.ndarray, how: str) -> np.ndarray:
     mask is, the result is 0, so that c > 0 still means that somebody painted. Raters who meet nowhere have no
     consensus: it then believes the one who marked most, or, where all marked as much, gives each marked pixel
     that share of the frame. Raises ValueError for an unknown `how`.
+
+    >>> raters = np.array([[[0, 255, 255]], [[0, 0, 204]], [[0, 0, 102]]], np.uint8)
+    >>> merge(raters, "mean").tolist()
+    [[0, 85, 187]]
+    >>> merge(raters, "majority").tolist()
+    [[0, 0, 255]]
     """
     if how == "mean":
         return np.rint(raters.mean(axis=0)).astype(np.uint8)
@@ -110,44 +143,47 @@ def _staple(masks: np.ndarray) -> np.ndarray:
 # -- what a learner is shown
 
 
-def _threshold(c, arm, draw):
+def _threshold(c: Array, arm: Mapping, draw: Array | None) -> tuple[Array, Array]:
     t = arm["label_threshold"]
     return targets(c, t), weights(c, t, arm["confidence_weight"], arm["background_weight"])
 
 
-def _cut(c, arm, draw):
+def _cut(c: Array, arm: Mapping, draw: Array | None) -> tuple[Array, Array]:
     return targets(c, arm["label_threshold"]), _ones(c)
 
 
-def _soft(c, arm, draw):
+def _soft(c: Array, arm: Mapping, draw: Array | None) -> tuple[Array, Array]:
     return c, _ones(c)
 
 
-def _trimap(c, arm, draw):
+def _trimap(c: Array, arm: Mapping, draw: Array | None) -> tuple[Array, Array]:
     return certain(c) & (c > 0), certain(c) * 1.0
 
 
-def _sampled(c, arm, draw):
+def _sampled(c: Array, arm: Mapping, draw: Array | None) -> tuple[Array, Array]:
     if draw is None:
         return c, _ones(c)  # the mean over all draws
     level = (draw * 255) // 1 + 1  # 1 to 255, alike often: c >= level has probability c, in 8-bit steps
     return c >= ((level - 0.5) / 255)[:, None, None, None], _ones(c)
 
 
-def _smoothed(c, arm, draw):
+def _smoothed(c: Array, arm: Mapping, draw: Array | None) -> tuple[Array, Array]:
     return smoothed(targets(c, arm["label_threshold"]) * 1.0), _ones(c)
 
 
-def _ones(c):
+def _ones(c: Array) -> Array:
     return c * 0.0 + 1.0
 
 
-def smoothed(y):
+def smoothed(y: Array) -> Array:
     """Targets smoothed where they change: half the pixel's own, half its eight neighbours', same shape.
 
     y: float (..., H, W). Spatially varying label smoothing (Islam and Glocker 2021): a Gaussian kernel of
     3 x 3 with an SD of one pixel, whose centre weighs as much as all its neighbours; beyond the edges of the
     frame its pixels repeat.
+
+    >>> smoothed(np.array([[0.0, 0.0, 1.0, 1.0]])).round(2).tolist()
+    [[0.0, 0.17, 0.83, 1.0]]
     """
     beside, across = np.exp(-0.5), np.exp(-1.0)
     total = 4 * (beside + across)
@@ -172,7 +208,7 @@ class Supervision:
     and step. activation: see losses.activate.
     """
 
-    show: Callable
+    show: Show
     words: str
     cut: bool = False
     graded: bool = False
@@ -215,7 +251,7 @@ def supervision(arm: Mapping) -> Supervision:
     return SUPERVISIONS[name]
 
 
-def shown(c, arm: Mapping, draw=None) -> tuple:
+def shown(c: Array, arm: Mapping, draw: Array | None = None) -> tuple[Array, Array]:
     """What a learner is shown of confidence maps: target in [0, 1] and weight, each of c's shape.
 
     c: (N, C, H, W), images, features, height, width. arm: supervision, label_threshold, confidence_weight,
@@ -231,10 +267,13 @@ def shown(c, arm: Mapping, draw=None) -> tuple:
     return supervision(arm).show(c, arm, draw)
 
 
-def chosen_rater(looked, draw):
+def chosen_rater(looked: Array, draw: Array) -> Array:
     """The rater to learn from, one an image: position (N,) among R, uniform over those who looked.
 
     looked: bool (N, R), at least one rater an image; draw: (N,) uniform in [0, 1).
+
+    >>> chosen_rater(np.array([[True, False, True], [False, True, False]]), np.array([0.7, 0.7])).tolist()
+    [2, 1]
     """
     place = (draw * looked.sum(1)) // 1  # which of those who looked, counted from 0
     return (((looked.cumsum(1) - 1 >= place[:, None]) & looked) * 1).argmax(1)

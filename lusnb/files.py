@@ -1,5 +1,6 @@
 """Files that appear whole or not at all: each is written beside its place, then renamed."""
 
+import errno
 import json
 import math
 import multiprocessing
@@ -24,8 +25,23 @@ def room(shape: tuple[int, ...]) -> np.ndarray:
     if LARGE * math.prod(shape) <= memory:
         return np.zeros(shape, np.uint8)
     with tempfile.TemporaryFile() as file:
-        os.posix_fallocate(file.fileno(), 0, math.prod(shape))  # a full disk is told here, not by a crash
+        _reserve(file.fileno(), math.prod(shape))
         return np.memmap(file, np.uint8, "w+", shape=shape)
+
+
+def _reserve(file: int, size: int) -> None:
+    """Give an open file its size in bytes, with room for it on the disk.
+
+    So a full disk raises OSError here, where otherwise the process would be killed while the array is filled.
+    macOS cannot reserve the room: there it is looked for, and others may take it meanwhile.
+    """
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(file, 0, size)
+        return
+    disk = os.fstatvfs(file)
+    if disk.f_bavail * disk.f_frsize < size:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    os.truncate(file, size)
 
 
 def stack(arrays: Iterator[np.ndarray], count: int) -> np.ndarray:

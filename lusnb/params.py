@@ -167,7 +167,7 @@ def check(where: str, name: str, kind: str, value: Any) -> object:
             if told := wrong(name, value):
                 raise ParameterError(f"{where}: {name}: {told}; change its value.")
             return float(value) if plain == "float" else value
-    raise ParameterError(f"{where}: parameter `{name}` must be {kind}, got {value!r}; change its value.")
+    raise ParameterError(f"{where}: parameter `{name}`: expected {kind}, got {value!r}; change its value.")
 
 
 def freeze(notebook: str, namespace: Mapping[str, Any]) -> Params:

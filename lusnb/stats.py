@@ -62,6 +62,9 @@ def sign_flip(differences: np.ndarray, rng: np.random.Generator, resamples: int 
     differences: one a patient. Exact where 2^patients does not exceed `resamples`. 1.0 for one patient, and
     when all are zero. What it tests is that the arms may be exchanged, so that differences lie symmetrically
     about 0; of a skewed difference whose mean is 0 it rejects too often (docs/statistics.md).
+
+    >>> sign_flip(np.array([0.1, 0.2, 0.3, 0.1, 0.2, 0.3]), np.random.default_rng(0))
+    0.03125
     """
     return _p(_subset_means(differences, rng, resamples)) if len(differences) else 1.0
 
@@ -71,6 +74,10 @@ def interval(values: np.ndarray, rng: np.random.Generator, level: float = 0.95) 
 
     Always within the values' own range. (nan, nan) for fewer than FEW patients, and where all are alike, so
     that they tell nothing of other patients.
+
+    >>> low, high = interval(np.array([0.1, 0.2, 0.3, 0.1, 0.2, 0.3]), np.random.default_rng(0))
+    >>> round(low, 2), round(high, 2)
+    (0.1, 0.3)
     """
     if len(values) < FEW:
         return (np.nan, np.nan)
@@ -82,6 +89,9 @@ def holm(p: np.ndarray) -> np.ndarray:
 
     As statsmodels' multipletests does, which collects all garbage at each call: a third of a second beside
     torch.
+
+    >>> holm(np.array([0.01, 0.04, 0.03])).round(2).tolist()
+    [0.03, 0.06, 0.06]
     """
     order = np.argsort(p)
     corrected = np.empty(len(p))
@@ -92,7 +102,13 @@ def holm(p: np.ndarray) -> np.ndarray:
 def compare(
     values: pd.DataFrame, arms: Sequence[Hashable], reference: Hashable, rng: np.random.Generator
 ) -> pd.DataFrame:
-    """Compare each arm with a reference arm: `compare_pairs`."""
+    """Compare each arm with a reference arm: `compare_pairs`.
+
+    >>> dice = pd.DataFrame({"t060": [0.7, 0.8, 0.6, 0.9, 0.7, 0.8], "t020": [0.5, 0.7, 0.5, 0.6, 0.6, 0.7]})
+    >>> table = compare(dice, ["t060", "t020"], "t020", np.random.default_rng(0))
+    >>> table[["arm", "patients", "difference", "p"]].round(3).to_dict("records")
+    [{'arm': 't060', 'patients': 6, 'difference': 0.15, 'p': 0.031}]
+    """
     pairs = [(arm, reference) for arm in arms if arm != reference]
     return compare_pairs(values.reindex(columns=arms), pairs, rng)
 

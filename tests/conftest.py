@@ -11,6 +11,7 @@ from lusnb import params
 from lusnb.cohort import cohort as cohorts
 from lusnb.cohort.cohort import Cohort
 from lusnb.phantom.build import make_cohort
+from lusnb.phantom.plan import Plan
 from lusnb.segment import segmenter
 from lusnb.segment.frames import Labelled
 from tests.frames import ROLES, synthetic
@@ -24,8 +25,7 @@ torch.set_num_threads(1)
 @pytest.fixture(scope="session")
 def phantom(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a phantom cohort: 6 patients, 26 clips of 6 frames at 64 x 64; read it, never change it."""
-    return make_cohort(
-        tmp_path_factory.mktemp("cohort") / "phantom_tests",
+    plan = Plan(
         name="phantom_tests",
         n_patients=6,
         n_clips=26,
@@ -35,8 +35,8 @@ def phantom(tmp_path_factory: pytest.TempPathFactory) -> Path:
         split=(3, 1, 2),
         folds=2,
         seed=1,
-        workers=1,
     )
+    return make_cohort(tmp_path_factory.mktemp("cohort") / "phantom_tests", plan)
 
 
 @pytest.fixture(scope="session")

@@ -193,7 +193,7 @@ def test_a_pair_of_no_two_arms_is_told_with_the_arms_there_are(wrong):
             "beside supervision soft",
         ),
         ({"label_threshold": 0.5, "confidence_weight": "linear"}, "confidence_weight: expected .*'linear'"),
-        ({"label_threshold": 0.5, "background_weight": True}, "must be str | float, got True"),
+        ({"label_threshold": 0.5, "background_weight": True}, "expected str | float, got True"),
         (
             {"label_threshold": 0.5, "supervision": ["soft"]},
             r"supervision: expected one of .*, got \['soft'\]",

@@ -357,7 +357,7 @@ CASES: dict[str, tuple[Break, str, str, str, str]] = {
     ),
     "a feature named twice": (
         text("cohort.yaml", lambda s: yaml.safe_dump({**yaml.safe_load(s), "features": ["a", "a"]})),
-        r"cohort\.yaml", "distinct features", r"\['a', 'a'\]", "correct the list",
+        r"cohort\.yaml", "`features` as a list of distinct", r"\['a', 'a'\]", "correct it",
     ),
 }  # fmt: skip
 

@@ -1,5 +1,7 @@
 """Files appear whole or not at all."""
 
+import os
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -94,6 +96,29 @@ def test_an_array_too_large_for_memory_lies_in_a_file(monkeypatch):
     mapped = files.stack((np.full((2, 2), k, np.uint8) for k in range(3)), 3)
     assert isinstance(mapped, np.memmap) and mapped.dtype == np.uint8
     assert mapped[:, 0, 0].tolist() == [0, 1, 2] and mapped.flags.writeable
+
+
+def sparse_or_not(path, size: int) -> int:
+    """Bytes that a file of `size` takes on the disk, made by `_reserve`."""
+    with path.open("wb") as file:
+        files._reserve(file.fileno(), size)
+    assert path.stat().st_size == size
+    return 512 * path.stat().st_blocks
+
+
+def test_room_on_the_disk_is_reserved_where_the_system_can(tmp_path):
+    if hasattr(os, "posix_fallocate"):
+        assert sparse_or_not(tmp_path / "array", 1 << 20) >= 1 << 20
+
+
+def test_without_posix_fallocate_a_full_disk_is_noticed_all_the_same(tmp_path, monkeypatch):
+    monkeypatch.delattr(os, "posix_fallocate", raising=False)  # as on macOS
+    sparse_or_not(tmp_path / "array", 1 << 20)
+    monkeypatch.setattr(files, "LARGE", 10**15)
+    assert files.room((5, 4)).shape == (5, 4) and not files.room((5, 4)).any()
+    with pytest.raises(OSError, match="No space left on device"):
+        sparse_or_not(tmp_path / "array", 1 << 60)
+    assert (tmp_path / "array").stat().st_size == 0
 
 
 def test_nothing_to_stack_is_said_so():

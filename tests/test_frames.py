@@ -11,6 +11,7 @@ from lusnb.cohort import arrays
 from lusnb.cohort import cohort as cohort_cohort
 from lusnb.cohort import cohort as cohorts
 from lusnb.phantom.build import make_cohort
+from lusnb.phantom.plan import Plan
 from lusnb.segment import frames as segment_frames
 from lusnb.segment import harmonise
 
@@ -46,7 +47,7 @@ def rated(tmp_path_factory):
     """A phantom whose frames three raters painted, with habits of their own."""
     folder = tmp_path_factory.mktemp("rated") / "phantom"
     size = {"n_patients": 5, "n_clips": 10, "size": 64, "n_frames": 2, "fps": 10, "split": (3, 1, 1)}
-    make_cohort(folder, name="rated", **size, folds=2, seed=3, workers=1, raters=3, habits=0.6)
+    make_cohort(folder, Plan(name="rated", **size, folds=2, seed=3, raters=3, habits=0.6))
     return cohorts.read(folder, 2)
 
 

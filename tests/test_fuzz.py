@@ -211,13 +211,13 @@ cells = st.one_of(
 
 
 def columns_of(name: str) -> list[str]:
-    return list({"clips": sheets.CLIPS, "labels": sheets.LABELS}.get(name, schema.TABLES.get(name)).columns)
+    return list(schema.sheet(name).columns)
 
 
 @few(100)
 @given(st.sampled_from(["clips", "labels", "patients", "exams"]), st.data())
 def test_any_table_is_read_or_its_cells_are_named(name, data):
-    table = {"clips": sheets.CLIPS, "labels": sheets.LABELS}.get(name) or schema.TABLES[name]
+    table = schema.sheet(name)
     names = columns_of(name)
     header = data.draw(st.just(names) | st.lists(st.sampled_from(names) | cells, min_size=1, max_size=12))
     rows = data.draw(st.lists(st.lists(cells, min_size=len(header), max_size=len(header)), max_size=4))
@@ -247,7 +247,7 @@ values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
     max_leaves=6,
 )
-contents = st.dictionaries(st.sampled_from([*sheets.KINDS, "name", "more"]), values, max_size=4)
+contents = st.dictionaries(st.sampled_from([*schema.META, "more"]), values, max_size=4)
 descriptions = contents.map(lambda content: yaml.safe_dump(content, allow_unicode=True)) | st.text(
     max_size=40
 )

@@ -12,11 +12,10 @@ import pandas as pd
 import pytest
 
 from lusnb import files
-from lusnb.cohort import arrays, cohort, fingerprint, painting, tables
+from lusnb.cohort import arrays, cohort, fingerprint, painting, schema, tables
 from lusnb.cohort import cohort as cohorts
 from lusnb.cohort.painting import Painting, PaintingError
 from lusnb.readers import labels as readers
-from lusnb.readers import sheets
 from lusnb.widgets import export
 
 
@@ -262,7 +261,7 @@ def test_raters_who_are_exported_to_one_folder_stay_apart(own, clip, tmp_path):
         painting.save(own, paintings[rater])
         export.painted(own, rater, out)
     export.painted(own, "anna", out)  # again: her rows are not there twice
-    sheet, problems = tables.read_table(out / "labels.csv", sheets.LABELS)
+    sheet, problems = tables.read_table(out / "labels.csv", schema.sheet("labels"))
     assert not problems and len(sheet) == 4 and sheet["rater"].tolist() == ["b/o"] * 2 + ["anna"] * 2
     for row in sheet.itertuples():
         one = paintings[row.rater]

@@ -48,11 +48,11 @@ def test_a_mistyped_parameter_names_the_nearest_right_one():
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ("epochs = 'ten'", "`epochs` must be int, got 'ten'"),
-        ("epochs = 2.5", "`epochs` must be int, got 2.5"),
-        ("epochs = True", "`epochs` must be int, got True"),
-        ("rate = None", "`rate` must be float, got None"),
-        ("flag = 1", "`flag` must be bool, got 1"),
+        ("epochs = 'ten'", "`epochs`: expected int, got 'ten'"),
+        ("epochs = 2.5", "`epochs`: expected int, got 2.5"),
+        ("epochs = True", "`epochs`: expected int, got True"),
+        ("rate = None", "`rate`: expected float, got None"),
+        ("flag = 1", "`flag`: expected bool, got 1"),
     ],
 )
 def test_a_wrong_type_is_refused(given, message):

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,15 +16,22 @@ from lusnb.phantom import build
 from lusnb.phantom.anatomy import FEATURES, Pose, Scene, draw_scene
 from lusnb.phantom.build import make_cohort
 from lusnb.phantom.patients import FIO2_LADDER, VIEWS, draw_tables
-from lusnb.phantom.plan import Plan, asked, check, groups_of, lenders_of, scene_of
+from lusnb.phantom.plan import (
+    PARAMETERS,
+    Plan,
+    asked,
+    check,
+    describe,
+    groups_of,
+    lenders_of,
+    scene_of,
+)  # fmt: skip
 from lusnb.phantom.scan import render
 from lusnb.phantom.structures import Grid, masks, pleura_depth, structures
 
 TINY = dict(
     name="tiny", n_patients=4, n_clips=9, size=64, n_frames=3, fps=20.0, split=(2, 1, 1), folds=2, seed=7
 )
-WISH = dict(TINY, calibration=1.0, noise=0.5, link=0.6, raters=1, habits=0.0, null="none",
-    b_fade=0.0, b_erases=True)  # fmt: skip
 STILL = Pose(0.0, 0.0)
 
 
@@ -44,16 +51,40 @@ def bytes_of(folder: Path) -> dict[str, bytes]:
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory) -> Path:
-    return make_cohort(tmp_path_factory.mktemp("tiny") / "cohort", **TINY, workers=1)
+    return make_cohort(tmp_path_factory.mktemp("tiny") / "cohort", Plan(**TINY))
+
+
+def test_the_notebook_shows_the_defaults_of_the_plan(params_of):
+    p = params_of("00_cohort")
+    assert Plan.of(p) == Plan()
+    assert set(PARAMETERS.values()) <= set(p)
+
+
+def test_a_plan_takes_each_parameter_under_its_own_name(params_of):
+    given = {
+        "cohort": "c", "patients": 9, "clips": 20, "size": 64, "frames": 3, "fps": 10.0, "split": [5, 2, 2],
+        "folds": 3, "seed": 4, "calibration": 2.0, "noise": 0.1, "link": 0.3, "raters": 2, "habits": 0.7,
+        "null": "outcome", "b_fade": 0.2, "b_erases": False,
+    }  # fmt: skip
+    assert asdict(Plan.of(params_of("00_cohort", **given))) == {
+        "name": "c", "n_patients": 9, "n_clips": 20, "size": 64, "n_frames": 3, "fps": 10.0,
+        "split": (5, 2, 2), "folds": 3, "seed": 4, "calibration": 2.0, "noise": 0.1, "link": 0.3,
+        "raters": 2, "habits": 0.7, "null": "outcome", "b_fade": 0.2, "b_erases": False,
+    }  # fmt: skip
+
+
+def test_plans_whose_numbers_are_written_in_another_way_are_the_same():
+    one, other = Plan(fps=10, noise=1, split=[4, 2, 2]), Plan(fps=10.0, noise=1.0, split=(4, 2, 2))
+    assert one == other and describe(one) == describe(other)
 
 
 def test_two_workers_make_the_same_bytes_as_one(tiny, tmp_path):
-    other = make_cohort(tmp_path / "cohort", **TINY, workers=2)
+    other = make_cohort(tmp_path / "cohort", Plan(**TINY), workers=2)
     assert bytes_of(other) == bytes_of(tiny)
 
 
 def test_another_seed_makes_another_cohort(tiny, tmp_path):
-    other = make_cohort(tmp_path / "cohort", **{**TINY, "seed": 8}, workers=1)
+    other = make_cohort(tmp_path / "cohort", Plan(**{**TINY, "seed": 8}))
     ours, theirs = ({c for p, c in bytes_of(f).items() if p.startswith("clips/")} for f in (tiny, other))
     assert len(ours) == len(theirs) == 9 and not ours & theirs
 
@@ -128,7 +159,7 @@ def test_the_masks_move_with_the_picture():
     line = replace(drawn.b_lines[0], x_mm=0.0, width_mm=3.0, level_db=-16.0)
     breathing = replace(drawn.breathing, rate_hz=0.25, slide_mm=4.0, lift_mm=0.4, phase=-np.pi / 2)
     scene = scene_with(1, b_lines=(line,), breathing=breathing, haze_db=-60.0, a_level_db=-90.0)
-    plan = Plan(**{**WISH, "size": 128, "n_frames": 5, "fps": 1.0})  # out, middle, in, middle, out
+    plan = Plan(**{**TINY, "size": 128, "n_frames": 5, "fps": 1.0})  # out, middle, in, middle, out
     pages = build.true_pages(plan, scene)
     clip = render(np.random.default_rng(0), scene, 128, 5, 1.0)
     assert pages.shape == clip.shape and pages.dtype == np.uint8
@@ -258,17 +289,17 @@ def test_a_resumed_cohort_skips_what_is_there(tiny, tmp_path, monkeypatch):
 
     monkeypatch.setattr(build, "make_clip", stop_after_four)
     with pytest.raises(KeyboardInterrupt):
-        make_cohort(folder, **TINY, workers=1)
+        make_cohort(folder, Plan(**TINY))
     assert not (folder / "cohort.yaml").exists()
     assert json.loads((folder / "making.json").read_text())["seed"] == 7
     again = []
     monkeypatch.setattr(build, "make_clip", lambda *args: again.append(whole(*args)))
-    make_cohort(folder, **TINY, workers=1)
+    make_cohort(folder, Plan(**TINY))
     assert len(made) == 4 and len(again) == 5
     assert bytes_of(folder) == bytes_of(tiny)
-    make_cohort(folder, **TINY, workers=1)
+    make_cohort(folder, Plan(**TINY))
     assert len(again) == 5, "a finished cohort is left as it is"
-    make_cohort(folder, **{**TINY, "noise": 0.0}, workers=1)
+    make_cohort(folder, Plan(**{**TINY, "noise": 0.0}))
     assert len(again) == 14, "other parameters start over"
 
 
@@ -276,7 +307,7 @@ def test_a_plan_that_was_cut_short_is_started_over(tiny, tmp_path):
     folder = tmp_path / "cohort"
     folder.mkdir()
     (folder / "making.json").write_text('{"made_by": "lusnb.ph')
-    make_cohort(folder, **TINY, workers=1)
+    make_cohort(folder, Plan(**TINY))
     assert bytes_of(folder) == bytes_of(tiny)
 
 
@@ -291,11 +322,11 @@ def test_painting_is_resumed_too(tiny, tmp_path, monkeypatch):
 
     monkeypatch.setattr(build, "label_clip", stop_after_three)
     with pytest.raises(KeyboardInterrupt):
-        make_cohort(folder, **TINY, workers=1)
+        make_cohort(folder, Plan(**TINY))
     (folder / "labels" / f"{painted[0]}_rater_1_b_line.png").unlink()
     again, seen = [], []
     monkeypatch.setattr(build, "label_clip", lambda *args: again.append(whole(*args)))
-    make_cohort(folder, **TINY, workers=1, progress=lambda done, total: seen.append((done, total)))
+    make_cohort(folder, Plan(**TINY), progress=lambda done, total: seen.append((done, total)))
     assert len(again) == 7 and painted[0] in again
     assert seen[-1] == (9, 9) and seen == sorted(seen)
     assert bytes_of(folder) == bytes_of(tiny)
@@ -308,10 +339,10 @@ def test_a_clip_that_lacks_its_masks_is_made_again(tiny, tmp_path, monkeypatch):
     folder, made, whole = tmp_path / "cohort", [], build.make_clip
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(build, "label_clip", stop)
-        make_cohort(folder, **TINY, workers=1)
+        make_cohort(folder, Plan(**TINY))
     (folder / pd.read_csv(folder / "masks.csv")["path"][4]).unlink()
     monkeypatch.setattr(build, "make_clip", lambda *args: made.append(whole(*args)))
-    make_cohort(folder, **TINY, workers=1)
+    make_cohort(folder, Plan(**TINY))
     assert len(made) == 1 and bytes_of(folder) == bytes_of(tiny)
 
 
@@ -322,7 +353,7 @@ def test_a_cohort_from_before_there_were_masks_is_made_again(tiny, tmp_path):
     described = yaml.safe_load((folder / "cohort.yaml").read_text())
     described["provenance"]["phantom_version"] = "3"
     (folder / "cohort.yaml").write_text(yaml.safe_dump(described))
-    assert bytes_of(make_cohort(folder, **TINY, workers=1)) == bytes_of(tiny)
+    assert bytes_of(make_cohort(folder, Plan(**TINY))) == bytes_of(tiny)
 
 
 def test_starting_over_leaves_nothing_of_a_phantom_and_all_else(tiny, tmp_path):
@@ -365,7 +396,7 @@ def test_clips_are_painted_with_strokes_of_their_own_split_and_fold(tiny, tmp_pa
         return whole(folder, plan, clip, lenders)
 
     monkeypatch.setattr(build, "label_clip", look)
-    folder = make_cohort(tmp_path / "cohort", **TINY, workers=1)
+    folder = make_cohort(tmp_path / "cohort", Plan(**TINY))
     patients = pd.read_csv(folder / "patients.csv").set_index("patient_id")[["split", "fold"]].fillna(0)
     assert len(asked_of) == 4 and all(asked_of.values())
     for patient, lent in asked_of.items():
@@ -374,14 +405,14 @@ def test_clips_are_painted_with_strokes_of_their_own_split_and_fold(tiny, tmp_pa
 
 def test_fading_and_erasing_are_asked_for_and_remembered(tmp_path):
     row = {"view": "R2", "congestion": 0.8, "habitus_mm": 0.0}
-    plain, other = (Plan(**{**WISH, **change}) for change in ({}, {"b_fade": 0.8, "b_erases": False}))
+    plain, other = (Plan(**{**TINY, **change}) for change in ({}, {"b_fade": 0.8, "b_erases": False}))
     scenes = [scene_of(plan, 0, row) for plan in (plain, other)]
     assert [(s.b_fade_db_per_mm, s.b_erases) for s in scenes] == [(0.0, True), (0.8, False)]
     assert replace(scenes[1], b_fade_db_per_mm=0.0, b_erases=True).b_lines == scenes[0].b_lines
     assert asked(other)["b_fade"] == 0.8 and asked(other)["b_erases"] is False
-    with pytest.raises(ValueError, match=r"b_fade must be 0 to 10, got -1.0: change b_fade"):
+    with pytest.raises(ValueError, match=r"b_fade: expected 0 to 10, got -1.0; change b_fade"):
         check(replace(plain, b_fade=-1.0), 1)
-    folder = make_cohort(tmp_path / "cohort", **{**TINY, "b_fade": 0.8, "b_erases": False}, workers=1)
+    folder = make_cohort(tmp_path / "cohort", Plan(**{**TINY, "b_fade": 0.8, "b_erases": False}))
     made_by = yaml.safe_load((folder / "cohort.yaml").read_text())["provenance"]
     assert (made_by["b_fade"], made_by["b_erases"], made_by["phantom_version"]) == (0.8, False, "4")
 
@@ -401,36 +432,36 @@ def test_a_b_line_ends_where_it_fades_into_the_noise():
 
 def test_what_stands_in_the_folder_is_not_overwritten(tmp_path):
     (tmp_path / "thesis.txt").write_text("mine")
-    with pytest.raises(ValueError, match="should be empty or hold a phantom cohort, but holds other files"):
-        make_cohort(tmp_path, **TINY, workers=1)
+    with pytest.raises(ValueError, match="expected an empty folder or a phantom cohort, got other files"):
+        make_cohort(tmp_path, Plan(**TINY))
     (tmp_path / "cohort.yaml").write_text("name: real\nprovenance: {made_by: a hospital}\n")
-    with pytest.raises(ValueError, match="holds another one: choose another folder"):
-        make_cohort(tmp_path, **TINY, workers=1)
+    with pytest.raises(ValueError, match="got another kind of cohort; choose another folder"):
+        make_cohort(tmp_path, Plan(**TINY))
     assert (tmp_path / "thesis.txt").read_text() == "mine"
 
 
 def test_what_was_painted_in_a_phantom_outlives_a_phantom_of_other_parameters(tmp_path):
-    folder = make_cohort(tmp_path / "cohort", **TINY, workers=1)
+    folder = make_cohort(tmp_path / "cohort", Plan(**TINY))
     (folder / "annotations.csv").write_text("clip_id\n")
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-    make_cohort(folder, **TINY, workers=1)  # the same: left as it is
-    with pytest.raises(ValueError, match="tells of labels painted by hand, and this phantom has other param"):
-        make_cohort(folder, **{**TINY, "seed": TINY["seed"] + 1}, workers=1)
+    make_cohort(folder, Plan(**TINY))  # the same: left as it is
+    with pytest.raises(ValueError, match="got labels painted by hand .annotations.csv.; give the phantom"):
+        make_cohort(folder, Plan(**{**TINY, "seed": TINY["seed"] + 1}))
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"n_clips": 7}, r"n_clips must be 8 to 72 for 4 patients .*, got 7: change n_clips or n_patients"),
-        ({"n_clips": 73}, r"n_clips must be 8 to 72 .*, got 73"),
-        ({"split": (2, 1, 2)}, r"split must be three counts .* add up to n_patients=4, got \(2, 1, 2\)"),
-        ({"folds": 4}, r"folds must be 1 to 3, the patients outside the test set, got 4"),
-        ({"size": 16}, r"size must be 32 to 1024, got 16: change size"),
-        ({"calibration": 0.0}, r"calibration must be 0.1 to 10, got 0.0"),
+        ({"n_clips": 7}, r"n_clips: expected 8 to 72 for 4 patients .*, got 7; change n_clips or n_patients"),
+        ({"n_clips": 73}, r"n_clips: expected 8 to 72 .*, got 73"),
+        ({"split": (2, 1, 2)}, r"split: expected three counts .* add up to n_patients=4, got \(2, 1, 2\)"),
+        ({"folds": 4}, r"folds: expected 1 to 3, the patients outside the test set, got 4"),
+        ({"size": 16}, r"size: expected 32 to 1024, got 16; change size"),
+        ({"calibration": 0.0}, r"calibration: expected 0.1 to 10, got 0.0"),
     ],
 )
 def test_impossible_wishes_are_refused_in_a_sentence(tmp_path, change, message):
     with pytest.raises(ValueError, match=message):
-        make_cohort(tmp_path / "cohort", **{**TINY, **change}, workers=1)
+        make_cohort(tmp_path / "cohort", Plan(**{**TINY, **change}))
     assert not (tmp_path / "cohort").exists()

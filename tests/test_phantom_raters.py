@@ -12,6 +12,7 @@ from lusnb.phantom.anatomy import FEATURES, draw_scene
 from lusnb.phantom.build import make_cohort
 from lusnb.phantom.mistakes import mistake, paint
 from lusnb.phantom.patients import draw_tables
+from lusnb.phantom.plan import Plan
 from lusnb.phantom.raters import (
     Habits,
     Mark,
@@ -226,10 +227,10 @@ def test_habits_are_even_symmetric_and_known():
 
 
 def test_several_raters_paint_the_same_frames_each_in_their_own_way(tmp_path):
-    wish = {**TINY, **PEOPLE, "workers": 1}
-    alone = bytes_of(make_cohort(tmp_path / "alone", **wish))
-    alike = bytes_of(make_cohort(tmp_path / "alike", **wish, raters=2))
-    folder = make_cohort(tmp_path / "people", **wish, raters=3, habits=1.0)
+    wish = {**TINY, **PEOPLE}
+    alone = bytes_of(make_cohort(tmp_path / "alone", Plan(**wish)))
+    alike = bytes_of(make_cohort(tmp_path / "alike", Plan(**wish, raters=2)))
+    folder = make_cohort(tmp_path / "people", Plan(**wish, raters=3, habits=1.0))
     people = bytes_of(folder)
     for name, content in alone.items():
         if name.startswith(("clips/", "truth/")):
@@ -301,8 +302,8 @@ def test_merged_maps_tell_the_truth_of_three_plain_raters_and_nothing_under_the_
 
 
 def test_under_the_null_raters_have_no_habits_and_paint_the_same_pixels(tmp_path):
-    wish = {**TINY, **PEOPLE, "workers": 1, "raters": 3, "null": "confidence"}
-    folder = make_cohort(tmp_path / "people", **wish, habits=1.0)
+    wish = {**TINY, **PEOPLE, "raters": 3, "null": "confidence"}
+    folder = make_cohort(tmp_path / "people", Plan(**wish, habits=1.0))
     labels, raters = (pd.read_csv(folder / f"{table}.csv") for table in ("labels", "raters"))
     assert (raters["edge_bias_mm"] == 0).all() and (raters["eagerness"] == 1).all()
     assert raters["calibration"].nunique() == 1
@@ -347,9 +348,9 @@ def test_the_null_of_outcomes_permutes_courses_and_readmission_and_nothing_else(
 
 
 def test_the_nulls_change_no_picture(tmp_path):
-    wish = {**TINY, **PEOPLE, "workers": 1}
+    wish = {**TINY, **PEOPLE}
     made = {
-        null: bytes_of(make_cohort(tmp_path / null, **wish, null=null))
+        null: bytes_of(make_cohort(tmp_path / null, Plan(**wish, null=null)))
         for null in ("none", "confidence", "outcome")
     }
     pictures = [name for name in made["none"] if name.startswith(("clips/", "truth/"))]
@@ -363,12 +364,12 @@ def test_the_nulls_change_no_picture(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"null": "arms"}, r"null must be one of none, confidence, outcome, got 'arms': change null"),
-        ({"raters": 0}, r"raters must be 1 to 20, got 0"),
-        ({"habits": 3.0}, r"habits must be 0 to 2, got 3.0"),
+        ({"null": "arms"}, r"null: expected one of none, confidence, outcome, got 'arms'; change null"),
+        ({"raters": 0}, r"raters: expected 1 to 20, got 0"),
+        ({"habits": 3.0}, r"habits: expected 0 to 2, got 3.0"),
     ],
 )
 def test_unknown_raters_and_nulls_are_refused(tmp_path, change, message):
     with pytest.raises(ValueError, match=message):
-        make_cohort(tmp_path / "cohort", **{**TINY, **change}, workers=1)
+        make_cohort(tmp_path / "cohort", Plan(**{**TINY, **change}))
     assert not (tmp_path / "cohort").exists()

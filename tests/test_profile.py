@@ -107,7 +107,7 @@ def test_a_value_comes_from_default_then_file_then_identity(project):
     ("file", "change", "message"),
     [
         ("03_train_segmentation", {"epoch": 3}, "there is no parameter `epoch`; did you mean `epochs`"),
-        ("03_train_segmentation", {"epochs": "x"}, "`epochs` must be int, got 'x'"),
+        ("03_train_segmentation", {"epochs": "x"}, "`epochs`: expected int, got 'x'"),
         ("03_train_segmentation", {"label_threshold": 0.5}, "also comes from study.yaml"),
         ("03_train_segmentaton", {"epochs": 3}, "did you mean `03_train_segmentation`"),
     ],
@@ -323,8 +323,8 @@ def test_a_profile_that_is_no_folder_s_name_is_refused(profile):
         ({"cohorts": {"x": "folder"}}, r"cohort x: expected \{source: folder\} or .*, got 'folder'"),
         ({"cohorts": {"../x": {}}}, "cohort ../x: expected the name of a folder below data/"),
         ({"tasks": ["sf_chnge"]}, "did you mean `sf_change`"),
-        ({"folds": "two"}, "`folds` must be a int, got 'two'"),
-        ({"protocol": "papers"}, "protocol must be one of"),
+        ({"folds": "two"}, "`folds`: expected a value of type int, got 'two'"),
+        ({"protocol": "papers"}, "protocol: expected one of"),
         ({"seeds": [0, 0]}, "seeds that differ"),
         ({"arms": {}}, "at least one arm"),
     ],
@@ -499,7 +499,8 @@ def test_cross_fitted_tasks_need_an_inner_segmenter_of_every_pair_of_folds(proje
     assert study_profile.parameters(change, project)["protocol"] == "cross_fitted"
     edit(path, folds=2)
     with pytest.raises(
-        params.ParameterError, match="tasks under cross_fitted need at least 3 folds .* got 2"
+        params.ParameterError,
+        match="folds: expected at least 3 for tasks under cross_fitted, .* got 2; set folds",
     ):
         study_profile.load("smoke", project)
 
@@ -524,10 +525,12 @@ def test_a_notebook_across_cohorts_needs_every_comparison_and_has_no_cohort(proj
     assert used == {"00_cohort", "03_train_segmentation", "04_compare_segmentation", "12_sensitivity"}
     assert [n.folder for n in last.needs] == [f"smoke/{c}/04_compare_segmentation" for c in ("one", "two")]
     edit(path, protocol="cross_fitted")
-    with pytest.raises(params.ParameterError, match="beside across, protocol must be paper"):
+    with pytest.raises(
+        params.ParameterError, match="protocol: expected paper where across is set, .* got cross_fitted; set"
+    ):
         study_profile.load("smoke", project)
     edit(path, across="13_anything", protocol="paper")
-    with pytest.raises(params.ParameterError, match="across must be one of .*12_sens.*, got '13_any"):
+    with pytest.raises(params.ParameterError, match="across: expected one of 12_sens.*, got '13_any"):
         study_profile.load("smoke", project)
 
 

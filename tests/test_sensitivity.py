@@ -18,6 +18,7 @@ from lusnb.cohort.cohort import Cohort
 from lusnb.compare import sensitivity
 from lusnb.compare import truth as compare_truth
 from lusnb.phantom.build import make_cohort
+from lusnb.phantom.plan import Plan
 from lusnb.report import sensitivity as report_sensitivity
 from lusnb.report import sentences
 from tests.test_raters import painted, row_of
@@ -166,10 +167,10 @@ def test_optima_and_twins_by_hand():
 def test_a_rater_of_other_calibration_sees_the_same_pictures(tmp_path: Path):
     asked = {
         "name": "c", "n_patients": 3, "n_clips": 6, "size": 48, "n_frames": 1, "fps": 15, "split": (1, 1, 1),
-        "folds": 2, "seed": 3, "workers": 1,
+        "folds": 2, "seed": 3,
     }  # fmt: skip
     cells = [(0.5, 0.0), (2.0, 1.5)]
-    one, other = (make_cohort(tmp_path / str(c), calibration=c, noise=n, **asked) for c, n in cells)
+    one, other = (make_cohort(tmp_path / str(c), Plan(calibration=c, noise=n, **asked)) for c, n in cells)
     files = sorted(p.relative_to(one) for d in ("clips", "truth", "labels") for p in (one / d).iterdir())
     same = {p for p in files if (one / p).read_bytes() == (other / p).read_bytes()}
     assert {p for p in files if p.parts[0] != "labels"} <= same

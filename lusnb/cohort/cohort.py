@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from lusnb.cohort import contents, problems, schema, splits
+from lusnb.cohort import meta as cohort_meta
 from lusnb.cohort import tables as cohort_tables
 
-META = {"name": str, "features": list, "views": (dict, list), "sf_max": (int, float)}
 FOLDS = 5  # to make where nobody asks for another number
 
 
@@ -80,38 +80,6 @@ def summary(cohort: Cohort) -> pd.DataFrame:
     return table.rename_axis("split")
 
 
-def _read_meta(folder: Path) -> tuple[dict, list[dict]]:
-    path = folder / "cohort.yaml"
-    if not path.is_file():
-        return {}, [
-            problems.problem(
-                path, None, "a cohort folder with a cohort.yaml", "no such file", "make the cohort first."
-            )
-        ]
-    try:
-        content = cohort_tables.read_yaml(path)
-    except problems.Unfit as error:
-        return {}, [problems.as_problem(path, None, error)]
-    if not isinstance(content, dict):
-        return {}, [
-            problems.problem(path, None, "`key: value` lines", problems.short(content), "see README.")
-        ]
-    meta = {"sf_max": 477, **content, "views": content.get("views") or {}}
-    bad = [key for key, kind in META.items() if not isinstance(meta.get(key), kind)]
-    wrong = [
-        problems.problem(
-            path, None, f"`{key}` as {META[key]}", problems.short(meta.pop(key, None)), "correct it."
-        )
-        for key in bad
-    ]
-    names = [str(feature) for feature in meta.get("features", [])]  # YAML reads some names as numbers
-    if "features" not in bad and len(set(names)) < max(1, len(names)):
-        told = problems.short(meta["features"])
-        wrong.append(problems.problem(path, None, "distinct features", told, "correct the list."))
-        names = []
-    return meta | {"features": names, "views": _zones(meta.get("views", {}))}, wrong
-
-
 def _zones(views: dict | list) -> dict[str, object]:
     """View -> zone. In a plain list R1 and L1 are of zone 1, and any other view is a zone of its own."""
     if isinstance(views, dict):
@@ -129,8 +97,10 @@ def read(folder: str | Path, folds: int | None = None, look: bool = True) -> Coh
     every problem found; nothing is written.
     """
     folder = Path(folder)
-    meta, found = _read_meta(folder)
-    if found and not any((folder / f"{name}.csv").is_file() for name in schema.TABLES):
+    meta, found = cohort_meta.read(folder / "cohort.yaml", whole=True)
+    if problems.sorted_out(found)[0] and not any(
+        (folder / f"{name}.csv").is_file() for name in schema.TABLES
+    ):
         raise problems.CohortError(found)
     tables = {}
     for name, table in schema.TABLES.items():
@@ -140,11 +110,12 @@ def read(folder: str | Path, folds: int | None = None, look: bool = True) -> Coh
     found += cohort_tables.check_links(folder, meta, tables, found)
     found += cohort_tables.check_names(folder, tables)
     found += cohort_tables.check_patients(folder, patients, folds or max(FOLDS, len(patients)))
-    found += cohort_tables.check_exams(folder, tables["exams"], meta.get("sf_max", np.inf))
+    found += cohort_tables.check_exams(folder, tables["exams"], meta.get("sf_max", schema.SF_MAX))
     found += contents.check_files(folder, tables, len(meta.get("features", []))) if look else []
     wrong, odd = problems.sorted_out(found)
     if wrong:
         raise problems.CohortError(wrong)
+    meta = {"sf_max": schema.SF_MAX, **meta, "views": _zones(meta.get("views", {}))}
     tables = {name: rows.reset_index(drop=True) for name, rows in tables.items()}
     tables["patients"] = splits.split(tables["patients"], folds or FOLDS, seed=int(meta.get("split_seed", 0)))
     tables["exams"] = _with_sf(tables["exams"])

@@ -1,4 +1,4 @@
-"""The door of a cohort, its contents: what lies in its files."""
+"""Check what the files of a cohort hold: clips, confidence images, true masks."""
 
 import os
 from pathlib import Path

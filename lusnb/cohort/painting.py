@@ -1,7 +1,6 @@
 """What a rater paints on a frame, and how it is kept in the cohort: whole or not at all, nothing ever lost.
 
-    annotations.csv                    clip_id, frame, rater, seconds, saves, started_from, saved_at: what was
-                                       painted here, as distinct from labels that came from elsewhere
+    annotations.csv                    what was painted here, as distinct from labels that came from elsewhere
     labels/painted/<rater>/<clip>_f<frame>/<feature>.<n>.png    each save of a feature, n = 1, 2, ...
 
 A save writes new images, never over one that is there, and then lets labels.csv name them: the renaming of
@@ -24,12 +23,11 @@ import numpy as np
 import pandas as pd
 
 from lusnb import files
-from lusnb.cohort import arrays, contents, problems, tables
+from lusnb.cohort import arrays, contents, problems, schema, tables
 from lusnb.cohort.cohort import Cohort
 from lusnb.cohort.fingerprint import ANNOTATIONS
 
-COLUMNS = ["clip_id", "frame", "rater", "seconds", "saves", "started_from", "saved_at"]
-KEY = ["clip_id", "frame", "rater"]
+KEY = schema.OTHERS["annotations"].key
 PLACE = "labels/painted"
 LONGEST = 60  # letters of a rater's name
 LONGEST_SLUG = 120  # bytes of a name as part of a path; longer ones end in a fingerprint
@@ -61,13 +59,13 @@ class Painting:
 
 
 def painted(cohort: Cohort) -> pd.DataFrame:
-    """What was painted in a cohort, as the disk has it now: COLUMNS, frame and saves whole numbers."""
-    table = _read(cohort.folder / ANNOTATIONS, COLUMNS)
+    """What was painted in a cohort, as the disk has it now; frame and saves are whole numbers."""
+    table = _read(cohort.folder / ANNOTATIONS, schema.columns("annotations"))
     return table.astype({"frame": int, "saves": int, "seconds": float}).rename_axis(columns=None)
 
 
 def labels_now(cohort: Cohort) -> pd.DataFrame:
-    """labels.csv as the disk has it now: clip_id, frame (whole number), rater, feature, path.
+    """labels.csv as the disk has it now; frame is a whole number, all else is text.
 
     `cohort.labels` is as it was when the cohort was opened; since then others may have painted.
     """
@@ -256,24 +254,35 @@ def slug(name: str) -> str:
 
 
 def _with(labels: pd.DataFrame, painting: Painting, paths: dict[str, str]) -> pd.DataFrame:
-    """The label table with a painting's rows in place of its earlier ones; all others as they were."""
+    """The label table with a painting's rows in place of its earlier ones; all others as they were.
+
+    What another column says of an earlier row stays where its image does; of a new image it says nothing.
+    """
     earlier = _rows_of(labels, painting.clip_id, painting.frame, painting.rater)
+    same = {row["path"]: row for row in earlier.to_dict("records")}
     one = {"clip_id": painting.clip_id, "frame": str(painting.frame), "rater": painting.rater}
-    rows = pd.DataFrame([one | {"feature": f, "path": path} for f, path in paths.items()])
-    return pd.concat([labels.drop(earlier.index), rows], ignore_index=True)[list(labels.columns)].fillna("")
+    rows = [{**same.get(path, {}), **one, "feature": f, "path": path} for f, path in paths.items()]
+    table = pd.concat([labels.drop(earlier.index), pd.DataFrame(rows)], ignore_index=True)
+    return table[list(labels.columns)].fillna("")
 
 
 def _noted(table: pd.DataFrame, painting: Painting, now: datetime, changed: bool) -> pd.DataFrame:
     key = (painting.clip_id, painting.frame, painting.rater)
     own = (table[KEY] == pd.Series(key, KEY)).all(axis=1)
     saves = int(table.loc[own, "saves"].sum()) + changed
-    row = (*key, round(painting.seconds, 1), saves, painting.started_from, now.isoformat(timespec="seconds"))
-    return pd.concat([table[~own], pd.DataFrame([row], columns=COLUMNS)], ignore_index=True)
+    row = dict(zip(KEY, key, strict=True)) | {
+        "seconds": round(painting.seconds, 1),
+        "saves": saves,
+        "started_from": painting.started_from,
+        "saved_at": now.isoformat(timespec="seconds"),
+    }
+    new = schema.shaped("annotations", pd.DataFrame([row]))
+    return pd.concat([table[~own], new], ignore_index=True)
 
 
 def _labels(cohort: Cohort) -> pd.DataFrame:
     """labels.csv as it is on the disk now, all cells as text."""
-    return _read(cohort.folder / "labels.csv", ["clip_id", "frame", "rater", "feature", "path"])
+    return _read(cohort.folder / "labels.csv", schema.columns("labels"))
 
 
 def _read(path: Path, columns: list[str]) -> pd.DataFrame:

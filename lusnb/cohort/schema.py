@@ -1,39 +1,50 @@
-"""The tables of a cohort: their columns, what each must hold, and every cell and row that does not fit.
+"""What a cohort's files may say: the columns of its tables, the keys of its cohort.yaml, each in one line.
 
-Here a column is added; readers, painting, export and phantoms take it from here.
+A new column or key is added here; checks, readers, painting, export and phantoms take it from here. Whoever
+writes a table and knows nothing of a column leaves it out or blank, which only an optional column may be.
 """
 
-import re
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 import pandera.pandas as pa
 
-from lusnb.cohort.problems import short
-
 SPLITS = ("train", "validation", "test")
-SENTINELS = (-1, -9, -99, -999, -9999, 999, 9999)  # numbers that people write for "not known"
-UNKNOWN = ("na", "n/a", "nan", "none", "null", "unknown", "missing", "-", ".", "?", "#n/a")
-DATE = re.compile(r"\d{1,4}([-./])\d{1,2}\1\d{1,4}\b")
 LAST_DAY = 365  # of a study: a larger number is a date, or stands for "not known"
-_FROM_0 = pa.Check.ge(0, error="a number from 0 on")
-Wrong = tuple[int, str, str, str, str]  # row, column ("": the row itself), expected, arrived, remedy
+
+
+# -- tables
 
 
 @dataclass(frozen=True)
 class Table:
-    """What a table must be: its columns, what names a row, which columns and whether all of it may lack."""
+    """A table: its columns, those that name a row, whether a cohort must have it."""
 
     columns: dict[str, pa.Column]
     key: list[str]
-    optional: tuple[str, ...] = ()
     needed: bool = True
+
+    @property
+    def optional(self) -> list[str]:
+        """The columns that may be blank, and so may be missing."""
+        return [name for name, column in self.columns.items() if column.nullable]
+
+    @property
+    def names(self) -> list[str]:
+        """The columns of text that is never blank."""
+        texts = [name for name, column in self.columns.items() if str(column.dtype).startswith("str")]
+        return [name for name in texts if name not in self.optional]
+
+    @property
+    def details(self) -> list[str]:
+        """The columns that say more of a row than which it is and where its file lies."""
+        return [name for name in self.columns if name not in (*self.key, "path")]
 
 
 def column(kind: object, check: pa.Check | None = None, blank: bool = False) -> pa.Column:
-    """A column of one kind, whose cells may be blank where `blank`."""
+    """A column of one kind; `blank`: it is optional, and its cells may be blank."""
     return pa.Column(kind, check, nullable=blank, coerce=True)
 
 
@@ -43,108 +54,26 @@ def name_column() -> pa.Column:
 
 
 def text_column() -> pa.Column:
-    """A column of text that may be blank."""
+    """An optional column of text."""
     return column(str, blank=True)
 
 
 def whole_column(check: pa.Check | None = None) -> pa.Column:
-    """A column of whole numbers that may be blank."""
+    """An optional column of whole numbers."""
     return column("Int64", check, blank=True)
 
 
-def fitted(table: Table, rows: pd.DataFrame) -> tuple[pd.DataFrame, list[Wrong]]:
-    """Text as the right types, blank where a cell does not fit, and all that is wrong, in order of rows.
-
-    A wrong cell hides no other; rows are compared with each other where what names them is whole.
-    """
-    columns, wrong = {}, []
-    bad = pd.DataFrame(False, index=rows.index, columns=list(table.columns))
-    for name in table.columns:
-        values, new = _numbers(table, name, rows[name])
-        values, more = _checked(table, name, values.drop([one[0] for one in new]))
-        bad.loc[[one[0] for one in (*new, *more)], name] = True
-        columns[name] = values if len(values) == len(rows) else _with_gaps(values, rows.index)
-        wrong += [*new, *more]
-    out = pd.DataFrame(columns, index=rows.index)
-    wrong += _repeated(table, out[~bad[table.key].any(axis=1)])
-    return out, sorted(wrong, key=lambda one: one[0])
+def _numbers(*names: str) -> dict[str, pa.Column]:
+    return {name: column(float) for name in names}
 
 
-def _with_gaps(values: pd.Series, index: pd.Index) -> pd.Series:
-    whole = "int" in str(values.dtype).lower()
-    return (values.astype("Int64") if whole else values).reindex(index)
-
-
-def _numbers(table: Table, name: str, cells: pd.Series) -> tuple[pd.Series, list[Wrong]]:
-    """Text that should hold numbers as floats, and the cells that hold none."""
-    kind = str(table.columns[name].dtype).lower()
-    if "str" in kind:
-        return cells, []
-    number = pd.to_numeric(cells, errors="coerce").astype(float)
-    bad = cells.notna() & ~np.isfinite(number)
-    bad |= number.notna() & ("int" in kind) & ((number % 1 != 0) | (number.abs() > 2**53))
-    wanted = f"{name} to be a {'whole ' if 'int' in kind else ''}number"
-    told = [(row, name, wanted, short(v), remedy(table, name, v)) for row, v in cells[bad].items()]
-    return number, told
-
-
-def _checked(table: Table, name: str, cells: pd.Series) -> tuple[pd.Series, list[Wrong]]:
-    """The cells of a column that its schema lets pass, in their type, and those that it does not."""
-    schema, one = pa.DataFrameSchema({name: table.columns[name]}), cells.to_frame(name)
-    try:
-        return schema.validate(one, lazy=True)[name], []
-    except pa.errors.SchemaErrors as error:
-        cases = error.failure_cases.dropna(subset="index").drop_duplicates("index").to_dict("records")
-    wrong = []
-    for case in cases:
-        check = "not blank" if case["check"] == "not_nullable" else case["check"]
-        value = cells[case["index"]]
-        arrived = "a blank" if pd.isna(value) else short(value)
-        wrong.append((int(case["index"]), name, f"{name} to be {check}", arrived, remedy(table, name, value)))
-    return schema.validate(one.drop([row for row, *_ in wrong]))[name], wrong
-
-
-def _repeated(table: Table, rows: pd.DataFrame) -> Iterator[Wrong]:
-    """Rows that are named as one above them."""
-    for row in rows.index[rows.duplicated(table.key)]:
-        key = rows.loc[row, table.key]
-        same = rows[(rows[table.key] == key).all(axis=1)]
-        if "split" in rows and same["split"].nunique() > 1:
-            both = " and ".join(same["split"].dropna().unique())
-            arrived = f"patient {key.iloc[0]} in {both}"
-            yield row, "", "each patient in one split", arrived, "keep one of its rows."
-            continue
-        words = ", ".join(f"{k} {v}" for k, v in key.items() if pd.notna(v))
-        yield row, "", "each row once", f"{words} a second time", "remove or rename one of the two."
-
-
-def remedy(table: Table, column: str, value: object) -> str:
-    """What to do about a wrong value."""
-    text = "" if pd.isna(value) else str(value).strip()
-    number = pd.to_numeric(text, errors="coerce")
-    if not text:
-        return "correct it: fill it in."
-    if table.columns[column].nullable and (text.lower() in UNKNOWN or number in SENTINELS):
-        return "correct it: leave the cell blank where it is not known."
-    if column == "day" and (number > LAST_DAY or DATE.match(text)):
-        return "correct it: days count from admission; a date would tell who it is."
-    if column == "fio2" and (text.endswith("%") or 1 < number <= 100):
-        return "correct it: write FiO2 as a fraction, 40 % as 0.4."
-    if column == "spo2" and 0 < number <= 1:
-        return "correct it: write SpO2 in per cent, 0.95 as 95."
-    if np.isnan(number) and not np.isnan(pd.to_numeric(text.replace(",", "."), errors="coerce")):
-        return "correct it: write the decimal point as a point."
-    if np.isnan(number) and not np.isnan(pd.to_numeric("".join(text.split()), errors="coerce")):
-        return "correct it: take the space out."
-    return "correct it."
-
-
-def _above_zero(unit: str, most: float) -> pa.Check:
-    return pa.Check.in_range(
-        0, most, include_min=False, error=f"a number of {unit} above 0 and up to {most:g}"
-    )
-
-
+_FROM_0 = pa.Check.ge(0, error="a number from 0 on")
+_CM = pa.Check.in_range(0, 40, include_min=False, error="a number of cm above 0 and up to 40")
+_FPS = pa.Check.in_range(
+    0, 1000, include_min=False, error="a number of frames a second above 0 and up to 1000"
+)
+_PER_CENT = pa.Check.in_range(1, 100, include_min=False, error="per cent above 1 and up to 100")
+_SPLIT = pa.Check.isin(SPLITS, error="train, validation, test or blank")
 _DAY = pa.Check.in_range(0, LAST_DAY, error=f"a day from 0 to {LAST_DAY}")
 _LABEL = {
     "clip_id": name_column(),
@@ -153,33 +82,27 @@ _LABEL = {
     "feature": name_column(),
     "path": name_column(),
 }
+_LABEL_KEY = ["clip_id", "frame", "rater", "feature"]
 
-
-TABLES = {
+TABLES = {  # that a cohort is opened with
     "patients": Table(
         {
             "patient_id": name_column(),
             "readmitted_30d": whole_column(pa.Check.isin([0, 1], error="0, 1 or blank")),
-            "split": column(str, pa.Check.isin(SPLITS, error="train, validation, test or blank"), blank=True),
+            "split": column(str, _SPLIT, blank=True),
             "fold": whole_column(pa.Check.ge(1, error="a number from 1 on, or blank")),
         },
         ["patient_id"],
-        ("readmitted_30d", "split", "fold"),
     ),
     "exams": Table(
         {
             "patient_id": name_column(),
             "day": column(int, _DAY),
-            "spo2": column(
-                float,
-                pa.Check.in_range(1, 100, include_min=False, error="per cent above 1 and up to 100"),
-                blank=True,
-            ),
+            "spo2": column(float, _PER_CENT, blank=True),
             "fio2": column(float, pa.Check.in_range(0.21, 1, error="a fraction from 0.21 to 1"), blank=True),
             "sf_ratio": column(float, _FROM_0, blank=True),
         },
         ["patient_id", "day"],
-        ("sf_ratio", "spo2", "fio2"),
         needed=False,
     ),
     "clips": Table(
@@ -189,14 +112,116 @@ TABLES = {
             "day": whole_column(_DAY),
             "view": text_column(),
             "path": name_column(),
-            "depth_cm": column(float, _above_zero("cm", 40), blank=True),
-            "fps": column(float, _above_zero("frames a second", 1000), blank=True),
-            "width_cm": column(float, _above_zero("cm", 40), blank=True),
+            "depth_cm": column(float, _CM, blank=True),
+            "fps": column(float, _FPS, blank=True),
+            "width_cm": column(float, _CM, blank=True),
         },
         ["clip_id"],
-        ("day", "view", "fps", "width_cm", "depth_cm"),
     ),
-    "labels": Table(_LABEL, ["clip_id", "frame", "rater", "feature"]),
-    "truth": Table(_LABEL, ["clip_id", "frame", "rater", "feature"], needed=False),
+    "labels": Table(_LABEL, _LABEL_KEY),
+    "truth": Table(dict(_LABEL), _LABEL_KEY, needed=False),
     "masks": Table({"clip_id": name_column(), "path": name_column()}, ["clip_id"], needed=False),
+}
+OTHERS = {  # that may lie in a cohort's folder, and are read by those who need them
+    "scenes": Table(  # what a phantom simulated
+        {
+            "clip_id": name_column(),
+            **_numbers("congestion", "pleura_depth_mm", "fuzzy", "b_lines", "b_covered"),
+        },
+        ["clip_id"],
+        needed=False,
+    ),
+    "raters": Table(  # their habits in a phantom
+        {"rater": name_column(), **_numbers("calibration", "noise", "edge_bias_mm", "eagerness")},
+        ["rater"],
+        needed=False,
+    ),
+    "annotations": Table(  # what was painted here
+        {
+            "clip_id": name_column(),
+            "frame": column(int, _FROM_0),
+            "rater": name_column(),
+            **_numbers("seconds", "saves"),
+            "started_from": name_column(),
+            "saved_at": name_column(),
+        },
+        ["clip_id", "frame", "rater"],
+        needed=False,
+    ),
+}
+_WHITE = pa.Check.in_range(1, 65535, error="a value from 1 to 65535, or blank")
+SHEETS = {  # columns that an import's spreadsheets may have besides; `reading` is of their labels' key too
+    "clips": {"crop": text_column(), "white": whole_column(_WHITE)},
+    "labels": {"layer": text_column(), "foreground": whole_column(), "reading": text_column()},
+}
+
+
+def sheet(name: str) -> Table:
+    """A table as an import reads it."""
+    table, more = TABLES[name], SHEETS.get(name, {})
+    return Table(table.columns | more, [*table.key, *({"reading"} & set(more))], table.needed)
+
+
+def columns(name: str) -> list[str]:
+    """The columns of a table of a cohort, in order."""
+    return list((TABLES | OTHERS)[name].columns)
+
+
+def shaped(name: str, rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows in the order of a table's columns, to be written; optional ones that they lack stay out.
+
+    Raises ValueError for a column that the table does not have, and for one that it needs.
+    """
+    table = (TABLES | OTHERS)[name]
+    kept = [one for one in table.columns if one in rows or one not in table.optional]
+    if set(kept) != set(rows.columns):
+        raise ValueError(
+            f"{name}.csv: expected columns {kept}, got {list(rows.columns)}; see cohort/schema.py."
+        )
+    return rows[kept]
+
+
+# -- cohort.yaml
+
+
+@dataclass(frozen=True)
+class Key:
+    """A key of cohort.yaml: what is expected, whether a value fits, whether a cohort must have it."""
+
+    expected: str
+    fits: Callable[[object], bool]
+    needed: bool = False
+
+
+def _number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _name(value: object) -> bool:
+    return isinstance(value, str) or _number(value)
+
+
+def _names(value: object) -> bool:
+    return isinstance(value, list) and all(map(_name, value)) and len(set(map(str, value))) == len(value)
+
+
+def _zones(value: object) -> bool:
+    return isinstance(value, dict) and _names(list(value)) and all(map(_name, value.values()))
+
+
+def _text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+SF_MAX = 477  # where cohort.yaml gives none: 100 % over 0.21, rounded up
+META = {
+    "name": Key("text", _text, needed=True),
+    "version": Key("text or a number", _name),
+    "features": Key("a list of distinct names, at least one", lambda v: _names(v) and bool(v), needed=True),
+    "views": Key("a list of distinct names, or a zone for each", lambda v: _names(v) or _zones(v)),
+    "sf_max": Key("a number above 0", lambda v: _number(v) and 0 < v <= sys.float_info.max),
+    "licence": Key("text", _text),
+    "notes": Key("text", _text),
+    "split_seed": Key("a whole number from 0 on", lambda v: _number(v) and isinstance(v, int) and v >= 0),
+    "provenance": Key("`key: value` lines", lambda v: isinstance(v, dict)),
 }

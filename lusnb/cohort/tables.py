@@ -7,12 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import yaml
 
-from lusnb.cohort.problems import Unfit, decoding, problem, short, sorted_out, unread
-from lusnb.cohort.schema import Table, fitted
-
-LARGEST_YAML, DEEPEST_YAML = 1_000_000, 10  # characters, lists within lists
+from lusnb.cohort.cells import fitted
+from lusnb.cohort.problems import problem, short, sorted_out, unread
+from lusnb.cohort.schema import Table
 
 AGAIN = "export it again, as CSV in UTF-8."
 SF_AGREEMENT = 1.0  # S/F given and S/F computed may differ by this much, from rounding
@@ -195,19 +193,3 @@ def _check_header(path: Path, table: Table, header: list[str]) -> list[dict]:
     unknown = [name for name in header if name not in table.columns and name]
     known, remedy = f"columns of {list(table.columns)}", "it is left out."
     return [problem(path, None, known, f"a column {short(name)}", remedy, True) for name in unknown]
-
-
-def read_yaml(path: Path) -> object:
-    """What a YAML file says. Raises Unfit; also for aliases, by which a few lines can stand for gigabytes."""
-    with decoding("YAML", path.name, "correct it."):
-        text = path.read_text(encoding="utf-8-sig")
-        if len(text) > LARGEST_YAML:
-            raise Unfit(f"at most {LARGEST_YAML:,} characters", f"{len(text):,}", "shorten it.")
-        depth = 0
-        for event in yaml.parse(text):
-            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-            if isinstance(event, yaml.AliasEvent):
-                raise Unfit("YAML without aliases", "an alias (*)", "write out what it stands for.")
-            if depth > DEEPEST_YAML:
-                raise Unfit(f"at most {DEEPEST_YAML} levels", "more than that", "take them out.")
-        return yaml.safe_load(text)

@@ -18,11 +18,10 @@ import pandas as pd
 import yaml
 
 from lusnb import files
-from lusnb.cohort import fingerprint, true_masks
+from lusnb.cohort import fingerprint, schema, true_masks
 from lusnb.phantom import plan as plans
 from lusnb.phantom.anatomy import FEATURES, Scene
 from lusnb.phantom.mistakes import paint
-from lusnb.phantom.patients import draw_tables
 from lusnb.phantom.plan import Plan, generator
 from lusnb.phantom.raters import Sight, recognise
 from lusnb.phantom.scan import render
@@ -112,8 +111,8 @@ def refuse_painted(folder: Path) -> None:
     """Raise ValueError where labels were painted by hand, which making the phantom anew would remove."""
     if fingerprint.painted_in(folder):
         raise ValueError(
-            f"{folder} should hold a phantom alone, but {fingerprint.ANNOTATIONS} tells of labels painted by "
-            "hand, and this phantom has other parameters: give it another name, or move the folder away."
+            f"{folder}: expected a phantom alone, as this one has other parameters, got labels painted by "
+            f"hand ({fingerprint.ANNOTATIONS}); give the phantom another name, or move the folder away."
         )
 
 
@@ -124,11 +123,12 @@ def claim(folder: Path, plan: Plan) -> bool:
         return finished
     if there is not None and there.get("made_by") != "lusnb.phantom":
         raise ValueError(
-            f"{folder} should be empty or hold a phantom cohort, but holds another one: choose another folder"
+            f"{folder}: expected an empty folder or a phantom cohort, got another kind of cohort; choose "
+            "another folder."
         )
     if there is None and folder.exists() and any(folder.iterdir()):
         raise ValueError(
-            f"{folder} should be empty or hold a phantom cohort, but holds other files: choose another"
+            f"{folder}: expected an empty folder or a phantom cohort, got other files; choose another folder."
         )
     refuse_painted(folder)
     start_over(folder)
@@ -184,45 +184,25 @@ def make_clips(
 
 def make_cohort(
     folder: str | Path,
-    *,
-    name: str,
-    n_patients: int,
-    n_clips: int,
-    size: int,
-    n_frames: int,
-    fps: float,
-    split: tuple[int, int, int],
-    folds: int,
-    seed: int,
-    workers: int,
-    calibration: float = 1.0,
-    noise: float = 0.5,
-    link: float = 0.6,
-    raters: int = 1,
-    habits: float = 0.0,
-    null: str = "none",
-    b_fade: float = 0.0,
-    b_erases: bool = True,
+    plan: Plan,
+    workers: int = 1,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Path:
     """Make a phantom cohort, or go on with one that was interrupted; returns its folder.
 
-    What each parameter means stands at plan.Plan. `progress(done, total)` counts clips.
+    `workers`: processes that share the clips; the cohort does not depend on it. `progress(done, total)`
+    counts clips. Raises ValueError for a plan that cannot be made, and for a folder that holds something
+    else; then nothing was written.
     """
-    folder, split = Path(folder), tuple(int(count) for count in split)
-    plan = Plan(
-        name, n_patients, n_clips, size, n_frames, float(fps), split, folds, seed,
-        float(calibration), float(noise), float(link), int(raters), float(habits), null,
-        float(b_fade), bool(b_erases),
-    )  # fmt: skip
+    folder = Path(folder)
     plans.check(plan, workers)
-    drawn = draw_tables(generator(seed, 0), n_patients, n_clips, split, folds, link, null)
+    drawn = plans.people_and_views(plan)
     if claim(folder, plan):
         return folder
     views = drawn.pop("views")
-    lenders = plans.lenders_of(seed, plans.groups_of(views, drawn["patients"]))
+    lenders = plans.lenders_of(plan.seed, plans.groups_of(views, drawn["patients"]))
     for table, content in {**drawn, **plans.clip_tables(plan, views)}.items():
-        files.write_csv(folder / f"{table}.csv", content)
+        files.write_csv(folder / f"{table}.csv", schema.shaped(table, content))
     make_clips(folder, plan, views, lenders, workers, progress)
     files.write_text(folder / "cohort.yaml", plans.describe(plan))
     (folder / "making.json").unlink(missing_ok=True)

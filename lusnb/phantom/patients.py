@@ -14,10 +14,12 @@ Sources
 import numpy as np
 import pandas as pd
 
+from lusnb.cohort import schema
+
 # View -> zone: 1 upper front, 2 side, 3 lower back and side; right and left.
 VIEWS = {"R1": 1, "L1": 1, "R2": 2, "L2": 2, "R3": 3, "L3": 3}
 # S/F of a healthy person on room air: a saturation of 100 % over 0.21, rounded up: the largest there is.
-SF_MAX = 477.0
+SF_MAX = float(schema.SF_MAX)
 # FiO2 as it is given: room air; nasal cannula at 1 to 6 l/min, 0.04 a litre; then masks and high flow.
 FIO2_LADDER = (0.21, 0.24, 0.28, 0.32, 0.36, 0.40, 0.44, 0.50, 0.60)
 # Gravity: the lower zones are wetter than the upper front.
@@ -90,13 +92,13 @@ def check_split(split: tuple[int, int, int], n_patients: int, folds: int) -> Non
     """Refuse counts of patients that do not add up, or folds that cannot be filled."""
     if len(split) != 3 or min(split) < 0 or sum(split) != n_patients:
         raise ValueError(
-            f"split must be three counts (train, validation, test) that add up to n_patients={n_patients}, "
-            f"got {tuple(split)}: change split or n_patients"
+            f"split: expected three counts (train, validation, test) that add up to n_patients={n_patients}, "
+            f"got {tuple(split)}; change split or n_patients."
         )
     if not 1 <= folds <= n_patients - split[2]:
         raise ValueError(
-            f"folds must be 1 to {n_patients - split[2]}, the patients outside the test set, got {folds}: "
-            "ask for fewer folds or for more patients"
+            f"folds: expected 1 to {n_patients - split[2]}, the patients outside the test set, got {folds}; "
+            "ask for fewer folds or for more patients."
         )
 
 
@@ -131,8 +133,8 @@ def check_clips(n_clips: int, n_patients: int) -> None:
     most = 3 * len(VIEWS) * n_patients
     if not 2 * n_patients <= n_clips <= most:
         raise ValueError(
-            f"n_clips must be {2 * n_patients} to {most} for {n_patients} patients (one view on two days to "
-            f"six views on three), got {n_clips}: change n_clips or n_patients"
+            f"n_clips: expected {2 * n_patients} to {most} for {n_patients} patients (one view on two days "
+            f"to six views on three), got {n_clips}; change n_clips or n_patients."
         )
 
 

@@ -1,29 +1,33 @@
 """What a phantom cohort is made from, what its bytes depend on, and which files and tables hold it."""
 
-from collections.abc import Hashable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Self
 
 import numpy as np
 import pandas as pd
 import yaml
 
+from lusnb.cohort import schema
 from lusnb.params import NULLS
 from lusnb.phantom.anatomy import FEATURES, Scene, draw_scene
-from lusnb.phantom.patients import SF_MAX, VIEWS
+from lusnb.phantom.patients import SF_MAX, VIEWS, draw_tables
 from lusnb.phantom.raters import Habits, draw_habits
 from lusnb.phantom.structures import Grid, b_ribbons
 
-TABLES = ("patients", "exams", "clips", "labels", "truth", "masks", "scenes", "raters")
+TABLES = (*schema.TABLES, "scenes", "raters")
 # Raised whenever the same parameters would give other bytes, so that an old cohort is made anew.
 VERSION = "4"
 LARGEST_SIZE = 1024  # pixels a side: beyond any linear probe's resolution
 # The false strokes of a frame are lent by this many others of the same split and fold.
 LENDERS = 4
+# What 00_cohort calls by another name than the plan: field -> parameter.
+PARAMETERS = {"name": "cohort", "n_patients": "patients", "n_clips": "clips", "n_frames": "frames"}
 
 
 @dataclass(frozen=True)
 class Plan:
-    """All that a cohort's bytes depend on.
+    """All that a cohort's bytes depend on; what is not given is as in the profile `smoke`.
 
     `size` pixels a side, `fps` frames a second, `split` patients in train, validation and test, `folds` over
     those outside test. `calibration` and `noise` are the raters', `raters` people paint each frame, `habits`
@@ -36,23 +40,36 @@ class Plan:
     true and false, and only the levels are each rater's own; habits and calibration have no effect.
     """
 
-    name: str
-    n_patients: int
-    n_clips: int
-    size: int
-    n_frames: int
-    fps: float
-    split: tuple[int, int, int]
-    folds: int
-    seed: int
-    calibration: float
-    noise: float
-    link: float
-    raters: int
-    habits: float
-    null: str
-    b_fade: float
-    b_erases: bool
+    name: str = "phantom_smoke"
+    n_patients: int = 8
+    n_clips: int = 32
+    size: int = 96
+    n_frames: int = 8
+    fps: float = 15.0
+    split: tuple[int, int, int] = (4, 2, 2)
+    folds: int = 2
+    seed: int = 0
+    calibration: float = 1.0
+    noise: float = 0.5
+    link: float = 0.6
+    raters: int = 1
+    habits: float = 0.0
+    null: str = "none"
+    b_fade: float = 0.0
+    b_erases: bool = True
+
+    def __post_init__(self):
+        """Give numbers their type: plans that differ by 10 and 10.0 frames a second alone are the same."""
+        for field in fields(self):
+            if field.type in (float, bool):
+                object.__setattr__(self, field.name, field.type(getattr(self, field.name)))
+        object.__setattr__(self, "split", tuple(int(count) for count in self.split))
+
+    @classmethod
+    def of(cls, parameters: Mapping[str, object]) -> Self:
+        """The plan that the parameters of 00_cohort ask for; those that concern no phantom are ignored."""
+        names = [field.name for field in fields(cls)]
+        return cls(**{name: parameters[PARAMETERS.get(name, name)] for name in names})
 
     def people(self) -> list[Habits]:
         """The raters and their habits; under the null "confidence" they have none, or the share of raters
@@ -78,9 +95,9 @@ def check(plan: Plan, workers: int) -> None:
     }
     for name, (low, value, high) in bounds.items():
         if not low <= value <= high:
-            raise ValueError(f"{name} must be {low} to {high}, got {value}: change {name}")
+            raise ValueError(f"{name}: expected {low} to {high}, got {value}; change {name}.")
     if plan.null not in NULLS:
-        raise ValueError(f"null must be one of {', '.join(NULLS)}, got {plan.null!r}: change null")
+        raise ValueError(f"null: expected one of {', '.join(NULLS)}, got {plan.null!r}; change null.")
 
 
 def generator(seed: int, *place: int) -> np.random.Generator:
@@ -90,6 +107,12 @@ def generator(seed: int, *place: int) -> np.random.Generator:
     rater takes for it, (4, rater) the levels under the null "confidence"; (2,) is who lends strokes to whom.
     """
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=place))
+
+
+def people_and_views(plan: Plan) -> dict[str, pd.DataFrame]:
+    """The plan's patients, exams and views, as patients.draw_tables draws them. Raises ValueError."""
+    rng = generator(plan.seed, 0)
+    return draw_tables(rng, plan.n_patients, plan.n_clips, plan.split, plan.folds, plan.link, plan.null)
 
 
 def scene_of(plan: Plan, index: int, row: dict) -> Scene:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from lusnb import files
-from lusnb.cohort import contents, problems
+from lusnb.cohort import contents, problems, schema
 from lusnb.cohort.problems import Unfit
 from lusnb.readers import clip as readers_clip
 from lusnb.readers import clips as clip_files
@@ -31,7 +31,9 @@ class Import:
     crops: dict[str, tuple[tuple, Crop | None]] = field(default_factory=dict)  # -> stored shape, crop
     blank: dict[str, dict[int, Unfit]] = field(default_factory=dict)  # -> labelled frames without an image
     tags: dict[str, dict] = field(default_factory=dict)  # -> technical tags
-    labels: dict[tuple, str] = field(default_factory=dict)  # clip_id, frame, rater, feature -> path
+    labels: dict[tuple, dict] = field(
+        default_factory=dict
+    )  # key -> the rest of a row of the cohort's labels.csv
     same: dict[str, dict[int, str]] = field(default_factory=dict)  # digest of the pixels -> row -> patient_id
     owners: dict[str, dict[str, int]] = field(default_factory=dict)  # who was scanned -> patient_id -> row
 
@@ -131,7 +133,8 @@ def copy_labels(work: Import, read: Sheets, names: dict[str, str]) -> None:
     table, rows = read.folder / "labels.csv", read.labels
     raters, features = (identity.slugs(list(rows[c])) for c in ("rater", "feature"))
     clips, seen, used = identity.slugs(list(names.values())), label_doubts.Seen(), set()
-    for key, group in rows.groupby(["clip_id", "frame", "rater", "feature"], sort=False, dropna=False):
+    named = schema.TABLES["labels"]
+    for key, group in rows.groupby(named.key, sort=False, dropna=False):
         readings = []
         for row in group[group["path"] != ""].itertuples():
             image = _noted(work, row, table, seen)
@@ -145,10 +148,15 @@ def copy_labels(work: Import, read: Sheets, names: dict[str, str]) -> None:
             place = f"labels/{stem}.png"
             mean = np.ceil(np.mean(readings, axis=0))  # what anyone painted stays above 0
             files.write_png(work.folder / place, mean.astype(np.uint8))
-            work.labels[key] = place
+            work.labels[key] = {"path": place, **{name: _shared(group[name]) for name in named.details}}
     lengths = {clip_id: shape[0] for clip_id, (shape, _) in work.crops.items()}
     for row, error, warning in label_doubts.together(seen, work.source, lengths):
         work.note(table, row, error, warning)
+
+
+def _shared(cells: pd.Series) -> object:
+    """What all readings of a label say in a column; blank where they differ."""
+    return cells.iloc[0] if cells.nunique(dropna=False) == 1 else None
 
 
 def _noted(work: Import, row, table: Path, seen: label_doubts.Seen) -> np.ndarray | None:

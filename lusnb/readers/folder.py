@@ -13,7 +13,7 @@ import pandas as pd
 import yaml
 
 from lusnb import files
-from lusnb.cohort import cohort, contents, problems
+from lusnb.cohort import cohort, contents, problems, schema
 from lusnb.cohort.problems import as_table, sorted_out
 from lusnb.readers import identity, sheets
 from lusnb.readers import staging as readers_staging
@@ -96,11 +96,10 @@ def _stamp(source: Path, read: Sheets, name: str, study_ids: bool) -> str:
 
 def _write_tables(work: Import, read: Sheets, people: dict, names: dict) -> None:
     """Write the cohort's tables under its own names, sorted, so that no order tells of the old ones."""
-    clips = read.clips[["clip_id", "patient_id", "day", "view"]]
-    known = pd.DataFrame([work.clips[one] for one in clips["clip_id"]])
-    clips = pd.concat([clips, known], axis=1)
-    rows = pd.Series(work.labels, dtype=object).rename_axis(["clip_id", "frame", "rater", "feature"])
-    rows = rows.rename("path").reset_index()
+    known = pd.DataFrame([work.clips[one] for one in read.clips["clip_id"]])
+    clips = read.clips[schema.columns("clips")].assign(**known)
+    key = schema.TABLES["labels"].key
+    rows = pd.DataFrame([dict(zip(key, one, strict=True), **told) for one, told in work.labels.items()])
     tags = pd.DataFrame([{"clip_id": names[one], **tags} for one, tags in work.tags.items() if tags])
     for table, content in (
         ("patients", read.patients),
@@ -114,6 +113,7 @@ def _write_tables(work: Import, read: Sheets, people: dict, names: dict) -> None
             if column in content and table != "recordings":
                 content[column] = content[column].map(new)
         if len(content):
+            content = content if table == "recordings" else schema.shaped(table, content)
             key = [c for c in ("patient_id", "clip_id", "day", "frame", "rater") if c in content]
             files.write_csv(work.folder / f"{table}.csv", content.sort_values(key, kind="stable"))
 
@@ -131,5 +131,5 @@ def _describe(name: str, read: Sheets, work: Import, odd: list[dict], study_ids:
         "study_ids": study_ids,
         "warnings": warnings,
     }
-    content = {"name": name, "sf_max": 477, **read.meta, "provenance": provenance}
+    content = {"name": name, "sf_max": schema.SF_MAX, **read.meta, "provenance": provenance}
     return yaml.safe_dump(content, sort_keys=False, allow_unicode=True)

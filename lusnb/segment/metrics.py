@@ -37,7 +37,12 @@ def plain_iou(predicted: Tensor, target: Tensor) -> Tensor:
 
 
 def labelled_iou(predicted: Tensor, target: Tensor) -> Tensor:
-    """IoU where the label is not empty, NaN where it is: the set of images does not depend on the arm."""
+    """IoU where the label is not empty, NaN where it is: the set of images does not depend on the arm.
+
+    >>> label = torch.tensor([[[[True, True, False, False]], [[False] * 4]]])
+    >>> labelled_iou(torch.tensor([[[[True, True, True, True]], [[True] * 4]]]), label)
+    tensor([[0.5000,    nan]])
+    """
     return torch.where(target.any((-2, -1)), iou(predicted, target), torch.nan)
 
 

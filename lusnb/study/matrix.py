@@ -50,7 +50,8 @@ def check(path: Path, matrix: dict) -> None:
     seeds = matrix["seeds"]
     if not matrix["arms"] or not seeds or len(set(seeds)) < len(seeds):
         raise params.ParameterError(
-            f"{path}: expected at least one arm, and seeds that differ; add or correct."
+            f"{path}: expected at least one arm, and seeds that differ, got {len(matrix['arms'])} arms and "
+            f"seeds {seeds}; add an arm, or correct the seeds."
         )
     if "null_arms" in matrix and (matrix["null_arms"] < 2 or len(matrix["arms"]) != 1):
         raise params.ParameterError(
@@ -61,14 +62,17 @@ def check(path: Path, matrix: dict) -> None:
         _check_across(path, matrix)
     if matrix["protocol"] == "cross_fitted" and matrix["tasks"] and matrix["folds"] < 3:
         raise params.ParameterError(
-            f"{path}: tasks under cross_fitted need at least 3 folds (inner segmenters leave out two), got "
-            f"{matrix['folds']}; set folds higher."
+            f"{path}: folds: expected at least 3 for tasks under cross_fitted, as inner segmenters leave out "
+            f"two, got {matrix['folds']}; set folds higher."
         )
     if matrix["folds"] < 2:
-        raise params.ParameterError(f"{path}: folds must be at least 2, got {matrix['folds']}.")
+        raise params.ParameterError(
+            f"{path}: folds: expected at least 2, got {matrix['folds']}; set folds higher."
+        )
     if "readmission" in matrix["tasks"] and "sf_change" not in matrix["tasks"]:
         raise params.ParameterError(
-            f"{path}: readmission starts from sf_change's networks; add sf_change to tasks."
+            f"{path}: tasks: expected sf_change besides readmission, which starts from its networks, got "
+            f"{matrix['tasks']}; add sf_change."
         )
 
 
@@ -76,10 +80,13 @@ def _check_across(path: Path, matrix: dict) -> None:
     """What a notebook over all cohorts needs of the matrix."""
     name = matrix["across"]
     if name not in ACROSS:
-        raise params.ParameterError(f"{path}: across must be one of {tuple(ACROSS)}, got {name!r}.")
+        raise params.ParameterError(
+            f"{path}: across: expected one of {', '.join(ACROSS)}, got {name!r}; correct it, or leave it out."
+        )
     if matrix["protocol"] != "paper":
         raise params.ParameterError(
-            f"{path}: beside across, protocol must be paper, whose training patients are tested nowhere."
+            f"{path}: protocol: expected paper where across is set, as its training patients are tested "
+            f"nowhere, got {matrix['protocol']}; set protocol to paper, or leave across out."
         )
     reads_tasks = ACROSS[name] == NOTEBOOKS["tasks"]
     if reads_tasks != bool(matrix["tasks"]):
@@ -117,12 +124,14 @@ def _check_keys(path: Path, matrix: dict) -> None:
     for key, kind in (STUDY_KEYS | {k: v for k, v in OPTIONAL_KEYS.items() if k in matrix}).items():
         if not isinstance(matrix.get(key), kind):
             raise params.ParameterError(
-                f"{path}: `{key}` must be a {kind.__name__}, got {matrix.get(key)!r}; "
+                f"{path}: `{key}`: expected a value of type {kind.__name__}, got {matrix.get(key)!r}; "
                 "see params/smoke/study.yaml."
             )
     for task in matrix["tasks"]:
         if task not in TASKS:
             raise params.ParameterError(params.unknown(str(path), task, dict.fromkeys(TASKS)))
     if matrix["protocol"] not in PROTOCOLS:
-        told = f"{path}: protocol must be one of {PROTOCOLS}, got {matrix['protocol']!r}."
-        raise params.ParameterError(told)
+        raise params.ParameterError(
+            f"{path}: protocol: expected one of {', '.join(PROTOCOLS)}, got {matrix['protocol']!r}; "
+            "correct it."
+        )

@@ -10,6 +10,7 @@ from lusnb.cohort.cohort import Cohort
 from lusnb.cohort.problems import as_table
 from lusnb.params import Params
 from lusnb.phantom import build
+from lusnb.phantom.plan import Plan
 from lusnb.readers import folder as importing
 from lusnb.readers.staging import MADE_BY
 from lusnb.study import places
@@ -18,27 +19,7 @@ from lusnb.study import places
 def make(p: Params, folder: Path, base: Path) -> None:
     """Make or import the cohort that 00_cohort's parameters ask for; `folder` (as it is) is left alone."""
     if p.source == "phantom":
-        build.make_cohort(
-            folder,
-            name=p.cohort,
-            n_patients=p.patients,
-            n_clips=p.clips,
-            size=p.size,
-            n_frames=p.frames,
-            fps=p.fps,
-            split=p.split,
-            folds=p.folds,
-            seed=p.seed,
-            workers=p.workers,
-            calibration=p.calibration,
-            noise=p.noise,
-            link=p.link,
-            raters=p.raters,
-            habits=p.habits,
-            null=p.null,
-            b_fade=p.b_fade,
-            b_erases=p.b_erases,
-        )
+        build.make_cohort(folder, Plan.of(p), p.workers)
     elif p.source == "import":
         source, tables = places.import_places(p, base)
         key = _key(p.key, base)
@@ -63,7 +44,7 @@ def remember(cohort: Cohort, run_folder: Path) -> str:
 
 
 def warnings(cohort: Cohort) -> pd.DataFrame:
-    """What looks odd in a cohort: as it was imported, or else as it lies."""
+    """What looks odd in a cohort: as its import found it, or else as it was found on opening."""
     provenance = cohort.meta.get("provenance") or {}
     if provenance.get("made_by") == MADE_BY:
         return as_table(provenance.get("warnings") or [])

@@ -6,31 +6,32 @@ import numpy as np
 import pandas as pd
 
 from lusnb import files
-from lusnb.cohort import arrays, painting, problems, tables
+from lusnb.cohort import arrays, painting, problems, schema, tables
 from lusnb.cohort.cohort import Cohort
 from lusnb.cohort.painting import PaintingError
 from lusnb.report.looks import feature_colours
 
 ENDINGS = (".png", ".nrrd", ".nii")
-NAMES = ["clip_id", "frame", "rater", "feature", "path"]
-COLUMNS = [*NAMES, "mm_down", "mm_across"]
-TABLES = {"files.csv": COLUMNS, "labels.csv": NAMES}
+SIZES = ["mm_down", "mm_across"]  # columns of files.csv after those of labels.csv
 
 
 def painted(cohort: Cohort, rater: str, folder: Path) -> pd.DataFrame:
-    """Write all that a rater painted here for other programs; returns COLUMNS, one row a file.
+    """Write all that a rater painted here for other programs; returns the rows of files.csv, one a file.
 
     <folder>/<rater>/<clip>_f<frame>_<feature>  .png: a layer in the feature's colour, alpha is confidence
                                                 .nrrd, .nii: one slice, uint8, 255 = 100 %, in mm
-    <folder>/files.csv                          COLUMNS, the files of all raters exported there
-    <folder>/labels.csv                         NAMES, their layers, as an import wants it
+    <folder>/files.csv                          all files of all raters: columns of labels.csv, and SIZES
+    <folder>/labels.csv                         their layers, with the columns that an import reads
 
     Paths are below `folder`; raters never write over one another, and both tables keep other raters' rows.
     mm_down, mm_across: height and width of a pixel in mm; blank where the cohort does not know them: there
     the files count pixels, each 1 across, and NIfTI says that the unit is unknown. Raises PaintingError for a
     folder that is a cohort, or whose tables are something else.
     """
-    others = {name: _others(folder, name, columns, rater) for name, columns in TABLES.items()}
+    names = schema.columns("labels")
+    expected = {"files.csv": [*names, *SIZES], "labels.csv": names}
+    others = {name: _others(folder, name, columns, rater) for name, columns in expected.items()}
+    details = _details(cohort)
     table = painting.painted(cohort)
     rows = []
     for one in table[table["rater"] == rater].itertuples():
@@ -42,14 +43,25 @@ def painted(cohort: Cohort, rater: str, folder: Path) -> pd.DataFrame:
             stem = f"{painting.slug(rater)}/{name}"
             values = one_painting.maps[cohort.features.index(feature)]
             _write(folder / stem, values, mm, feature_colours(cohort.features)[feature])
-            rows += [(one.clip_id, one.frame, rater, feature, stem + ending, *mm) for ending in ENDINGS]
-    found = pd.DataFrame(rows, columns=COLUMNS)
-    layers = found.loc[found["path"].str.endswith(".png"), NAMES]
+            key = (one.clip_id, one.frame, rater, feature)
+            row = dict(zip(schema.TABLES["labels"].key, key, strict=True), **details.get(key, {}))
+            row |= dict(zip(SIZES, mm, strict=True))
+            rows += [row | {"path": stem + ending} for ending in ENDINGS]
+    found = pd.DataFrame(rows, columns=expected["files.csv"])
+    layers = found.loc[found["path"].str.endswith(".png"), names]
     for name, own in (("files.csv", found), ("labels.csv", layers)):
         if len(own) or len(others[name]):
             both = pd.concat([others[name], own.astype(object)], ignore_index=True)
             files.write_csv(folder / name, both)
     return found
+
+
+def _details(cohort: Cohort) -> dict[tuple, dict]:
+    """What further columns of labels.csv say of each label, by its key."""
+    table = schema.TABLES["labels"]
+    rows = painting.labels_now(cohort).reindex(columns=list(table.columns))
+    keys = rows[table.key].itertuples(index=False, name=None)
+    return dict(zip(keys, rows[table.details].to_dict("records"), strict=True))
 
 
 def _others(folder: Path, name: str, columns: list[str], rater: str) -> pd.DataFrame:
@@ -61,7 +73,7 @@ def _others(folder: Path, name: str, columns: list[str], rater: str) -> pd.DataF
     if not (folder / name).exists():
         return pd.DataFrame(columns=columns, dtype=object)
     table = tables.text(folder / name).rename_axis(columns=None)
-    if not set(columns) <= set(table.columns):
+    if not set(columns) - set(schema.TABLES["labels"].optional) <= set(table.columns):
         raise PaintingError(
             f"{name} of the export folder: expected {', '.join(columns)}, as an earlier export has them, "
             f"got {problems.short(', '.join(table.columns))}; choose another folder."

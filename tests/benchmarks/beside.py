@@ -14,6 +14,7 @@ from lusnb.cohort.cohort import Cohort
 from lusnb.compare import measured
 from lusnb.params import Params
 from lusnb.phantom.build import make_cohort
+from lusnb.phantom.plan import Plan
 from lusnb.segment import frames, segmenter
 from lusnb.study import profile
 from tests.benchmarks import workload
@@ -21,7 +22,7 @@ from tests.benchmarks.ways import processor
 from tests.benchmarks.workload import Speeds
 from tests.test_smoke import copy_project
 
-COHORT = {"n_patients": 4, "n_clips": 8, "split": (2, 1, 1), "folds": 2, "workers": 1, "seed": 0}
+COHORT = {"n_patients": 4, "n_clips": 8, "split": (2, 1, 1), "folds": 2, "seed": 0}
 
 
 class Flat(nn.Module):
@@ -45,7 +46,7 @@ def speeds(p: Params) -> Speeds:
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place) / "bench"
         given = {"size": made.size, "n_frames": made.frames, "fps": made.fps, "name": "bench", **COHORT}
-        simulated = seconds(lambda: make_cohort(folder, **given)) / COHORT["n_clips"]
+        simulated = seconds(lambda: make_cohort(folder, Plan(**given))) / COHORT["n_clips"]
         cohort = cohorts.read(folder, COHORT["folds"])
         stored = seconds(lambda: segmenter.segment_clips(Flat(), cohort, p, 128)) / len(cohort.clips)
         return Speeds({}, {}, *labels_seconds(cohort, p), stored, simulated, node_seconds())

@@ -16,6 +16,7 @@ from lusnb.cohort import cohort as cohorts
 from lusnb.cohort.cohort import Cohort
 from lusnb.params import Params
 from lusnb.phantom.build import make_cohort
+from lusnb.phantom.plan import Plan
 from lusnb.segment import fitting, segmenter
 from lusnb.segment import frames as segment_frames
 from lusnb.study import matrix
@@ -42,10 +43,11 @@ def params_of(notebook: str, profile: str, **changed: object) -> Params:
 
 def phantom(folder: Path) -> Path:
     """A phantom cohort: 14 patients, most of them to train on, 48 clips of 4 frames at 256 pixels."""
-    return make_cohort(
-        folder, name="bench", n_patients=14, n_clips=48, size=256, n_frames=4, fps=10, split=(10, 2, 2),
-        folds=FOLDS, seed=1, workers=2,
+    plan = Plan(
+        name="bench", n_patients=14, n_clips=48, size=256, n_frames=4, fps=10, split=(10, 2, 2),
+        folds=FOLDS, seed=1,
     )  # fmt: skip
+    return make_cohort(folder, plan, workers=2)
 
 
 def copies(folder: Path, target: Path, count: int) -> Path:

@@ -29,6 +29,7 @@ from lusnb.cohort import cohort as cohorts
 from lusnb.cohort.cohort import Cohort
 from lusnb.params import PAIRINGS, Params
 from lusnb.phantom.build import make_cohort
+from lusnb.phantom.plan import Plan
 from lusnb.segment import fitting, predictions
 from lusnb.tasks import batches, clipbank, train
 from lusnb.tasks import network as tasks_network
@@ -57,10 +58,11 @@ class Parts(IterableDataset):
 
 def made(folder: Path) -> tuple[Cohort, ClipBank]:
     """The phantom, and the bank of its clips with their true masks; half of the patients train."""
-    make_cohort(
-        folder, name="pairings", n_patients=48, n_clips=204, size=64, n_frames=4, fps=8, split=(40, 4, 4),
-        folds=FOLDS, seed=1, workers=1, link=1.0,
+    plan = Plan(
+        name="pairings", n_patients=48, n_clips=204, size=64, n_frames=4, fps=8, split=(40, 4, 4),
+        folds=FOLDS, seed=1, link=1.0,
     )  # fmt: skip
+    make_cohort(folder, plan)
     cohort = cohorts.read(folder, FOLDS)
     true = predictions.pack(arrays.true_masks(cohort, SIZE, FRAMES).astype(bool))
     bank = clipbank.load(cohort, SIZE, FRAMES)

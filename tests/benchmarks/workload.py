@@ -18,8 +18,7 @@ from lusnb.cohort import splits
 from lusnb.cohort.cohort import Cohort
 from lusnb.params import Params
 from lusnb.phantom import plan as plans
-from lusnb.phantom.patients import draw_tables
-from lusnb.phantom.plan import Plan, generator
+from lusnb.phantom.plan import Plan
 from lusnb.study import matrix
 from lusnb.study import profile as study_profile
 from lusnb.tasks import batches, clipbank
@@ -66,19 +65,11 @@ def asked(node: study_profile.Node) -> Params:
     return Params(node.notebook, study_profile.parameters(node))
 
 
-def plan_of(p: Params) -> Plan:
-    """The plan of a phantom from the parameters of 00_cohort."""
-    return Plan(
-        p.cohort, p.patients, p.clips, p.size, p.frames, p.fps, tuple(p.split), p.folds, p.seed,
-        p.calibration, p.noise, p.link, p.raters, p.habits, p.null, p.b_fade, p.b_erases,
-    )  # fmt: skip
-
-
 def tables_of(node: study_profile.Node) -> Cohort:
     """The cohort of a phantom's 00_cohort node, its tables alone."""
     p = asked(node)
-    plan = plan_of(p)
-    drawn = draw_tables(generator(p.seed, 0), p.patients, p.clips, plan.split, p.folds, p.link, p.null)
+    plan = Plan.of(p)
+    drawn = plans.people_and_views(plan)
     views = drawn.pop("views")
     with tempfile.TemporaryDirectory() as place:
         for name, table in {**drawn, **plans.clip_tables(plan, views)}.items():
