@@ -36,11 +36,13 @@ def finished(
     masks = rng.integers(0, 256, (len(clips), 2, FEATURES, TASK_SIZE, TASK_SIZE), np.uint8)
     stored = predictions.pack(masks > 127) if channels == "binary" else masks
     held = np.arange(0)
-    index = predictions.index(labelled, tasks, held)
+    index = predictions.index(labelled, tasks, np.zeros(0, int), held)
     made = {"cohort": made_from, "model": "", "size": SIZE, "task_size": TASK_SIZE, "channels": channels}
     levels_cut = {"cut": 102, "task_cut": 102} | cuts
     made |= {name: level for name, level in levels_cut.items() if level is not None}
-    predictions.write(folder, levels, stored, levels[held], index, made)
+    arrays = {"labelled": levels, "frames": stored, "untrained": levels[held]}
+    arrays["logits"] = levels[held].astype(np.float32)
+    predictions.write(folder, arrays, index, made)
     if roles is not None:
         files.write_csv(
             folder / "patients.csv", pd.DataFrame(list(roles.items()), columns=["patient_id", "role"])

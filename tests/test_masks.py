@@ -32,7 +32,7 @@ def part(cohort, mark: int, patients: list[str]) -> Predictions:
     none = pd.DataFrame(columns=["clip_id", "frame"])
     made_from = {"channels": "binary", "task_size": SIZE, "task_frames": FRAMES}
     empty = np.zeros((0, 6, 8, 8), np.uint8)
-    return Predictions(empty, frames, index(none, table, np.array([], int)), made_from)
+    return Predictions(empty, frames, index(none, table, np.array([], int), np.array([], int)), made_from)
 
 
 @pytest.fixture(scope="module")

@@ -41,8 +41,8 @@ class Predictions:
     frames: np.ndarray
     index: pd.DataFrame
     made_from: dict
-    logits: np.ndarray
-    untrained: np.ndarray
+    logits: np.ndarray | None = None
+    untrained: np.ndarray | None = None
     dropout: np.ndarray | None = None
 
     @property
