@@ -6,11 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from lusnb.study import graph, outputs, reruns
-from lusnb.study import profile as study_profile
+from lusnb.study import outputs, reruns
 from lusnb.study.matrix import NOTEBOOKS
 from tests.studies import finish_all
-from tests.test_locks import ROOT
+from tests.test_smoke import copy_project, planned
 
 ARMS = {
     "cut": {"label_threshold": 0.6},
@@ -24,9 +23,7 @@ TABLES = {"08_compare_tasks", "09_figures"}
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     """A project in which every run of a study of two arms is finished; to be copied."""
-    base = tmp_path_factory.mktemp("finished")
-    for name in ("notebooks", "params", "lusnb"):
-        shutil.copytree(ROOT / name, base / name, ignore=shutil.ignore_patterns("__pycache__"))
+    base = copy_project(tmp_path_factory.mktemp("finished"))
     shutil.rmtree(base / "params" / "smoke")
     (base / "params" / "smoke").mkdir()
     asked = {
@@ -51,12 +48,6 @@ def edit(base: Path, path: str, old: str, new: str) -> set[str]:
     assert text.count(old) >= 1, (path, old)
     file.write_text(text.replace(old, new, 1))
     return planned(base)
-
-
-def planned(base: Path) -> set[str]:
-    reruns.forget()
-    found = graph.plan(study_profile.load("smoke", base), base)
-    return {node.folder.split("/", 2)[-1] for node in found}
 
 
 def trained(found: set[str]) -> set[str]:
@@ -170,8 +161,8 @@ def test_a_supervision_trains_the_arms_that_use_it(project):
     found = edit(
         project,
         "confidence.py",
-        "def _soft(c, arm, draw):\n    return c,",
-        "def _soft(c, arm, draw):\n    return 1.0 * c,",
+        "    return c, _ones(c)",
+        "    return 1.0 * c, _ones(c)",
     )
     assert {n for n in trained(found) if n.startswith("03")} == {"03_train_segmentation/soft"}
 

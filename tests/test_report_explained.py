@@ -165,5 +165,5 @@ def test_nothing_to_explain_is_said():
 
 
 def test_the_figures_need_no_torch():
-    code = "import sys, lusnb.explain_figures; sys.exit('torch' in sys.modules)"
+    code = "import sys, lusnb.report.explained; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

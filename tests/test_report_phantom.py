@@ -53,7 +53,7 @@ def test_an_imported_cohort_is_told_so_in_one_sentence():
     assert phantom.NOTHING.count(".") == 1 and phantom.NOTHING.endswith(".")
     cells = json.loads(NOTEBOOK.read_text())["cells"]
     code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
-    calls = [line for cell in code for line in cell.splitlines() if "phantom_figures." in line]
+    calls = [line for cell in code for line in cell.splitlines() if "phantom." in line]
     calls = [line for line in calls if not line.startswith(" ")]
     assert len(calls) == 2 and all("if simulated else print(phantom.NOTHING)" in c for c in calls)
 

@@ -477,5 +477,5 @@ def test_08_writes_every_table_before_it_draws():
     path = Path(__file__).parents[1] / "notebooks" / "08_compare_tasks.ipynb"
     code = ["".join(c["source"]) for c in json.loads(path.read_text())["cells"] if c["cell_type"] == "code"]
     writes = [k for k, source in enumerate(code) if "write_csv(" in source]
-    draws = [k for k, source in enumerate(code) if re.search(r"task_(figures|panels)\.", source)]
+    draws = [k for k, source in enumerate(code) if re.search(r"(?m)^(tasks|task_panels)\.", source)]
     assert len(draws) == 7 and max(writes) < min(draws)

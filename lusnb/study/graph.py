@@ -16,10 +16,9 @@ from pathlib import Path
 
 from lusnb.cohort import fingerprint
 from lusnb.params import ParameterError, read_yaml
-from lusnb.study import locks, proofs
+from lusnb.study import locks, places, proofs
 from lusnb.study.matrix import NOTEBOOKS
 from lusnb.study.nodes import differs, writers
-from lusnb.study.places import root
 from lusnb.study.profile import Node, Study, check, load, nodes, parameters
 
 MARKS = Path(".snakemake", "lusnb")  # in the project's folder
@@ -63,7 +62,7 @@ def clean(profile: str, base: Path | None = None) -> list[str]:
     A cohort is only removed when this profile makes it (a folder taken as it lies stays), its provenance says
     so, no other profile names it, and nobody painted in it. Raises locks.Busy where somebody writes one.
     """
-    base = base or root()
+    base = base or places.root()
     others = {p.parent.name for p in (base / "params").glob("*/study.yaml")} - {profile}
     shared = {cohort for other in others for cohort in load(other, base).cohorts}
     gone = [base / "runs" / profile]
@@ -169,7 +168,7 @@ def run(profile: str, jobs: int, more: list[str], dry: bool = False) -> int:
     dry: only say what would run, and touch nothing. Raises ParameterError, and locks.Busy where another study
     runs here, or another process writes what this one would.
     """
-    base = root()
+    base = places.root()
     study = load(profile, base)
     check(study, base)
     if dry:

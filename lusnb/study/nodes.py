@@ -36,7 +36,7 @@ def differs(node: Node, base: Path) -> list[str]:
     asked = study_profile.parameters(node, base)
     outside = reruns.outside(asked, base)
     found = changes(proof["asked"], asked)
-    if proof["code"] != reruns.code_fingerprint(node.notebook, base, asked):
+    if proof["code"] != reruns.code_fingerprint(node.notebook, base, proof["asked"]):  # by what that used
         found.append(proof["code"] if proof["code"] in making.NOT_ITS_CODE else "its code changed")
     found += [f"files of {k} changed" for k, then in proof["outside"].items() if outside.get(k, then) != then]
     found += [f"{name} is not what it left" for name in proofs.damaged(folder, proof)]

@@ -17,7 +17,6 @@ from lusnb.segment import choices
 from lusnb.study import matrix as matrices
 from lusnb.study import places
 from lusnb.study.matrix import ACROSS, NOTEBOOKS, TASKS
-from lusnb.study.places import root, run_folder
 
 
 @dataclass(frozen=True)
@@ -64,7 +63,7 @@ class Node:
     @property
     def folder(self) -> str:
         """The run's folder below runs/: only the levels that apply."""
-        return run_folder(self.notebook, dict(self.identity))
+        return places.run_folder(self.notebook, dict(self.identity))
 
 
 def _profile_folder(profile: str, base: Path) -> Path:
@@ -86,7 +85,7 @@ def load(profile: str, base: Path | None = None) -> Study:
 
     Raises ParameterError on an unknown or missing key, a wrong type, a threshold outside [0, 1].
     """
-    path = _profile_folder(profile, base or root()) / "study.yaml"
+    path = _profile_folder(profile, base or places.root()) / "study.yaml"
     matrix = params.read_yaml(path)
     matrices.check(path, matrix)
     given = overrides(profile, NOTEBOOKS["cohort"], base)
@@ -115,7 +114,7 @@ def segmenter_of(study: Study, arm: str) -> str:
 
 def advice(profile: str, arm: str | None) -> str:
     """What makes a missing run: the study; where that does not have the arm, another name, or 03 by hand."""
-    known = load(profile).arms if (root() / "params" / profile / "study.yaml").is_file() else {}
+    known = load(profile).arms if (places.root() / "params" / profile / "study.yaml").is_file() else {}
     if not known or arm in (None, *known, GRAYSCALE, TRUE_MASKS):
         return f"make what is missing with: make study PROFILE={profile}"
     return (
@@ -188,7 +187,7 @@ def _tasks(study: Study, same: tuple, made: Node, segmenters: list[Node]) -> lis
 
 def overrides(profile: str, notebook: str, base: Path | None = None) -> dict:
     """Read `params/<profile>/<notebook>.yaml`: what differs from the notebook's defaults; {} where absent."""
-    path = (base or root()) / "params" / profile / f"{notebook}.yaml"
+    path = (base or places.root()) / "params" / profile / f"{notebook}.yaml"
     return params.read_yaml(path) if path.is_file() else {}
 
 
@@ -198,7 +197,7 @@ def check(study: Study, base: Path | None = None) -> None:
     Raises ParameterError on an unknown key, a wrong type, an impossible value, a key in both files, a file of
     no notebook, and on cohorts that the notebook across them would refuse.
     """
-    base = base or root()
+    base = base or places.root()
     names = {path.stem for path in (base / "notebooks").glob("*.ipynb")}
     for path in sorted((base / "params" / study.profile).glob("*.yaml")):
         if path.stem != "study" and path.stem not in names:
@@ -270,7 +269,7 @@ def _check_linked(study: Study, own: dict) -> None:
 
 def parameters(node: Node, base: Path | None = None) -> dict:
     """All parameters of a node, as its notebook will have them."""
-    base = base or root()
+    base = base or places.root()
     profile = dict(node.identity)["profile"]
     known = params.of_notebook(base / "notebooks" / f"{node.notebook}.ipynb")
     return _merged(known, overrides(profile, node.notebook, base), node)
