@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from lusnb.cohort import arrays
-from lusnb.cohort import cohort as cohort_cohort
+from lusnb.cohort import cohort as cohorts
 from lusnb.cohort.cohort import Cohort
 from lusnb.compare.finished import Held
 
@@ -23,7 +23,7 @@ def partly_labelled(cohort: Cohort) -> Cohort:
 
 def held(cohort: Cohort, seed: int, dropout: bool = False) -> Held:
     """Predictions that follow the labels loosely, with noise; tempered is halfway to 0.5."""
-    maps, _ = arrays.confidence_of(cohort, cohort_cohort.labelled_frames(cohort), SIZE)
+    maps, _ = arrays.confidence_of(cohort, cohorts.labelled_frames(cohort), SIZE)
     rng = np.random.default_rng(seed)
     noise = rng.integers(0, 256, maps.shape)
     levels = np.where(noise < 128, maps, noise // 2).astype(np.uint8)

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from lusnb import files
-from lusnb.cohort import cohort as cohort_cohort
+from lusnb.cohort import cohort as cohorts
 from lusnb.cohort import fingerprint
 from lusnb.segment import predictions
 from lusnb.widgets import arm_maps
@@ -28,7 +28,7 @@ def finished(
     """
     folder = runs / f"03_train_segmentation/{arm}/seed{seed}/fold{fold}"
     rng = np.random.default_rng([seed, fold, len(arm)])
-    labelled = cohort_cohort.labelled_frames(cohort)
+    labelled = cohorts.labelled_frames(cohort)
     levels = rng.integers(0, 256, (len(labelled), FEATURES, SIZE, SIZE), np.uint8)
     clips = cohort.clips["clip_id"]
     slots = [(clip, slot, frame) for clip in clips for slot, frame in enumerate((0, 4))]
@@ -77,7 +77,7 @@ def test_labelled_frames_are_probabilities_and_the_tasks_frames_masks(cohort, ru
     levels, masks = finished(runs, cohort, roles=roles, made_from=checked(runs, cohort))
     found = arm_maps.open_runs(runs, cohort)
     assert found.names == (("t060", 0),) and found.note == ""
-    table = cohort_cohort.labelled_frames(cohort)
+    table = cohorts.labelled_frames(cohort)
     row = table.iloc[7]
     maps, _ = found.maps("t060", 0, row["clip_id"], row["frame"])
     np.testing.assert_array_equal(maps, levels[7])
@@ -93,7 +93,7 @@ def test_labelled_frames_are_probabilities_and_the_tasks_frames_masks(cohort, ru
 def test_a_frame_that_is_labelled_and_a_tasks_gives_its_probabilities(cohort, runs):
     levels, _ = finished(runs, cohort)
     frames = arm_maps.open_runs(runs, cohort).frames("t060", 0)
-    table = cohort_cohort.labelled_frames(cohort)
+    table = cohorts.labelled_frames(cohort)
     assert list(frames.columns) == ["clip_id", "frame", "kind", "role"]
     assert not frames.duplicated(["clip_id", "frame"]).any()
     both = frames.merge(table[["clip_id", "frame"]])
@@ -159,7 +159,7 @@ def test_every_arm_and_seed_is_cut_where_its_own_training_says(cohort, runs):
         ("old", 0): Cuts(None, 128),  # it was cut at 0.5
     }
     assert found.cuts("a", 0, "no_clip") is None
-    frame = int(cohort_cohort.labelled_frames(cohort).set_index("clip_id").at[clip, "frame"])
+    frame = int(cohorts.labelled_frames(cohort).set_index("clip_id").at[clip, "frame"])
     least = {key: found.least(*key, clip, frame) for key in found.names}
     assert least == {("a", 0): 31, ("a", 1): 76, ("grey", 0): 200, ("old", 0): 128}
     assert found.frames("a", 0).set_index(["clip_id", "frame"]).at[(clip, 4), "kind"] == "task"

@@ -12,7 +12,6 @@ import yaml
 from PIL import Image, ImageSequence
 
 from lusnb.cohort import arrays, splits
-from lusnb.cohort import cohort as cohort_cohort
 from lusnb.cohort import cohort as cohorts
 from lusnb.cohort.cohort import Cohort
 from lusnb.segment import predictions
@@ -281,7 +280,7 @@ def test_an_unknown_feature_differs_from_one_that_was_looked_for_and_not_found(f
     gone = (labels["clip_id"] == clip) & (labels["feature"] == "b_line")
     labels[~gone].to_csv(folder / "labels.csv", index=False)
     cohort = cohorts.read(folder, 2)
-    table = cohort_cohort.labelled_frames(cohort)
+    table = cohorts.labelled_frames(cohort)
     maps, known = arrays.confidence_of(cohort, table[table["clip_id"] == clip], None)
     looked, absent = cohort.features.index(labels["feature"][0]), cohort.features.index("b_line")
     assert not maps[0, looked].any() and not maps[0, absent].any()
@@ -291,7 +290,7 @@ def test_an_unknown_feature_differs_from_one_that_was_looked_for_and_not_found(f
 
 def test_confidence_is_that_of_the_named_frame_and_merges_its_raters(tmp_path: Path):
     cohort = cohorts.read(plain_cohort(tmp_path / "plain", raters=3))
-    table = cohort_cohort.labelled_frames(cohort)
+    table = cohorts.labelled_frames(cohort)
     assert table[["clip_id", "frame"]].to_numpy().tolist() == [["a", 1], ["b", 1]]
     mean, known = arrays.confidence_of(cohort, table, None, "mean")
     majority, _ = arrays.confidence_of(cohort, table, None, "majority")
@@ -303,7 +302,7 @@ def test_confidence_is_that_of_the_named_frame_and_merges_its_raters(tmp_path: P
 
 
 def test_confidence_keeps_its_levels_when_resized(cohort: Cohort):
-    table = cohort_cohort.labelled_frames(cohort)
+    table = cohorts.labelled_frames(cohort)
     full, _ = arrays.confidence_of(cohort, table, None)
     small, _ = arrays.confidence_of(cohort, table, 24)
     assert small.shape == (26, 6, 24, 24)
@@ -311,7 +310,7 @@ def test_confidence_keeps_its_levels_when_resized(cohort: Cohort):
 
 
 def test_frames_and_task_frames_are_the_clips_own(cohort: Cohort):
-    table = cohort_cohort.labelled_frames(cohort)
+    table = cohorts.labelled_frames(cohort)
     frames = arrays.frames_of(cohort, table, None)
     tasks = arrays.task_frames(cohort, 64, 3)
     assert tasks.shape == (26, 3, 64, 64)

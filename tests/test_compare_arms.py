@@ -11,7 +11,7 @@ from sklearn.metrics import f1_score
 
 from lusnb import stats
 from lusnb.cohort import arrays
-from lusnb.cohort import cohort as cohort_cohort
+from lusnb.cohort import cohort as cohorts
 from lusnb.cohort.cohort import Cohort
 from lusnb.compare import arms as compare_arms
 from lusnb.compare import arms_beside_raters, reliability
@@ -239,7 +239,7 @@ def test_models_stand_beside_raters_on_the_same_images(three: Cohort):
     table = arms_beside_raters.against_raters(three, patients, opened)
     assert list(table) == arms_beside_raters.RATERS
     assert list(dict.fromkeys(table["arm"])) == ["b", "a"]
-    frames = cohort_cohort.labelled_frames(three)
+    frames = cohorts.labelled_frames(three)
     nearest = Image.Resampling.NEAREST
     for row in table.query("arm == 'a'").itertuples():
         found = []
@@ -274,7 +274,7 @@ def test_one_rater_leaves_nothing_to_stand_beside(part: Cohort, patients: list[s
 
 
 def test_a_perfect_prediction_is_best_everywhere(part: Cohort, patients: list[str]):
-    maps, _ = arrays.confidence_of(part, cohort_cohort.labelled_frames(part), SIZE)
+    maps, _ = arrays.confidence_of(part, cohorts.labelled_frames(part), SIZE)
     perfect = Held(maps, maps, np.full(len(maps), 128, np.uint8))
     images = compare_arms.images(part, patients, {("a", 0): perfect}, "mean", 0.5)
     means = images.groupby("metric")["value"].mean()

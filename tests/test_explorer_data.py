@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from lusnb import files
-from lusnb.cohort import cohort as cohort_cohort
+from lusnb.cohort import cohort as cohorts
 from lusnb.report import looks
 from lusnb.study import matrix as study_matrix
 from lusnb.tasks import scores as tasks_scores
@@ -39,7 +39,7 @@ def test_the_catalogue_names_every_clip_once(cohort):
     assert found["features"] == list(cohort.features) and found["words"][0] == "sharp pleura"
     assert len(found["colours"]) == 6 and found["colours"][0] == "#0072b2"
     labelled = {clip["clip_id"]: clip["labelled"] for clip in found["clips"]}
-    assert sum(labelled.values()) == len(cohort_cohort.labelled_frames(cohort))
+    assert sum(labelled.values()) == len(cohorts.labelled_frames(cohort))
     splits = dict(zip(cohort.patients["patient_id"], cohort.patients["split"], strict=True))
     assert all(clip["split"] == splits[clip["patient_id"]] for clip in found["clips"])
     json.dumps(found, allow_nan=False)  # a browser cannot read NaN
@@ -105,7 +105,7 @@ def test_one_raters_map_is_the_file_and_the_mean_is_of_those_who_looked(cohort, 
 def test_clips_and_predictions_come_as_they_lie(cohort, runs):
     levels, _ = finished(runs, cohort, made_from=checked(runs, cohort))
     maps = arm_maps.open_runs(runs, cohort)
-    table = cohort_cohort.labelled_frames(cohort)
+    table = cohorts.labelled_frames(cohort)
     what = {"clip_id": table["clip_id"][2], "frame": int(table["frame"][2])}
     asked = {"kind": "prediction", "arm": "t060", "seed": 0}
     np.testing.assert_array_equal(explorer_data.pixels(cohort, maps, what | asked), levels[2])

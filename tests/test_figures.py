@@ -15,7 +15,6 @@ from PIL import Image
 from lusnb.cohort.cohort import Cohort
 from lusnb.compare.finished import Held
 from lusnb.report import figures, looks, stills
-from lusnb.report import looks as report_looks
 
 mpl.use("Agg")
 FEATURES = ("sharp_pleura", "fuzzy_pleura", "fascia_band", "a_line", "sub_a_line", "b_line")
@@ -91,21 +90,21 @@ def test_every_picture_of_one_axes_is_tested():
 
 
 def test_a_feature_keeps_its_colour():
-    colour = report_looks.feature_colours(FEATURES)
+    colour = looks.feature_colours(FEATURES)
     assert list(colour) == list(FEATURES)
     assert list(colour.values()) == ["#0072b2", "#56b4e9", "#e69f00", "#009e73", "#cc79a7", "#d55e00"]
 
 
 def test_more_features_than_the_palette_have_distinct_colours():
-    many = report_looks.feature_colours(tuple(f"f{k}" for k in range(16)))
+    many = looks.feature_colours(tuple(f"f{k}" for k in range(16)))
     assert len(set(many.values())) == 16
 
 
 def test_lines_have_their_feature_s_colour():
     ax = figures.confidence_histogram(shares(), FEATURES)
     drawn = {tuple(line.get_ydata()): line.get_color() for line in ax.get_lines() if len(line.get_ydata())}
-    assert drawn[1.0, 0.5] == report_looks.feature_colours(FEATURES)["a_line"]
-    assert drawn[1.0, 0.25] == report_looks.feature_colours(FEATURES)["b_line"]
+    assert drawn[1.0, 0.5] == looks.feature_colours(FEATURES)["a_line"]
+    assert drawn[1.0, 0.25] == looks.feature_colours(FEATURES)["b_line"]
 
 
 def test_overlay_by_hand():

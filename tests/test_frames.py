@@ -8,7 +8,6 @@ import torch
 from PIL import Image
 
 from lusnb.cohort import arrays
-from lusnb.cohort import cohort as cohort_cohort
 from lusnb.cohort import cohort as cohorts
 from lusnb.phantom.build import make_cohort
 from lusnb.phantom.plan import Plan
@@ -89,7 +88,7 @@ def test_raters_are_taught_apart_in_the_order_of_their_names(rated, params_of):
     names = sorted(rated.labels["rater"].unique())
     assert maps.shape[1] == known.shape[1] == len(names) == 3
     row = rated.labels[rated.labels["rater"] == names[1]].iloc[7]
-    table = cohort_cohort.labelled_frames(rated)
+    table = cohorts.labelled_frames(rated)
     n = table.index[(table["clip_id"] == row["clip_id"]) & (table["frame"] == row["frame"])][0]
     drawn = arrays.image(rated, row["path"])
     np.testing.assert_array_equal(maps[n, 1, rated.features.index(row["feature"])], drawn)

@@ -13,11 +13,10 @@ from torch import Tensor
 
 from lusnb import calibration, confidence
 from lusnb.cohort import arrays as cohort_arrays
-from lusnb.cohort import cohort as cohort_cohort
+from lusnb.cohort import cohort as cohorts
 from lusnb.cohort.cohort import Cohort
 from lusnb.compare import arms_beside_raters
 from lusnb.segment import cuts, metrics, predictions
-from lusnb.segment import metrics as segment_metrics
 
 nan = float("nan")
 
@@ -52,7 +51,7 @@ def test_level_dice_is_set_arithmetic_and_monais():
     p, c = uint8(0, 4, 3, 9, 8), uint8(1, 4, 3, 9, 8)
     c[0, 0], p[1, 0], p[1, 1], c[1, 1] = 0, 0, 0, 0
     p[2], c[2] = np.minimum(p[2], 102), np.minimum(c[2], 77)  # no more than 40 % and 30 %
-    found = segment_metrics.level_dice(fraction(p), fraction(c))
+    found = metrics.level_dice(fraction(p), fraction(c))
     assert {tuple(value.shape) for value in found.values()} == {(4, 3)}
     for n, k in np.ndindex(4, 3):
         scores, empty, marked = naive_level_dice(p[n, k], c[n, k])
@@ -63,14 +62,14 @@ def test_level_dice_is_set_arithmetic_and_monais():
     assert found["level_dice_empty"][2].tolist() == [5, 5, 5]
     monai = [
         compute_dice(*(confidence.targets(fraction(x), t).float() for x in (p, c)), ignore_empty=False)
-        for t in segment_metrics.LEVELS
+        for t in metrics.LEVELS
     ]
     torch.testing.assert_close(found["level_dice"], torch.stack(monai).mean(0), rtol=0, atol=1e-6)
 
 
 def test_level_dice_by_hand():
     # one pixel at 55 % against 35 %: both in at 10, 20, 30 %, one of them at 40 and 50 %, neither beyond
-    found = segment_metrics.level_dice(torch.full((1, 1, 1, 1), 0.55), torch.full((1, 1, 1, 1), 0.35))
+    found = metrics.level_dice(torch.full((1, 1, 1, 1), 0.55), torch.full((1, 1, 1, 1), 0.35))
     assert {name: value.item() for name, value in found.items()} == pytest.approx(
         {"level_dice": 7 / 9, "level_dice_empty": 4, "level_dice_marked": 1}
     )
@@ -82,7 +81,7 @@ def test_level_dice_by_hand():
 )
 @pytest.mark.parametrize("size", [1, 4])
 def test_level_dice_of_empty_and_full(p, c, expected, size):
-    found = segment_metrics.level_dice(torch.full((1, 1, size, size), p), torch.full((1, 1, size, size), c))
+    found = metrics.level_dice(torch.full((1, 1, size, size), p), torch.full((1, 1, size, size), c))
     assert [value.item() for value in found.values()] == pytest.approx(expected, nan_ok=True)
 
 
@@ -90,10 +89,8 @@ def test_a_level_keeps_the_8_bit_step_below_it():
     for tenth in range(1, 10):
         step = np.floor(25.5 * tenth)  # the level painted as tenth, rounded down
         one = torch.full((1, 1, 1, 1), step / 255)
-        assert segment_metrics.level_dice(one, torch.ones_like(one), (tenth / 10,))["level_dice"] == 1
-        assert (
-            segment_metrics.level_dice(one - 1 / 255, torch.ones_like(one), (tenth / 10,))["level_dice"] == 0
-        )
+        assert metrics.level_dice(one, torch.ones_like(one), (tenth / 10,))["level_dice"] == 1
+        assert metrics.level_dice(one - 1 / 255, torch.ones_like(one), (tenth / 10,))["level_dice"] == 0
 
 
 @pytest.mark.parametrize("name", ["level_dice", "hausdorff95"])
@@ -102,8 +99,8 @@ def test_what_stands_in_an_unknown_feature_touches_nothing_else(name):
 
     def scores() -> Tensor:
         if name == "level_dice":
-            return segment_metrics.level_dice(*arrays)[name]
-        return segment_metrics.hausdorff95(*(a > 0.5 for a in arrays), [(0.5, 0.25), (1.0, 1.0)])
+            return metrics.level_dice(*arrays)[name]
+        return metrics.hausdorff95(*(a > 0.5 for a in arrays), [(0.5, 0.25), (1.0, 1.0)])
 
     before = scores()
     assert before.dtype == torch.float32
@@ -206,7 +203,7 @@ def test_hausdorff_is_brute_force_at_anisotropic_spacing():
     predicted[0, 0], target[1, 0], predicted[2, 0], target[2, 0] = False, False, False, False
     predicted[3, 0], target[3, 1] = True, True  # full
     spacing = [(0.4, 1.1), (1.1, 0.4), (0.7, 0.45), (2.0, 2.0)]
-    found = segment_metrics.hausdorff95(predicted, target, spacing)
+    found = metrics.hausdorff95(predicted, target, spacing)
     by_hand = [
         [hausdorff95(predicted[n, k].numpy(), target[n, k].numpy(), spacing[n]) for k in range(3)]
         for n in range(4)
@@ -220,7 +217,7 @@ def test_hausdorff_of_one_pixel_by_hand_and_without_a_scale():
     predicted[:, 0, 2, 2] = True
     target[0, 0, 5, 6] = target[1, 0, 2, 2] = target[2, 0, 5, 6] = True
     spacing = [(0.5, 0.25), (0.5, 0.25), (nan, nan)]
-    found = segment_metrics.hausdorff95(predicted, target, spacing).flatten().tolist()
+    found = metrics.hausdorff95(predicted, target, spacing).flatten().tolist()
     assert found == pytest.approx([np.hypot(1.5, 1.0), 0, nan], nan_ok=True)
 
 
@@ -229,8 +226,8 @@ def test_hausdorff_without_one_of_the_masks_is_not_defined(size):
     one, none = (torch.zeros(1, 1, size, size, dtype=torch.bool) for _ in range(2))
     one[..., 0, 0] = True
     for pair in ((one, none), (none, one), (~none, none), (none, ~none), (none, none)):
-        assert segment_metrics.hausdorff95(*pair, [(1.0, 1.0)]).isnan().all()
-    assert segment_metrics.hausdorff95(~none, ~none, [(1.0, 1.0)]).item() == 0
+        assert metrics.hausdorff95(*pair, [(1.0, 1.0)]).isnan().all()
+    assert metrics.hausdorff95(~none, ~none, [(1.0, 1.0)]).item() == 0
 
 
 # temperature
@@ -249,10 +246,10 @@ def all_known(z: Tensor) -> Tensor:
 @pytest.mark.parametrize("temperature", [0.3, 1.0, 2.5, 7.0])
 def test_a_known_temperature_is_found(temperature):
     z, c = soft_sample(5, [temperature, 1.5])
-    found = segment_metrics.temperatures(z, c, all_known(z))
+    found = metrics.temperatures(z, c, all_known(z))
     assert found == pytest.approx([temperature, 1.5], rel=1e-6)
     hard = (torch.from_numpy(np.random.default_rng(6).random(c.shape)) < c).double()
-    assert segment_metrics.temperatures(z, hard, all_known(z))[0] == pytest.approx(temperature, rel=0.1)
+    assert metrics.temperatures(z, hard, all_known(z))[0] == pytest.approx(temperature, rel=0.1)
 
 
 def test_the_temperature_is_that_of_the_least_cross_entropy():
@@ -266,7 +263,7 @@ def test_the_temperature_is_that_of_the_least_cross_entropy():
         return log_loss(np.repeat([1, 0], len(y)), both, sample_weight=np.concatenate([y, 1 - y]))
 
     best = minimize_scalar(nll, bounds=(-2, 3), method="bounded", options={"xatol": 1e-8})
-    found = segment_metrics.temperatures(z, c, all_known(z))
+    found = metrics.temperatures(z, c, all_known(z))
     assert found[0] == pytest.approx(np.exp(best.x), rel=1e-4)
     after = metrics.cross_entropy(z / torch.from_numpy(found)[:, None, None], c)
     assert (after.mean(0) < metrics.cross_entropy(z, c).mean(0)).all()
@@ -274,11 +271,11 @@ def test_the_temperature_is_that_of_the_least_cross_entropy():
 
 def test_one_temperature_for_all_features_lies_between_theirs():
     z, c = soft_sample(8, [1.2, 3.0])
-    shared = segment_metrics.temperatures(z, c, all_known(z), shared=True)
+    shared = metrics.temperatures(z, c, all_known(z), shared=True)
     assert shared[0] == shared[1]
     assert 1.2 < shared[0] < 3.0
     together = torch.cat([z[:, :1], z[:, 1:]]), torch.cat([c[:, :1], c[:, 1:]])
-    alone = segment_metrics.temperatures(*together, torch.ones(4, 1, dtype=torch.bool))
+    alone = metrics.temperatures(*together, torch.ones(4, 1, dtype=torch.bool))
     assert shared[0] == pytest.approx(alone[0])
 
 
@@ -286,15 +283,15 @@ def test_unknown_features_and_pixels_left_out_do_not_count():
     z, c = soft_sample(9, [2.0, 2.0])
     c[1, 0] = 0.9
     known = torch.tensor([[True, False], [False, False]])
-    found = segment_metrics.temperatures(z, c, known)
+    found = metrics.temperatures(z, c, known)
     assert found[0] == pytest.approx(2.0)
     assert np.isnan(found[1])
-    assert segment_metrics.temperatures(z, c, known, shared=True) == pytest.approx([2.0, 2.0])
-    assert np.isnan(segment_metrics.temperatures(z, c, torch.zeros_like(known), shared=True)).all()
+    assert metrics.temperatures(z, c, known, shared=True) == pytest.approx([2.0, 2.0])
+    assert np.isnan(metrics.temperatures(z, c, torch.zeros_like(known), shared=True)).all()
     z, c = soft_sample(10, [2.0])
     band = torch.zeros(z.shape, dtype=torch.bool)
     band[..., 10:20] = True
-    assert segment_metrics.temperatures(z, torch.where(band, c, 0.7), band) == pytest.approx([2.0])
+    assert metrics.temperatures(z, torch.where(band, c, 0.7), band) == pytest.approx([2.0])
 
 
 def likelihood(z: np.ndarray, y: np.ndarray) -> float:
@@ -315,7 +312,7 @@ def test_a_temperature_never_raises_the_cross_entropy_that_it_is_fitted_to(kind,
         known.flat[0] = known.flat[-1] = True
         every = np.broadcast_to(known if pixels == "band" else known[:, :, None, None], z.shape)
         tensors = [torch.from_numpy(a) for a in (np.where(every, z, nan), np.where(every, c, nan), known)]
-        own, shared = (segment_metrics.temperatures(*tensors, shared=both) for both in (False, True))
+        own, shared = (metrics.temperatures(*tensors, shared=both) for both in (False, True))
         for k in range(2):
             zk, ck = z[:, k][every[:, k]], c[:, k][every[:, k]]
             least = likelihood(zk / own[k], ck)
@@ -333,9 +330,9 @@ def test_a_temperature_never_raises_the_cross_entropy_that_it_is_fitted_to(kind,
 def test_logits_of_half_precision_give_the_temperature_of_the_same_numbers():
     z, c = soft_sample(15, [2.0])
     z = z.to(torch.bfloat16)
-    found = segment_metrics.temperatures(z, c.float(), all_known(z))
+    found = metrics.temperatures(z, c.float(), all_known(z))
     assert found.dtype == np.float64
-    assert found == pytest.approx(segment_metrics.temperatures(z.double(), c.float(), all_known(z)), rel=1e-9)
+    assert found == pytest.approx(metrics.temperatures(z.double(), c.float(), all_known(z)), rel=1e-9)
 
 
 @pytest.mark.parametrize(
@@ -352,7 +349,7 @@ def test_logits_of_half_precision_give_the_temperature_of_the_same_numbers():
 )
 def test_temperatures_at_their_ends(z, c, expected):
     arrays = (torch.tensor(a)[None, None, None] for a in (z, c))
-    found = segment_metrics.temperatures(*arrays, torch.tensor([[True]]))
+    found = metrics.temperatures(*arrays, torch.tensor([[True]]))
     assert found[0] == pytest.approx(expected, rel=1e-5, nan_ok=True)
 
 
@@ -364,23 +361,23 @@ def test_counts_are_a_loop_over_pixels():
     for n, k, i, j in np.argwhere(known):
         expected[k, 0, levels[n, k, i, j]] += 1
         expected[k, 1, levels[n, k, i, j]] += c[n, k, i, j] / 255
-    np.testing.assert_allclose(segment_metrics.level_counts(levels, c, known), expected, rtol=1e-12)
+    np.testing.assert_allclose(metrics.level_counts(levels, c, known), expected, rtol=1e-12)
 
 
 def test_counts_of_unknown_features_are_zero():
     levels = uint8(12, 2, 2, 4, 4)
-    counts = segment_metrics.level_counts(levels, levels, np.array([[True, False], [True, False]]))
+    counts = metrics.level_counts(levels, levels, np.array([[True, False], [True, False]]))
     assert counts[0, 0].sum() == 32
     assert (counts[1] == 0).all()
     pixels = np.zeros(levels.shape, bool)
     pixels[0, 1, 0, :3] = True
-    assert segment_metrics.level_counts(levels, levels, pixels)[:, 0].sum(1).tolist() == [0, 3]
+    assert metrics.level_counts(levels, levels, pixels)[:, 0].sum(1).tolist() == [0, 3]
 
 
 def test_a_temperature_calibrates():
     z, c = soft_sample(14, [3.0], 128)
     levels, label = cuts.quantise(z).numpy(), (255 * c).round().to(torch.uint8).numpy()
-    found = segment_metrics.temperatures(z, c, all_known(z))
+    found = metrics.temperatures(z, c, all_known(z))
     after = cuts.quantise(z / found[0]).numpy()
     errors = [calibration.calibration_error(reliability(a, label))["ece"] for a in (levels, after)]
     assert errors[0] > 0.15
@@ -391,7 +388,7 @@ def test_a_temperature_calibrates():
 
 
 def test_truth_of_a_phantom_is_taken_as_a_label(cohort: Cohort):
-    table = cohort_cohort.labelled_frames(cohort)
+    table = cohorts.labelled_frames(cohort)
     truth, known = cohort_arrays.confidence_of(cohort, table, 64, source="truth")
     labels, _ = cohort_arrays.confidence_of(cohort, table, 64)
     assert set(np.unique(truth)) == {0, 255}
@@ -402,15 +399,15 @@ def test_truth_of_a_phantom_is_taken_as_a_label(cohort: Cohort):
     drawn = truth.any((2, 3))
     found = {
         "iou": metrics.labelled_iou(levels >= predictions.CUT, y > 0),
-        "hausdorff95": segment_metrics.hausdorff95(levels >= predictions.CUT, y > 0, spacing),
-        **segment_metrics.level_dice(torch.sigmoid(z), y),
+        "hausdorff95": metrics.hausdorff95(levels >= predictions.CUT, y > 0, spacing),
+        **metrics.level_dice(torch.sigmoid(z), y),
     }
     for name, value in found.items():
         assert value.shape == known.shape, name
     assert (found["iou"].isfinite().numpy() == drawn).all()
     assert 0.2 < found["iou"].nanmean() < 1
     assert (found["level_dice"][torch.from_numpy(drawn)] < 1).any()
-    temperature = segment_metrics.temperatures(z, y, torch.from_numpy(known))
+    temperature = metrics.temperatures(z, y, torch.from_numpy(known))
     curve = reliability(levels.numpy(), truth)
     assert curve["count"].sum() == truth.size
     assert np.isfinite(list(calibration.calibration_error(curve).values())).all()
@@ -421,7 +418,7 @@ def test_truth_of_a_phantom_is_taken_as_a_label(cohort: Cohort):
 def reliability(levels: np.ndarray, c: np.ndarray, bins: int = 20) -> dict[str, np.ndarray]:
     """`calibration.reliability` of uint8 probabilities against uint8 labels of any one shape."""
     cell = (levels.reshape(1, 1, 1, -1), c.reshape(1, 1, 1, -1), np.ones((1, 1), bool))
-    return calibration.reliability(segment_metrics.level_counts(*cell)[0], bins)
+    return calibration.reliability(metrics.level_counts(*cell)[0], bins)
 
 
 def fitted(temperature: np.ndarray) -> Tensor:

@@ -8,7 +8,6 @@ import pytest
 from PIL import Image
 
 from lusnb.cohort import arrays, painting
-from lusnb.cohort import cohort as cohort_cohort
 from lusnb.cohort import cohort as cohorts
 from lusnb.cohort.problems import CohortError
 from lusnb.readers.folder import import_folder
@@ -75,7 +74,7 @@ def test_a_rater_s_readings_are_averaged_and_raters_stay_apart(source, tmp_path)
 
 def test_confidence_is_the_mean_over_people_not_over_masks(source, tmp_path):
     cohort = imported(source, tmp_path / "cohort")
-    maps, known = arrays.confidence_of(cohort, cohort_cohort.labelled_frames(cohort)[:1], None)
+    maps, known = arrays.confidence_of(cohort, cohorts.labelled_frames(cohort)[:1], None)
     assert maps[0, 0].tolist() == [[255, round((128 + 255 + 255) / 3), 43, 0], [85, 85, 0, 0]] and known.all()
 
 
@@ -350,7 +349,7 @@ def test_the_real_samples_become_cohorts(samples, tmp_path, name, counts):
     cohort = cohorts.read(tmp_path / name)
     assert (len(cohort.clips), len(cohort.labels), len(cohort.features)) == counts
     assert cohort.warnings.empty and cohort.meta["provenance"]["warnings"] == []
-    table = cohort_cohort.labelled_frames(cohort)[:3]
+    table = cohorts.labelled_frames(cohort)[:3]
     maps, known = arrays.confidence_of(cohort, table, 64)
     assert known.any() and maps[known].any()
 
@@ -363,7 +362,7 @@ def test_real_masks_average_to_what_a_loop_over_people_gives(samples, tmp_path):
         tools = sorted((samples / "bubil" / "raters").glob(f"Person{k}_*/[sS][eE][gG]_[bB]01.png"))
         masks = [np.asarray(Image.open(tool).convert("L")) == 0 for tool in tools]
         people.append(np.mean(masks, axis=0))
-    maps, _ = arrays.confidence_of(cohort, cohort_cohort.labelled_frames(cohort)[:1], None)
+    maps, _ = arrays.confidence_of(cohort, cohorts.labelled_frames(cohort)[:1], None)
     assert np.abs(maps[0, 0] / 255 - np.mean(people, axis=0)).max() <= 1 / 255
 
 
@@ -372,7 +371,7 @@ def test_a_real_mask_of_ones_gives_the_same_target_at_every_threshold(samples, t
 
     import_folder(samples / "usgra", tmp_path / "u", name="u", tables=SPREADSHEETS / "usgra", study_ids=False)
     cohort = cohorts.read(tmp_path / "u")
-    maps, _ = arrays.confidence_of(cohort, cohort_cohort.labelled_frames(cohort), 64)
+    maps, _ = arrays.confidence_of(cohort, cohorts.labelled_frames(cohort), 64)
     targets = [confidence.targets(maps / 255, t) for t in (0.2, 0.5, 1.0)]
     assert targets[0].any() and all(np.array_equal(t, targets[0]) for t in targets)
 

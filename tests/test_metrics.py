@@ -15,7 +15,6 @@ from lusnb import calibration, confidence
 from lusnb.compare import measured
 from lusnb.report import tables
 from lusnb.segment import cuts, metrics, predictions
-from lusnb.segment import metrics as segment_metrics
 
 nan = float("nan")
 SIZES = [(1, 1), (5, 4)]  # one pixel, and a few
@@ -315,7 +314,7 @@ def test_quantised_probabilities_at_the_cut_are_probabilities_of_a_half():
 def reliability(levels: np.ndarray, c: np.ndarray, bins: int = 20) -> dict[str, np.ndarray]:
     """`calibration.reliability` of uint8 probabilities against uint8 labels of any one shape."""
     cell = (levels.reshape(1, 1, 1, -1), c.reshape(1, 1, 1, -1), np.ones((1, 1), bool))
-    return calibration.reliability(segment_metrics.level_counts(*cell)[0], bins)
+    return calibration.reliability(metrics.level_counts(*cell)[0], bins)
 
 
 def naive_reliability(levels: np.ndarray, c: np.ndarray, bins: int) -> list[list[tuple[float, float]]]:

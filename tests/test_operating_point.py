@@ -12,7 +12,7 @@ import torch
 
 from lusnb import confidence
 from lusnb.cohort import arrays
-from lusnb.cohort import cohort as cohort_cohort
+from lusnb.cohort import cohort as cohorts
 from lusnb.cohort.cohort import Cohort
 from lusnb.compare import arms as compare_arms
 from lusnb.compare import ground as compare_ground
@@ -29,7 +29,7 @@ OF_TRUTH = ("truth_iou", "truth_painted_empty", "truth_false_area_mm2")
 
 def fitted(levels: np.ndarray, cohort: Cohort) -> Held:
     """A prediction with the cut that fits the labels of the validation patients."""
-    table = cohort_cohort.labelled_frames(cohort)
+    table = cohorts.labelled_frames(cohort)
     where = np.flatnonzero(table["patient_id"].isin(cohort.patients_in("validation")))
     maps, known = arrays.confidence_of(cohort, table, SIZE)
     y = confidence.targets(maps[where] / 255, 0.5)
@@ -213,7 +213,7 @@ def test_who_draws_nothing_is_farthest_off_not_nearest(rows: pd.DataFrame, uneve
         assert means[f"hausdorff95{end}"].idxmax() == "silent"
         assert means[f"surface_dice{end}"].idxmin() == "silent" and means.at["silent", f"missed{end}"] == 1
     # all but one label left out, and that one drawn to the pixel: near zero where it counted alone
-    maps, _ = arrays.confidence_of(uneven, cohort_cohort.labelled_frames(uneven), SIZE)
+    maps, _ = arrays.confidence_of(uneven, cohorts.labelled_frames(uneven), SIZE)
     lazy = np.zeros_like(maps)
     lazy[:, 0] = maps[:, 0]
     opened = {("a", 0): three["a", 0], ("lazy", 0): Held(lazy, lazy, np.full(len(lazy), 128, np.uint8))}
@@ -227,8 +227,8 @@ def test_who_draws_nothing_is_farthest_off_not_nearest(rows: pd.DataFrame, uneve
 @pytest.fixture(scope="module")
 def painted(part: Cohort) -> dict:
     """An arm that draws the labels, and one that also paints a block where there is none to find."""
-    maps, known = arrays.confidence_of(part, cohort_cohort.labelled_frames(part), SIZE)
-    truth, _ = arrays.confidence_of(part, cohort_cohort.labelled_frames(part), SIZE, source="truth")
+    maps, known = arrays.confidence_of(part, cohorts.labelled_frames(part), SIZE)
+    truth, _ = arrays.confidence_of(part, cohorts.labelled_frames(part), SIZE, source="truth")
     empty = known & ~(maps >= 128).any((-2, -1)) & ~(truth > 0).any((-2, -1))
     assert empty.sum() > 3
     more = maps.copy()

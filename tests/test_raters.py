@@ -12,7 +12,6 @@ from sklearn.metrics import f1_score
 
 from lusnb import confidence
 from lusnb.cohort import arrays
-from lusnb.cohort import cohort as cohort_cohort
 from lusnb.cohort import cohort as cohorts
 from lusnb.cohort.cohort import Cohort
 from lusnb.compare import raters as compare_raters
@@ -466,7 +465,7 @@ def test_a_cohort_without_truth(tmp_path: Path):
 
 def test_counts_of_a_phantom_are_those_of_its_pixels(cohort: Cohort):
     counts = compare_truth.right_counts(cohort)
-    frames = cohort_cohort.labelled_frames(cohort)
+    frames = cohorts.labelled_frames(cohort)
     labels, known = arrays.confidence_of(cohort, frames, None)
     true, _ = arrays.confidence_of(cohort, frames, None, source="truth")
     assert known.all()

@@ -13,7 +13,7 @@ from matplotlib import pyplot as plt
 
 from lusnb import confidence, stats
 from lusnb.cohort import arrays
-from lusnb.cohort import cohort as cohort_cohort
+from lusnb.cohort import cohort as cohorts
 from lusnb.cohort.cohort import Cohort
 from lusnb.compare import sensitivity
 from lusnb.compare import truth as compare_truth
@@ -112,7 +112,7 @@ def test_labels_alone_by_hand(tmp_path: Path):
 def test_labels_alone_leaves_out_other_splits_and_is_what_numpy_says(cohort: Cohort):
     table = compare_truth.labels_alone(cohort, [0.2, 0.6]).set_index(["feature", "threshold"])
     train = set(cohort.patients_in("train"))
-    frames = cohort_cohort.labelled_frames(cohort)
+    frames = cohorts.labelled_frames(cohort)
     frames = frames[frames["patient_id"].isin(train)].reset_index(drop=True)
     maps, _ = arrays.confidence_of(cohort, frames, None)
     truth, _ = arrays.confidence_of(cohort, frames, None, source="truth")

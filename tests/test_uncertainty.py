@@ -10,7 +10,7 @@ from sklearn.metrics import roc_auc_score
 
 from lusnb import calibration
 from lusnb.cohort import arrays
-from lusnb.cohort import cohort as cohort_cohort
+from lusnb.cohort import cohort as cohorts
 from lusnb.cohort.cohort import Cohort
 from lusnb.compare import ground as compare_ground
 from lusnb.compare import uncertainty
@@ -166,7 +166,7 @@ def test_a_score_that_one_model_lacks_has_no_row_there_and_counts_stay_whole_num
     part: Cohort, opened: dict, alike: pd.DataFrame
 ):
     """A network that is never wrong has no AUROC of its errors; the one beside it has."""
-    truth, _ = arrays.confidence_of(part, cohort_cohort.labelled_frames(part), SIZE, source="truth")
+    truth, _ = arrays.confidence_of(part, cohorts.labelled_frames(part), SIZE, source="truth")
     two = {("a", 0): replace(opened["a", 0], labelled=truth, dropout=None), ("c", 0): opened["c", 0]}
     table = uncertainty.compare(part, part.patients_in("test"), two, alike, "mean")
     wrong = table[table["metric"] == "auroc_wrong"]

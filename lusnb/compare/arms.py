@@ -10,12 +10,10 @@ from torch import Tensor
 from lusnb import arms as describe
 from lusnb import confidence, stats
 from lusnb.cohort.cohort import Cohort
-from lusnb.compare import ground as compare_ground
 from lusnb.compare.finished import Held
 from lusnb.compare.ground import TIDY, Ground, fractions, masked, scored
 from lusnb.compare.reliability import calibration_columns
 from lusnb.segment import metrics, predictions
-from lusnb.segment import metrics as segment_metrics
 from lusnb.segment.averages import macro
 from lusnb.segment.predictions import FIXED
 
@@ -45,20 +43,18 @@ def across_all(
 
     def score(held: Held, ground: Ground) -> dict[float, np.ndarray]:
         masks = held.labelled[ground.where] >= predictions.CUT if fixed else held.masks(ground.where)
-        c = compare_ground.fractions(ground.labels)
+        c = fractions(ground.labels)
         scores = {
             t: metrics.labelled_iou(torch.from_numpy(masks), confidence.targets(c, t)) for t in thresholds
         }
-        return {t: compare_ground.masked(value, ground.known) for t, value in scores.items()}
+        return {t: masked(value, ground.known) for t, value in scores.items()}
 
-    found = compare_ground.scored(cohort, patients, opened, merge, score)
+    found = scored(cohort, patients, opened, merge, score)
     parts = [
         table.rename(columns={"metric": "threshold"}).assign(arm=arm, seed=seed, metric="iou")
         for (arm, seed), table in found.items()
     ]
-    return pd.concat(parts, ignore_index=True)[
-        [*compare_ground.TIDY[:2], "threshold", *compare_ground.TIDY[2:]]
-    ]
+    return pd.concat(parts, ignore_index=True)[[*TIDY[:2], "threshold", *TIDY[2:]]]
 
 
 def matrix(scores: pd.DataFrame, patients: list[str], arms: list[str]) -> pd.DataFrame:
@@ -160,7 +156,7 @@ def scores_of(held: Held, ground: Ground, compared_at: float) -> dict[str, np.nd
     `painted_empty` (1 where anything is drawn); on all images `overlap_px` and `union_px`, whose sums give
     the pooled IoU. Where the truth is known, in the same way: `truth_iou`, `truth_false_area_mm2`,
     `truth_painted_empty`, `truth_overlap_px`, `truth_union_px`. Against the graded label, reading
-    probabilities as they are: those of segment_metrics.level_dice.
+    probabilities as they are: those of metrics.level_dice.
     """
     levels = np.asarray(held.labelled[ground.where])
     stored, cut = torch.from_numpy(levels), torch.from_numpy(held.cuts[ground.where])[:, None, None, None]
@@ -171,7 +167,7 @@ def scores_of(held: Held, ground: Ground, compared_at: float) -> dict[str, np.nd
         missed = torch.where(y.any((-2, -1)), (~predicted.any((-2, -1))).float(), torch.nan)
         return _overlaps(predicted, y, ground) | _distances(predicted, y, ground.spacing) | {"missed": missed}
 
-    found = metrics.at_both(stored, cut, against_labels) | segment_metrics.level_dice(fractions(levels), c)
+    found = metrics.at_both(stored, cut, against_labels) | metrics.level_dice(fractions(levels), c)
     found = {name: masked(value, ground.known) for name, value in found.items()}
     if ground.true.any():
         true = metrics.at_both(stored, cut, lambda predicted: _overlaps(predicted, truth, ground))
@@ -207,7 +203,7 @@ def _distances(predicted: Tensor, y: Tensor, spacing: list[tuple[float, float]])
     if len(n):
         pairs = (predicted[n, k][:, None], y[n, k][:, None], [tuple(row) for row in mm[n].tolist()])
         surface[n, k] = metrics.surface_dice(*pairs)[:, 0]
-        distance[n, k] = segment_metrics.hausdorff95(*pairs)[:, 0].float()
+        distance[n, k] = metrics.hausdorff95(*pairs)[:, 0].float()
     return {"surface_dice": surface, "hausdorff95": distance}
 
 

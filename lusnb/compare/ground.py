@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from lusnb.cohort import arrays
-from lusnb.cohort import cohort as cohort_cohort
+from lusnb.cohort import cohort as cohorts
 from lusnb.cohort.cohort import Cohort
 
 BAND = 5  # pixels of dilation: foreground and its surround, where the background does not dominate
@@ -58,7 +58,7 @@ def size_of(opened: dict) -> int:
 
 def placed(cohort: Cohort, patients: list[str]) -> tuple[pd.DataFrame, np.ndarray]:
     """Labelled frames of some patients, and their places among all labelled frames; ValueError if none."""
-    table = cohort_cohort.labelled_frames(cohort)
+    table = cohorts.labelled_frames(cohort)
     where = np.flatnonzero(table["patient_id"].isin(patients))
     if not len(where):
         raise ValueError(
@@ -128,9 +128,3 @@ def tidy(table: pd.DataFrame, features: tuple[str, ...], scores: dict[object, np
     images = images.loc[images.index.repeat(len(features))].assign(feature=list(features) * len(images))
     parts = [images.assign(metric=name, value=value.ravel()) for name, value in scores.items()]
     return pd.concat(parts, ignore_index=True)
-
-
-# -- scores
-
-
-# -- reliability

@@ -1,7 +1,8 @@
 """Each arm's own metrics on held-out patients, for Table 1, computed from what its trainings left."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
@@ -44,27 +45,34 @@ def labels_of(cohort: Cohort, where: np.ndarray, size: int, merge: str) -> Label
     return Labels(table, torch.from_numpy(maps), torch.tensor(known), spacing)
 
 
-def _trainings(opened: Mapping[tuple[str, int], Held]) -> Iterator[tuple[Training, Predictions]]:
-    for (arm, seed), held in opened.items():
-        for fold, found in held.parts.items():
-            yield (arm, seed, fold), found
+def _reader(cohort: Cohort, merge: str) -> Callable[[np.ndarray, int], Labels]:
+    """`labels_of` by positions and size, that remembers the validation and held-out frames of one fold, which
+    its arms share."""
+
+    @lru_cache(maxsize=2)
+    def read(where: tuple[int, ...], size: int) -> Labels:
+        return labels_of(cohort, np.array(where, int), size, merge)
+
+    return lambda where, size: read(tuple(where.tolist()), size)
+
+
+def _trainings(opened: Mapping[tuple[str, int], Held]) -> list[tuple[Training, Predictions]]:
+    """Every training, fold by fold, and what it left."""
+    found = [
+        ((arm, seed, fold), own) for (arm, seed), held in opened.items() for fold, own in held.parts.items()
+    ]
+    return sorted(found, key=lambda item: item[0][2])
 
 
 def temperatures(
     cohort: Cohort, opened: Mapping[tuple[str, int], Held], merge: str
 ) -> dict[Training, np.ndarray]:
-    """Of every training each feature's temperature (segment/metrics.py), fitted on its validation frames.
-
-    Arms of one fold share their validation frames, so their labels are read once.
-    """
-    found, known = {}, {}
+    """Of every training each feature's temperature (segment/metrics.py), fitted on its validation frames."""
+    found, read = {}, _reader(cohort, merge)
     for key, own in _trainings(opened):
-        place = (key[2], own.validation.tobytes(), own.labelled.shape[-1])
-        if place not in known:
-            known = {place: labels_of(cohort, own.validation, own.labelled.shape[-1], merge)}
-        c = known[place].confidence.float() / 255
+        labels = read(own.validation, own.labelled.shape[-1])
         logits = torch.from_numpy(np.array(own.logits[: len(own.validation)]))
-        found[key] = metrics.temperatures(logits, c, known[place].known)
+        found[key] = metrics.temperatures(logits, labels.confidence.float() / 255, labels.known)
     return found
 
 
@@ -99,31 +107,21 @@ def of_arms(
     `evaluate`; `iou_untrained` is of the same network before training, at the cut that suited it best; tuned
     on validation and of no image (patient_id blank): `cut` (a probability) and `temperature` (one a feature).
     """
-    parts = []
-    by_fold = sorted(_trainings(opened), key=lambda item: item[0][2])
-    for key, own in by_fold:
+    parts, read = [], _reader(cohort, merge)
+    for key, own in _trainings(opened):
         rows = [_tuned(own.cut, temperatures[key], cohort.features)]
         if len(own.held_out):
-            labels = labels_of(cohort, own.held_out, own.labelled.shape[-1], merge)
-            cut = _untrained_cut(cohort, own, asked[key[0]], merge)
-            before = torch.from_numpy(own.untrained[len(own.validation) :] >= cut)
-            scores = _scores(own, before, labels, asked[key[0]])
+            size, first = own.labelled.shape[-1], len(own.validation)
+            fitted, labels = read(own.validation, size), read(own.held_out, size)
+            untrained, arm = torch.from_numpy(np.array(own.untrained)), asked[key[0]]
+            t = arm["label_threshold"]
+            cut = cuts.own(untrained[:first], fitted.confidence, fitted.known, t)
+            scores = _scores(own, untrained[first:] >= cut, labels, arm)
             rows.insert(0, _tidy(scores, labels.table, cohort.features))
         same = dict(zip(("arm", "seed", "fold"), key, strict=True))
         parts.append(pd.concat(rows, ignore_index=True).assign(**same))
     columns = ["arm", "seed", "fold", "patient_id", "clip_id", "frame", "feature", "metric", "value"]
     return pd.concat(parts, ignore_index=True)[columns]
-
-
-def _untrained_cut(cohort: Cohort, own: Predictions, arm: Mapping, merge: str) -> int:
-    """The cut at which the network before training fits the validation labels best."""
-    labels = labels_of(cohort, own.validation, own.labelled.shape[-1], merge)
-    levels = torch.from_numpy(np.array(own.untrained[: len(own.validation)]))
-    counted = np.zeros((levels.shape[1], 2, cuts.LEVELS), np.int64)
-    for k in range(len(levels)):  # one at a time: every pixel is counted as 8 bytes
-        y = confidence.targets(labels.confidence[k : k + 1].float() / 255, arm["label_threshold"])
-        counted += cuts.counts(levels[k : k + 1], y, labels.known[k : k + 1])
-    return cuts.best(counted)[0]
 
 
 def _scores(own: Predictions, before: Tensor, labels: Labels, arm: Mapping) -> dict[str, Tensor]:

@@ -129,12 +129,6 @@ def _alpha(ratings: list[tuple], raters: int) -> tuple[float, str]:
     return float(AnnotationTask(ratings, distance=interval_distance).alpha()), ""
 
 
-# -- harmonisation
-
-
-# -- truth
-
-
 def mask_dice(one: np.ndarray, other: np.ndarray) -> float:
     """Dice of two masks (H, W): NaN where both are empty, 0 where one of them is."""
     both = one.sum() + other.sum()

@@ -175,9 +175,7 @@ def against(values: pd.DataFrame, references: Mapping[str, float], rng: np.rando
         compared = stats.compare(wide, list(wide), references[cell[0]], rng)
         parts.append(compared.assign(**dict(zip(CELL, cell, strict=True))))
     found = pd.concat(parts, ignore_index=True)
-    known = found["p"].notna()
-    if known.any():
-        found.loc[known, "p_holm"] = stats.holm(found.loc[known, "p"].to_numpy())
+    found["p_holm"] = stats.holm(found["p"].to_numpy(float))
     found["reading"] = [stats.reading(r.patients, r.p_holm, r.low, r.high) for r in found.itertuples()]
     return found[[*CELL, *(c for c in found if c not in CELL)]]
 

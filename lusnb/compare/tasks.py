@@ -128,14 +128,7 @@ def _retrained(scores: pd.DataFrame, metric: str, pairs: Sequence[tuple[str, str
         table = chosen.pivot_table(index=["arm", "patient_id"], columns="fold", values="value")
     own = {arm: table.loc[arm] for arm in table.index.unique("arm")}
     p = [stats.retrained((own[a] - own[b]).round(12)) if a in own and b in own else np.nan for a, b in pairs]
-    return _holm(np.array(p, float))
-
-
-def _holm(p: np.ndarray) -> np.ndarray:
-    """stats.holm of those that are known."""
-    known = ~np.isnan(p)
-    p[known] = stats.holm(p[known])
-    return p
+    return stats.holm(np.array(p, float))
 
 
 def _of_whom(row: tuple) -> str:

@@ -5,7 +5,7 @@ import pandas as pd
 
 from lusnb import confidence
 from lusnb.cohort import arrays, problems
-from lusnb.cohort import cohort as cohort_cohort
+from lusnb.cohort import cohort as cohorts
 from lusnb.cohort.cohort import Cohort
 
 TOO_THIN = 3.0  # pixels: a working size at which a feature is thinner than this is too small
@@ -19,7 +19,7 @@ def kept(cohort: Cohort, size: int, merge: str, thresholds: list[float]) -> pd.D
     Columns: clip_id, frame, patient_id, feature, threshold, area (share of the frame), share (NaN where
     nothing is painted), present. Unknown features have no rows.
     """
-    table = cohort_cohort.labelled_frames(cohort)
+    table = cohorts.labelled_frames(cohort)
     maps, known = arrays.confidence_of(cohort, table, size, merge)
     painted = (maps > 0).mean((2, 3))
     rows = []
@@ -37,7 +37,7 @@ def kept(cohort: Cohort, size: int, merge: str, thresholds: list[float]) -> pd.D
 
 def levels_used(cohort: Cohort, merge: str) -> pd.DataFrame:
     """How often each confidence was painted: feature, level (to the next 10 %), share of painted pixels."""
-    table = cohort_cohort.labelled_frames(cohort)
+    table = cohorts.labelled_frames(cohort)
     maps, _ = arrays.confidence_of(cohort, table, None if _one_size(cohort) else 256, merge)
     counts = [np.bincount(maps[:, c].ravel(), minlength=256) for c in range(len(cohort.features))]
     tens = np.rint(np.arange(256) / 25.5).astype(int)
@@ -60,7 +60,7 @@ def thickness(cohort: Cohort, merge: str, sizes: list[int]) -> pd.DataFrame:
     line by its lesser extent. Columns: feature, along ('down', 'across'), mm, and one `px_<size>` a size,
     to PLACES decimals; all blank for a feature that is nowhere so surely painted.
     """
-    table = cohort_cohort.labelled_frames(cohort)
+    table = cohorts.labelled_frames(cohort)
     found = {(feature, along): [np.empty((2, 0))] for feature in cohort.features for along in ALONG}
     for row in table.itertuples():
         maps, _ = arrays.confidence_of(cohort, table.loc[[row.Index]], None, merge)

@@ -5,7 +5,7 @@ import pandas as pd
 
 from lusnb import confidence
 from lusnb.cohort import arrays
-from lusnb.cohort import cohort as cohort_cohort
+from lusnb.cohort import cohort as cohorts
 from lusnb.cohort.cohort import Cohort
 from lusnb.compare.finished import Held
 from lusnb.report import figures
@@ -17,7 +17,7 @@ def example_frame(cohort: Cohort, patients: list[str], merge: str) -> tuple[str,
 
     Of all patients where none of these has a labelled frame. Raises ValueError where there is none at all.
     """
-    table = cohort_cohort.labelled_frames(cohort)
+    table = cohorts.labelled_frames(cohort)
     chosen = table["patient_id"].isin(patients)
     table = (table[chosen] if chosen.any() else table).reset_index(drop=True)
     if table.empty:
@@ -30,7 +30,7 @@ def example_frame(cohort: Cohort, patients: list[str], merge: str) -> tuple[str,
 
 
 def _row(cohort: Cohort, clip_id: str, frame: int) -> pd.DataFrame:
-    table = cohort_cohort.labelled_frames(cohort)
+    table = cohorts.labelled_frames(cohort)
     return table[(table["clip_id"] == clip_id) & (table["frame"] == frame)]
 
 

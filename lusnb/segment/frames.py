@@ -10,7 +10,7 @@ from torch import Tensor
 
 from lusnb import confidence
 from lusnb.cohort import arrays
-from lusnb.cohort import cohort as cohort_cohort
+from lusnb.cohort import cohort as cohorts
 from lusnb.cohort.cohort import Cohort
 from lusnb.params import Params
 from lusnb.segment import harmonise
@@ -62,7 +62,7 @@ def load(cohort: Cohort, p: Params, trained_on: list[str]) -> Labelled:
             f"size: expected a multiple of 32 from 64 on (the network halves five times), "
             f"got {size}; change it."
         )
-    table = cohort_cohort.labelled_frames(cohort)
+    table = cohorts.labelled_frames(cohort)
     images = arrays.frames_of(cohort, table, size)
     maps, known = arrays.confidence_of(cohort, table, size, p.measured_on)
     spacing = [arrays.pixel_mm(cohort, clip_id, size) for clip_id in table["clip_id"]]

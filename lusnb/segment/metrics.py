@@ -18,6 +18,7 @@ from lusnb import calibration, confidence
 from lusnb.segment import losses
 from lusnb.segment.predictions import CUT, FIXED
 
+LEVELS = tuple(k / 10 for k in range(1, 10))  # 10 % ... 90 %
 PERCENTILE = 95
 REFERENCE_THRESHOLD = 0.5  # the fixed weighting in which arms can be compared: labels and weights at 50 %
 SURFACE_TOLERANCE_MM = 1.0
@@ -116,9 +117,6 @@ def at_both(
     """
     fixed = scores(levels >= CUT)
     return scores(levels >= cut) | {f"{name}{FIXED}": value for name, value in fixed.items()}
-
-
-LEVELS = tuple(k / 10 for k in range(1, 10))  # 10 % ... 90 %
 
 
 # -- levels

@@ -46,34 +46,22 @@ def labelled(network: nn.Module, data: Labelled, roles: dict[str, list[str]], p:
     p: the arm, batch, seed, seed_offset, mc_samples, inner.
     """
     activation = confidence.supervision(p).activation
-    validation = data.of(roles["validation"])
-    own = segmenter.predict(network, data.images[validation], p.batch, activation)
-    cut = _own_cut(cuts.quantise(own), data, validation, p)
-    if p.inner:
-        none, nothing = np.zeros(0, int), own[:0]
-        return Predicted(data.table[:0], cuts.quantise(nothing), none, none, nothing, cuts.quantise(nothing),
-                         None, cut)  # fmt: skip
-    test = data.of(roles["test"])
-    asked = np.concatenate([validation, test])
+    validation, test = (data.of(roles[name]) for name in ("validation", "test"))
+    asked = validation if p.inner else np.concatenate([validation, test])
     logits = segmenter.predict(network, data.images[asked], p.batch, activation)
+    said, first = cuts.quantise(logits), len(validation)
+    cut = cuts.own(said[:first], data.confidence[validation], data.known[validation], p.label_threshold)
+    if p.inner:
+        nothing = np.zeros(0, int)
+        return Predicted(data.table[:0], said[:0], nothing, nothing, logits[:0], said[:0], None, cut)
     levels = torch.zeros_like(data.confidence)
-    levels[asked] = cuts.quantise(logits)
+    levels[asked] = said
     rest = np.setdiff1d(np.arange(len(data.table)), asked)
     for chunk in np.array_split(rest, len(rest) // 64 + 1):
         levels[chunk] = cuts.quantise(segmenter.predict(network, data.images[chunk], p.batch, activation))
     before = segmenter.predict(build(p, levels.shape[1]), data.images[asked], p.batch, activation)
     dropout = segmenter.predict_dropout(network, data.images[test], p) if p.mc_samples else None
     return Predicted(data.table, levels, validation, test, logits, cuts.quantise(before), dropout, cut)
-
-
-def _own_cut(levels: Tensor, data: Labelled, where: np.ndarray, p: Params) -> int:
-    """The cut of stored probabilities, uint8 (n, C, S, S), that fits the labels of some frames best."""
-    counted = np.zeros((levels.shape[1], 2, cuts.LEVELS), np.int64)
-    for k in range(len(where)):  # one at a time: every pixel is counted as 8 bytes
-        one = where[k : k + 1]
-        y = confidence.targets(data.confidence[one].float() / 255, p.label_threshold)
-        counted += cuts.counts(levels[k : k + 1], y, data.known[one])
-    return cuts.best(counted)[0]
 
 
 def store(

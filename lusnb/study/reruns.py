@@ -27,11 +27,15 @@ REGISTRIES = {  # tables, name -> how it is done, of which a training uses the e
 
 @cache
 def _imports(path: Path) -> frozenset:
-    return frozenset(_imported(path.read_text(encoding="utf-8")))
+    return frozenset(_imported_by(_parsed(path)))
 
 
 def _imported(source: str) -> Iterator[str]:
-    for node in ast.walk(ast.parse(source)):
+    return _imported_by(ast.parse(source))
+
+
+def _imported_by(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
@@ -169,6 +173,7 @@ def _named(nodes: list[ast.stmt]) -> set[str]:
     return {node.id for top in nodes for node in ast.walk(top) if isinstance(node, ast.Name)}
 
 
+@cache
 def _asked_of(path: Path, notebook: str, base: Path) -> set[str]:
     """What a notebook, and the modules that it uses, take from one of these modules."""
     module = ".".join(path.relative_to(base).with_suffix("").parts)
@@ -193,7 +198,7 @@ def _asked_of(path: Path, notebook: str, base: Path) -> set[str]:
 
 def forget() -> None:
     """Forget what was read of notebooks and code: they may be others now."""
-    for remembered in (_imports, used, _fingerprint, _parsed, _of_file):
+    for remembered in (_imports, used, _fingerprint, _parsed, _of_file, _asked_of):
         remembered.cache_clear()
 
 

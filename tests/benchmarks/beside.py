@@ -8,7 +8,6 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from lusnb.cohort import cohort as cohort_cohort
 from lusnb.cohort import cohort as cohorts
 from lusnb.cohort.cohort import Cohort
 from lusnb.compare import measured
@@ -54,7 +53,7 @@ def speeds(p: Params) -> Speeds:
 
 def labels_seconds(cohort: Cohort, p: Params) -> tuple[float, float]:
     """Seconds of a labelled frame: reading it and its labels, and taking all metrics of a good prediction."""
-    read = seconds(lambda: frames.load(cohort, p, [])) / len(cohort_cohort.labelled_frames(cohort))
+    read = seconds(lambda: frames.load(cohort, p, [])) / len(cohorts.labelled_frames(cohort))
     data = frames.load(cohort, p, [])
     c = data.confidence.float() / 255
     return read, seconds(lambda: measured.evaluate(8 * c - 4, c, p, data.spacing, 0.5)) / len(c)

@@ -20,7 +20,6 @@ from lusnb.cohort import arrays, splits
 from lusnb.cohort import cohort as cohorts
 from lusnb.params import Params
 from lusnb.segment import averages, cuts, fitting, frames, metrics, predictions, segmenter
-from lusnb.segment import cuts as segment_cuts
 from lusnb.study import matrix, places, profile
 
 RULES = {"pooled IoU at its best cut": "validation_iou", "IoU at 0.5": "at_half"}
@@ -37,7 +36,7 @@ class Watched(segmenter.Segmenter):
     def validation_step(self, batch: tuple, index: int) -> None:
         super().validation_step(batch, index)
         images, levels, known = batch
-        drawn = segment_cuts.quantise(self.network(segmenter.as_input(images))) >= predictions.CUT
+        drawn = cuts.quantise(self.network(segmenter.as_input(images))) >= predictions.CUT
         y = confidence.targets(levels.float() / 255, self.p.label_threshold)
         self.at_half.append(torch.where(known, metrics.labelled_iou(drawn, y), torch.nan))
 
@@ -50,10 +49,10 @@ class Watched(segmenter.Segmenter):
 def truth_iou(network: torch.nn.Module, data: frames.Labelled, truth: tuple, roles: dict, p: Params) -> float:
     """IoU against the truth at the own cut, held-out patients, in the order of segment/averages.py."""
     where, test = data.of(roles["validation"]), data.of(roles["test"])
-    levels = segment_cuts.quantise(segmenter.predict(network, data.images[where], p.batch))
+    levels = cuts.quantise(segmenter.predict(network, data.images[where], p.batch))
     y = confidence.targets(data.confidence[where].float() / 255, p.label_threshold)
     cut, _ = cuts.best(cuts.counts(levels, y, data.known[where]))
-    drawn = segment_cuts.quantise(segmenter.predict(network, data.images[test], p.batch)) >= cut
+    drawn = cuts.quantise(segmenter.predict(network, data.images[test], p.batch)) >= cut
     scores = metrics.labelled_iou(drawn, truth[0][test]).masked_fill(~truth[1][test], torch.nan)
     rows = data.table.iloc[test][["patient_id", "clip_id", "frame"]].reset_index(drop=True)
     parts = [rows.assign(arm=p.arm, metric="iou", feature=k, value=v) for k, v in enumerate(scores.T.numpy())]

@@ -13,7 +13,6 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 
 from lusnb.cohort import arrays
-from lusnb.cohort import cohort as cohort_cohort
 from lusnb.cohort import cohort as cohorts
 from lusnb.cohort.cohort import Cohort
 from lusnb.params import Params
@@ -73,7 +72,7 @@ class PerItem(Dataset):
         cohort = cohorts.read(folder, cases.FOLDS, look=False)
         train = cases.roles_of(cohort)["train"]
         clips = cohort.clips.set_index("clip_id")["path"]
-        table = cohort_cohort.labelled_frames(cohort)
+        table = cohorts.labelled_frames(cohort)
         table = table[table["patient_id"].isin(train)]
         labels = cohort.labels.set_index(["clip_id", "frame", "feature"])["path"]
         self.items = []

@@ -12,7 +12,6 @@ import pandas as pd
 import torch
 
 from lusnb import files
-from lusnb.cohort import cohort as cohort_cohort
 from lusnb.cohort import cohort as cohorts
 from lusnb.cohort import splits
 from lusnb.cohort.cohort import Cohort
@@ -79,7 +78,7 @@ def tables_of(node: study_profile.Node) -> Cohort:
 
 
 def _segmenter(node: study_profile.Node, cohort: Cohort) -> Work:
-    p, frames = asked(node), cohort_cohort.labelled_frames(cohort)
+    p, frames = asked(node), cohorts.labelled_frames(cohort)
     roles = splits.roles(cohort.patients, p.fold, p.protocol)
     count = {name: int(frames["patient_id"].isin(ids).sum()) for name, ids in roles.items()}
     steps = -(-count["train"] // p.batch)
