@@ -173,32 +173,32 @@ def _named(nodes: list[ast.stmt]) -> set[str]:
     return {node.id for top in nodes for node in ast.walk(top) if isinstance(node, ast.Name)}
 
 
-@cache
 def _asked_of(path: Path, notebook: str, base: Path) -> set[str]:
     """What a notebook, and the modules that it uses, take from one of these modules."""
     module = ".".join(path.relative_to(base).with_suffix("").parts)
     own = "\n".join(source for kind, source in cells(notebook, base) if kind == "code")
-    trees = [_syntax(own), *(_parsed(p) for p in used(notebook, base) if p.suffix == ".py" and p != path)]
-    found = set()
-    for tree in trees:
-        local = set()
-        for node in ast.walk(tree):
-            if isinstance(node, ast.ImportFrom) and node.module == module:
-                found |= {alias.name for alias in node.names}
-            elif isinstance(node, ast.ImportFrom):
-                of = [alias for alias in node.names if f"{node.module}.{alias.name}" == module]
-                local |= {alias.asname or alias.name for alias in of}
-        found |= {
-            node.attr
-            for node in ast.walk(tree)
-            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in local
-        }
-    return found
+    others = [_taken_by(p) for p in used(notebook, base) if p.suffix == ".py" and p != path]
+    return {name for taken in (_taken(_syntax(own)), *others) for of, name in taken if of == module}
+
+
+@cache
+def _taken_by(path: Path) -> frozenset[tuple[str, str]]:
+    return frozenset(_taken(_parsed(path)))
+
+
+def _taken(tree: ast.Module) -> set[tuple[str, str]]:
+    """What code takes from modules, by name or as an attribute: (module, name)."""
+    nodes = list(ast.walk(tree))
+    imported = [node for node in nodes if isinstance(node, ast.ImportFrom)]
+    by_name = {(node.module or "", alias.name) for node in imported for alias in node.names}
+    local = {alias.asname or alias.name: f"{n.module}.{alias.name}" for n in imported for alias in n.names}
+    attributes = [n for n in nodes if isinstance(n, ast.Attribute) and isinstance(n.value, ast.Name)]
+    return by_name | {(local[n.value.id], n.attr) for n in attributes if n.value.id in local}
 
 
 def forget() -> None:
     """Forget what was read of notebooks and code: they may be others now."""
-    for remembered in (_imports, used, _fingerprint, _parsed, _of_file, _asked_of):
+    for remembered in (_imports, used, _fingerprint, _parsed, _of_file, _taken_by):
         remembered.cache_clear()
 
 
