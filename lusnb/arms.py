@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
+import numpy as np
 import pandas as pd
 
 from lusnb import confidence, params
@@ -199,7 +200,7 @@ def wrong_labels(arm: Mapping) -> str:
         return told
     try:
         way = confidence.supervision(arm)
-        confidence.weights(0.5, 0.5, arm["confidence_weight"], arm["background_weight"])
+        confidence.weights(np.array([0.5]), 0.5, arm["confidence_weight"], arm["background_weight"])
     except ValueError as error:
         return str(error)
     losses = [name for name, on in LOSSES.items() if on == "probabilities" or way.activation == "sigmoid"]
