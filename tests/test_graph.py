@@ -22,7 +22,7 @@ WHERE = f"runs/tiny/c/{TRAIN}"
 MAKES = """import time
 from pathlib import Path
 
-from lusnb.study import making, outputs
+from lusnb.study import making, outputs, runs
 
 p = params.freeze("{name}", globals())
 run = making.start(p)

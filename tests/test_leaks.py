@@ -44,12 +44,12 @@ def segmenters(cohort: cohorts.Cohort, params_of: Callable, into: Path) -> masks
         p = params_of(protocol="cross_fitted", fold=fold, inner=inner, **SMALL)
         roles = splits.roles(cohort.patients, fold, "cross_fitted", inner)
         frames = segment_frames.load(cohort, p, roles["train"])
-        network, history = segmenter.train(frames, roles, p)
-        measured = predict.measure(network, frames, roles, cohort.features, p)
-        cut = segmenter.task_cut(measured.cut, p)
-        clips = segmenter.segment_clips(network, cohort, p, cut, roles["test"])
+        trained = segmenter.train(frames, roles, p)
+        found = predict.labelled(trained[0], frames, roles, p)
+        cut = segmenter.task_cut(found.cut, p)
+        clips = segmenter.segment_clips(trained[0], cohort, p, cut, roles["test"])
         place = into / f"{fold}_{inner}"
-        predict.store(place, network, history, measured, frames.table, clips, "", roles, p)
+        predict.store(place, trained, roles, found, clips, "", p)
         parts[fold, inner] = predictions.read(place, ""), place.name
     return masks.cross_fitted(cohort, parts)
 
