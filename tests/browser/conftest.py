@@ -55,6 +55,14 @@ def eventually(so: Callable[[], bool], seconds: float = 30) -> bool:
     return bool(found)
 
 
+# what the cells say that is no result, from the notebook itself: cells out of sight are not rendered
+SAID = """() => [...window.jupyterapp.shell.currentWidget.content.model.cells]
+  .filter(cell => cell.type === "code")
+  .flatMap(cell => cell.outputs.toJSON())
+  .filter(output => output.output_type === "error" || output.name === "stderr")
+  .map(output => [output.evalue ?? "", ...(output.traceback ?? [].concat(output.text))].join("\\n"))"""
+
+
 @dataclass(frozen=True)
 class Lab:
     """A running JupyterLab: its address, the folder it serves and its connection files."""
@@ -179,10 +187,7 @@ class NotebookPage:
             "async () => { await window.jupyterapp.commands.execute('notebook:run-all-cells'); }"
         )
         self.until_idle()
-        errors = self.page.locator(
-            '[data-mime-type="application/vnd.jupyter.stderr"], .jp-RenderedText[data-mime-type*="error"]'
-        )
-        told = [text for text in errors.all_inner_texts() if "Error" in text or "Traceback" in text]
+        told = [text for text in self.page.evaluate(SAID) if "Error" in text or "Traceback" in text]
         assert not told, "\n".join(told)
 
     def widget(self, testid: str) -> object:

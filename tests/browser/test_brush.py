@@ -439,7 +439,7 @@ def test_a_save_that_failed_is_told_to_every_view_and_tried_again(easel):
 
 def test_what_is_shown_is_what_is_there(easel):
     on = easel("lea")
-    clip = "__import__('lusnb.cohort.cohort').cohort.clip(brush.cohort, brush.painting.clip_id)"
+    clip = "__import__('lusnb.cohort.arrays').cohort.arrays.clip(brush.cohort, brush.painting.clip_id)"
     greys = np.array(on.page.python(f"{clip}[:, 20, 30].tolist()"))
     own, spot = on.page.python("brush.painting.frame"), (30.5, 20.5)
     assert on.colour(spot)[:3] == [greys[own]] * 3
@@ -473,7 +473,7 @@ def test_what_is_shown_is_what_is_there(easel):
     assert eventually(lambda: len(set(on.colour(spot)[:3])) == 3)
     (screen,), ((x, y),) = on.spots(spot)
     on.mouse.move(*screen)
-    sizes = "__import__('lusnb.cohort.cohort').cohort.pixel_mm(brush.cohort, brush.painting.clip_id)"
+    sizes = "__import__('lusnb.cohort.arrays').cohort.arrays.pixel_mm(brush.cohort, brush.painting.clip_id)"
     mm = on.page.python(f"[float(size) for size in {sizes}]")
     across, deep = x * mm[1], y * mm[0]
     told = f"x 30, y 20 \u00b7 {across:.1f} mm across, {deep:.1f} mm deep \u00b7 grey {greys[own]} \u00b7 "
