@@ -82,7 +82,9 @@ def test_the_map_names_every_wing():
 def test_make_alone_prints_every_target_on_a_line():
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     targets = [t for line in re.findall(r"^\.PHONY: (.*)$", makefile, re.M) for t in line.split()]
-    shown = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
+    # under `make test` a second make would also say which folder it enters and leaves
+    command = ["make", "--no-print-directory"]
+    shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
     assert [line.split()[1] for line in shown] == re.findall(r"^([a-z-]+):.*##", makefile, re.M)
     assert sorted(line.split()[1] for line in shown) == sorted(targets)
     assert all(len(line.split()) > 2 and len(line) <= 100 for line in shown)
