@@ -19,7 +19,7 @@ from lusnb.params import FEW
 
 TRAININGS = 3  # with fewer nothing is said of arms trained anew
 RESAMPLES = 9999  # subsets that are drawn where there are too many patients to try every one
-UNRELIABLE = 50  # with fewer, of a difference of skewness 2, intervals cover under 93 % (docs/statistics.md)
+UNRELIABLE = 60  # with fewer, of a difference of skewness 2, intervals cover under 93 % (docs/statistics.md)
 
 
 def attainable_p(patients: int) -> float:

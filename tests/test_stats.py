@@ -221,9 +221,9 @@ def test_arms_with_no_or_one_common_patient_make_no_claim(values: pd.DataFrame):
         (2, 0.5, "2 patients: p cannot fall below 0.5; no claim either way"),
         (4, 0.125, "4 patients: p cannot fall below 0.125; no claim either way"),
         (6, 0.03, f"different; {SKEWED.format(6)}"),
-        (49, 0.5, f"no difference shown; {SKEWED.format(49)}"),
-        (50, 0.049, "different"),
-        (50, 0.05, "no difference shown"),
+        (59, 0.5, f"no difference shown; {SKEWED.format(59)}"),
+        (60, 0.049, "different"),
+        (60, 0.05, "no difference shown"),
     ],
 )
 def test_readings(patients: int, p: float, words: str):

@@ -237,8 +237,8 @@ SKEWED = "Of {} patients p and interval are unreliable where differences are ske
             + SKEWED.format(12),
         ),
         (
-            50, 6, None,
-            "50 held-out patients. The smallest p is 0.0002, corrected for 6 comparisons 0.0012: "
+            60, 6, None,
+            "60 held-out patients. The smallest p is 0.0002, corrected for 6 comparisons 0.0012: "
             f"a large difference can be shown. {EQUAL}",
         ),
     ],
