@@ -603,3 +603,20 @@ def test_an_impossible_value_stops_before_anything_runs(project):
     (project / "params" / "smoke" / "07_readmission.yaml").write_text("second_day: 0\n")
     with pytest.raises(params.ParameterError, match="07_readmission.yaml: first_day and second_day"):
         study_profile.check(study_profile.load("smoke", project), project)
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_a_node_is_looked_for_where_its_notebook_writes(name):
+    """Of every profile: by a node's identity and by all parameters of its run, which is what the run knows."""
+    nodes = study_profile.nodes(study_profile.load(name, ROOT))
+    for node in nodes[:: max(1, len(nodes) // 60)]:
+        asked = study_profile.parameters(node, ROOT)
+        assert node.folder == places.run_folder(node.notebook, asked), node.identity
+
+
+def test_a_cohort_with_a_seed_of_its_own_has_no_level_of_it():
+    asked = {"profile": "outcome", "cohort": "null_06", "seed": 106}
+    assert places.run_folder("00_cohort", asked) == "outcome/null_06/00_cohort"
+    trained = asked | {"arm": "t060", "fold": 1, "inner": 2}
+    found = places.run_folder("03_train_segmentation", trained)
+    assert found == "outcome/null_06/03_train_segmentation/t060/seed106/fold1/inner2"

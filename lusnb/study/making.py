@@ -17,8 +17,6 @@ from lusnb.params import ParameterError, Params
 from lusnb.segment import choices
 from lusnb.study import locks, matrix, outputs, places, profile, proofs, reruns
 
-COHORT_LEVELS = ("profile", "cohort")
-ARM_LEVELS = (*COHORT_LEVELS, "arm", "seed", "fold", "inner")
 PACKAGES = ("lusnb", "torch", "torchvision", "lightning", "segmentation-models-pytorch", "numpy", "pandas")
 LOADED = time.time_ns()  # code that is written later is not what this process runs
 OTHER_CELLS, EDITED = "cells ran that are not the notebook's", "its code was edited while its kernel ran"
@@ -99,11 +97,9 @@ def start(p: Params) -> Run:
     """
     one_thread()
     base = places.root()
-    levels = ARM_LEVELS if "arm" in p else COHORT_LEVELS  # a notebook across cohorts has no cohort
-    identity = {level: p[level] for level in levels if level in p}
     choices.check_together(p.notebook, p, base)
     _check_arm(p, base)
-    place = base / "runs" / places.run_folder(p.notebook, identity)
+    place = base / "runs" / places.run_folder(p.notebook, p)
     code = _code(p.notebook, base, p)
     made = {"asked": dict(p), "code": code, "outside": reruns.outside(p, base)}
     locks.release_all()  # of a run of this kernel that was not finished

@@ -1,6 +1,7 @@
 """Where things are: the project, a run's folder, real samples, the files of an import."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from lusnb.params import ParameterError
@@ -39,13 +40,15 @@ def root(start: Path | None = None) -> Path:
     )
 
 
-def run_folder(notebook: str, identity: dict) -> str:
-    """`<profile>[/<cohort>]/<notebook>[/<arm>][/seed<k>][/fold<j>][/inner<i>]`, from whatever is given.
+def run_folder(notebook: str, given: Mapping) -> str:
+    """`<profile>[/<cohort>]/<notebook>[/<arm>[/seed<k>][/fold<j>][/inner<i>]]`, from whatever is given.
 
-    inner 0, no second fold left out, is no level.
+    given: a node's identity, or all parameters of a run: both name the same folder. Without an arm there is
+    no level below the notebook: the seed of a cohort is a parameter like any other. inner 0, no second fold
+    left out, is no level.
     """
-    parts = [identity["profile"], *([identity["cohort"]] if "cohort" in identity else []), notebook]
-    parts += [identity["arm"]] if "arm" in identity else []
-    parts += [f"{level}{identity[level]}" for level in ("seed", "fold") if level in identity]
-    parts += [f"inner{identity['inner']}"] if identity.get("inner") else []
+    parts = [given["profile"], *([given["cohort"]] if "cohort" in given else []), notebook]
+    if "arm" in given:
+        parts += [given["arm"], *(f"{level}{given[level]}" for level in ("seed", "fold") if level in given)]
+        parts += [f"inner{given['inner']}"] if given.get("inner") else []
     return "/".join(parts)
