@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from lusnb.tasks import scores
+from lusnb.tasks.kinds import TASKS
 
 ARMS = ("t000", "t060", "grayscale", "true_masks")
 SKILL = {"t000": 0.5, "t060": 1.0, "grayscale": 0.3, "true_masks": 2.0}  # how much of the truth a guess holds
@@ -85,8 +86,8 @@ def predictions(
 def every(protocol: str, patients: int = 8) -> tuple[dict, dict]:
     """Predictions and scores of the three tasks; shared by tests, so not to be changed."""
     rng = np.random.default_rng(0)
-    made = {task: predictions(task, protocol, rng, patients=patients, folds=2) for task in scores.SCORES}
-    return made, {task: scores.score(task, table, protocol) for task, table in made.items()}
+    made = {task: predictions(task, protocol, rng, patients=patients, folds=2) for task in TASKS}
+    return made, {task: scores.score(TASKS[task], table, protocol) for task, table in made.items()}
 
 
 def patient_scores() -> pd.DataFrame:

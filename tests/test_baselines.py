@@ -7,7 +7,8 @@ from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression, Ridge, RidgeClassifier
 from sklearn.model_selection import GroupKFold
 
-from lusnb.tasks import baselines
+from lusnb.tasks import baselines, question
+from lusnb.tasks.questions import QUESTIONS
 
 FEATURES = ("sharp_pleura", "fuzzy_pleura", "fascia_band", "a_line", "sub_a_line", "b_line")
 MEASURES = ["b_line_area", "b_line_columns", "pleura_columns", "pleura_thickness", "fuzzy_share"]
@@ -76,11 +77,11 @@ def table() -> pd.DataFrame:
 def test_features_of_a_clip_a_change_and_two_days_by_hand():
     pairs = pd.DataFrame({"clip_1": ["a", "b"], "clip_2": ["b", "c"]})
     change = [[0.3, -0.5, 0.3, 0.5], [-0.2, 0.2, 0.2, 0.2]]
-    np.testing.assert_allclose(baselines.change_features(pairs, table()), change)
+    np.testing.assert_allclose(question.difference(pairs, table()), change)
     both = [[0.1, 1.0, 0.4, 0.5], [0.4, 0.5, 0.2, 0.7]]
-    np.testing.assert_allclose(baselines.day_features(pairs, table()), both)
+    np.testing.assert_allclose(question.both(pairs, table()), both)
     clips = pd.DataFrame({"clip_id": ["c", "a"]})
-    np.testing.assert_allclose(baselines.clip_features(clips, table()), [[0.2, 0.7], [0.1, 1.0]])
+    np.testing.assert_allclose(question.own(clips, table()), [[0.2, 0.7], [0.1, 1.0]])
 
 
 # -- models
@@ -234,7 +235,7 @@ def units(task: str) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
         known["day"] = np.arange(len(known)) % 5 // 3  # two days a patient, three clips and two
         known["truth"] = rng.random(16)[np.arange(len(known)) // 5 * 2 + known["day"]]
     else:
-        known["truth"] = np.arange(len(known)) % baselines.CLASSES[task]
+        known["truth"] = np.arange(len(known)) % len(QUESTIONS[task].classes)
     if task == "sf_change":
         known["day_1"], known["day_2"] = 0, np.arange(len(known)) % 2
     return known, known.iloc[::-3].drop(columns="truth"), pd.DataFrame(rng.random((30, 2)), index=ids)
@@ -250,16 +251,16 @@ def units(task: str) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
 )
 def test_every_baseline_answers_every_unit(task: str, names: list[str], width: int):
     known, asked, measured = units(task)
-    found = baselines.predict(task, known, asked, measured)
+    found = baselines.predict(QUESTIONS[task], known, asked, measured)
     assert list(found) == names
     assert all(value.shape == (len(asked), width) and np.isfinite(value).all() for value in found.values())
     for nothing in (None, measured[[]]):
-        assert list(baselines.predict(task, known, asked, nothing)) == names[:1]
+        assert list(baselines.predict(QUESTIONS[task], known, asked, nothing)) == names[:1]
 
 
 def test_the_mean_and_the_regressions_learn_from_the_known_units_alone():
     known, asked, measured = units("sf_ratio")
-    found = baselines.predict("sf_ratio", known, asked, measured)
+    found = baselines.predict(QUESTIONS["sf_ratio"], known, asked, measured)
     days = known.groupby(["patient_id", "day"])["truth"].first()  # however many clips a day has
     assert len(days) < len(known) and found["mean"] == pytest.approx(days.mean())
     x, at = (measured.loc[t["clip_id"]].to_numpy() for t in (known, asked))
@@ -270,7 +271,7 @@ def test_the_mean_and_the_regressions_learn_from_the_known_units_alone():
 def test_the_majority_of_readmission_is_that_of_patients_and_not_of_their_views():
     rows = [("A", 1)] * 6 + [("B", 0), ("C", 0)]
     known = pd.DataFrame(rows, columns=["patient_id", "truth"])
-    found = baselines.predict("readmission", known, known[:1], None)["majority"]
+    found = baselines.predict(QUESTIONS["readmission"], known, known[:1], None)["majority"]
     np.testing.assert_allclose(np.exp(found), [[3 / 5, 2 / 5]])
 
 
@@ -278,5 +279,5 @@ def test_the_majority_of_a_change_is_that_of_pairs_of_one_day_or_of_two():
     rows = [("A", 0, 0, 1)] * 4 + [("A", 0, 1, 2)] * 2 + [("B", 0, 1, 0), ("B", 1, 2, 2)]
     known = pd.DataFrame(rows, columns=["patient_id", "day_1", "day_2", "truth"])
     asked = known.iloc[[4, 0]]
-    found = baselines.predict("sf_change", known, asked, None)["majority"]
+    found = baselines.predict(QUESTIONS["sf_change"], known, asked, None)["majority"]
     np.testing.assert_allclose(np.exp(found), [[2 / 7, 1 / 7, 4 / 7], [1 / 7, 5 / 7, 1 / 7]])

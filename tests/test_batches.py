@@ -12,10 +12,11 @@ from lusnb.cohort import arrays
 from lusnb.cohort.cohort import Cohort
 from lusnb.params import PAIRINGS, Params
 from lusnb.segment.predictions import Predictions, pack
-from lusnb.tasks import batches, clipbank, coverage
+from lusnb.tasks import batches, clipbank, sf_change_question
 from lusnb.tasks import masks as tasks_masks
 from lusnb.tasks import network as tasks_network
 from lusnb.tasks.clipbank import ClipBank
+from lusnb.tasks.questions import QUESTIONS
 
 SIZE, FRAMES = 32, 2
 
@@ -93,8 +94,13 @@ def test_masks_unpack_to_what_was_packed(width: int):
 # -- batches
 
 
+def change_lesson(bank: ClipBank, cohort: Cohort, p: Params) -> batches.Lesson:
+    """What S/F change learns from all patients of a cohort."""
+    return batches.lesson(QUESTIONS["sf_change"], bank, cohort, list(cohort.patients["patient_id"]), p)
+
+
 def drawn(cohort: Cohort, bank: ClipBank, p: object, seed: int = 0) -> list[batches.Batch]:
-    lesson = batches.change_lesson(bank, bank.clips, cohort, p)
+    lesson = change_lesson(bank, cohort, p)
     return list(batches.one_epoch(lesson, np.random.default_rng(seed)))
 
 
@@ -120,7 +126,7 @@ def test_an_epoch_holds_every_pair_of_a_zone_once(
 ):
     p = params_of("05_sf_change", pairing=pairing, batch=batch, batch_pairs=5)
     got = pairs_of(bank, drawn(cohort, bank, p))
-    want = coverage.training_pairs(bank.clips, cohort.views)
+    want = sf_change_question.training_pairs(cohort)
     assert len(got) == len(want)
     assert {frozenset(pair) for pair in got} == {frozenset(pair) for pair in want}
 
@@ -132,7 +138,7 @@ def test_a_lesson_knows_how_many_pairs_there_are(
     cohort: Cohort, bank: ClipBank, params_of: Callable, pairing: str, possible: str
 ):
     p = params_of("05_sf_change", pairing=pairing, batch=4, batch_pairs=5)
-    lesson = batches.change_lesson(bank, bank.clips, cohort, p)
+    lesson = change_lesson(bank, cohort, p)
     sizes = bank.clips["view"].map(cohort.views).value_counts()
     assert lesson.possible == (sizes * (sizes - 1) // 2).sum()
     met = len(pairs_of(bank, drawn(cohort, bank, p)))
@@ -176,14 +182,14 @@ def test_batches_of_two_leave_no_clip_without_a_pair(
     zone = bank.clips["view"].map(cohort.views)
     few = bank.clips[zone == zone.value_counts().idxmax()].iloc[:count]
     p = params_of("05_sf_change", batch=2)
-    lesson = batches.change_lesson(bank, few, cohort, p)
+    lesson = change_lesson(bank, replace(cohort, clips=few), p)
     for batch in batches.one_epoch(lesson, np.random.default_rng(0)):
         assert len(batch.pairs) > 0
 
 
 def test_epochs_draw_anew_and_repeat_with_their_seed(cohort: Cohort, bank: ClipBank, params_of: Callable):
     p = params_of("05_sf_change", batch=4)
-    lesson = batches.change_lesson(bank, bank.clips, cohort, p)
+    lesson = change_lesson(bank, cohort, p)
     one, two = batches.Epochs(lesson, 3), batches.Epochs(lesson, 3)
     first = pairs_of(bank, list(one))
     assert pairs_of(bank, list(two)) == first
@@ -199,13 +205,15 @@ def test_epochs_are_as_long_as_what_they_yield(
     zone = bank.clips["view"].map(cohort.views)
     own = bank.clips[zone == zone.value_counts().idxmax()]
     other = bank.clips[zone != zone.value_counts().idxmax()]
-    table = batches.units("sf_ratio", cohort, list(cohort.patients["patient_id"]), params_of("06_sf_ratio"))
+    table = batches.units(
+        QUESTIONS["sf_ratio"], cohort, list(cohort.patients["patient_id"]), params_of("06_sf_ratio")
+    )
     for n in range(1, 3 * size + 2):
         lessons = [batches.unit_lesson(bank, table[:n], size)]
         for pairing in PAIRINGS:
             p = params_of("05_sf_change", pairing=pairing, batch=size, batch_pairs=size)
             few = pd.concat([own[:n], other[:2]])
-            lessons += [batches.change_lesson(bank, clips, cohort, p) for clips in (own[:n], few)]
+            lessons += [change_lesson(bank, replace(cohort, clips=clips), p) for clips in (own[:n], few)]
         for lesson in lessons:
             epochs = batches.Epochs(lesson, 0)
             assert [len(list(epochs)) for _ in range(3)] == [len(epochs)] * 3
@@ -220,7 +228,7 @@ def test_a_word_that_is_no_pairing_is_refused(cohort: Cohort, bank: ClipBank, pa
 
 def test_unit_batches_hold_every_unit_once(cohort: Cohort, bank: ClipBank, params_of: Callable):
     p = params_of("06_sf_ratio")
-    table = batches.units("sf_ratio", cohort, list(cohort.patients["patient_id"]), p)
+    table = batches.units(QUESTIONS["sf_ratio"], cohort, list(cohort.patients["patient_id"]), p)
     got = list(batches.one_epoch(batches.unit_lesson(bank, table, 8), np.random.default_rng(0)))
     where = np.concatenate([b.clips for b in got])
     assert len(got) == 3 and sorted(where) == list(range(26))
@@ -245,11 +253,11 @@ def test_batch_of_clips_has_the_loss_and_gradient_of_pair_by_pair(
     cohort: Cohort, bank: ClipBank, params_of: Callable
 ):
     torch.manual_seed(0)
-    network = tasks_network.TaskNetwork("sf_change", bank.channels, FRAMES).double().eval()
+    network = tasks_network.TaskNetwork(3, bank.channels, FRAMES).double().eval()
     torch.nn.init.normal_(network.head.weight, std=0.2)  # so that the classes' losses differ
     few = bank.clips[bank.clips["view"].map(cohort.views) == 1].iloc[:5]
     p = params_of("05_sf_change", batch=64)
-    lesson = batches.change_lesson(bank, few, cohort, p)
+    lesson = change_lesson(bank, replace(cohort, clips=few), p)
     (whole,) = batches.one_epoch(lesson, np.random.default_rng(0))
     ids = bank.clips["clip_id"].to_numpy(object)
     assert len(whole.clips) == 5 and len(whole.pairs) == 10
@@ -269,7 +277,7 @@ def test_batch_of_clips_has_the_loss_and_gradient_of_pair_by_pair(
 
 
 def test_the_head_sees_the_second_clip_less_the_first(bank: ClipBank):
-    network = tasks_network.TaskNetwork("sf_change", bank.channels, FRAMES).eval()
+    network = tasks_network.TaskNetwork(3, bank.channels, FRAMES).eval()
     features = torch.randn(2, 1280, generator=torch.Generator().manual_seed(0))
     forward = network.logits(features, torch.tensor([[0, 1]]))
     torch.testing.assert_close(forward, network.head(features[1:] - features[:1]))

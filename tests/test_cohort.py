@@ -15,6 +15,7 @@ from lusnb.cohort import arrays, splits
 from lusnb.cohort import cohort as cohorts
 from lusnb.cohort.cohort import Cohort
 from lusnb.segment import predictions
+from lusnb.tasks import coverage
 
 
 @pytest.fixture
@@ -99,8 +100,12 @@ def test_a_cohort_of_one_feature_without_views_and_exams_opens_and_says_what_it_
     assert (cohort.features, cohort.views, cohort.origin) == (("nerve",), {}, "imported")
     assert len(cohort.exams) == len(cohort.truth) == len(cohort.masks) == 0
     no_sf = "no clip has an S/F ratio (exams.csv is absent or empty)"
-    assert cohort.lacks("sf_change") == cohort.lacks("sf_ratio") == ["the cohort names no views", no_sf]
-    assert cohort.lacks("readmission") == [
+    assert (
+        coverage.lacks("sf_change", cohort)
+        == coverage.lacks("sf_ratio", cohort)
+        == ["the cohort names no views", no_sf]
+    )
+    assert coverage.lacks("readmission", cohort) == [
         "the cohort names no views",
         "no patient has a value of readmitted_30d",
         "no clips of two days",
@@ -123,7 +128,7 @@ def test_an_optional_column_may_be_absent_and_is_then_blank(folder: Path, name: 
 
 
 def test_the_phantom_lacks_nothing_and_says_what_it_is(cohort: Cohort):
-    assert [cohort.lacks(task) for task in ("sf_change", "sf_ratio", "readmission")] == [[], [], []]
+    assert [coverage.lacks(task, cohort) for task in ("sf_change", "sf_ratio", "readmission")] == [[], [], []]
     assert cohort.origin == "phantom"
 
 

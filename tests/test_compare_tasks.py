@@ -11,6 +11,8 @@ from lusnb.compare import tasks
 from lusnb.report import task_tables
 from lusnb.tasks import baselines, reference
 from lusnb.tasks import scores as tasks_scores
+from lusnb.tasks.kinds import TASKS
+from lusnb.tasks.questions import QUESTIONS
 from tests.guesses import errors, every, patient_scores, predictions
 
 ARMS = pd.DataFrame(
@@ -62,11 +64,11 @@ def uneven(task: str, protocol: str) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize("protocol", ["paper", "cross_fitted"])
-@pytest.mark.parametrize("task", tasks_scores.SCORES)
+@pytest.mark.parametrize("task", TASKS)
 def test_table_interval_and_difference_are_of_one_quantity(task: str, protocol: str):
     """Each recomputed from predictions alone."""
     made = uneven(task, protocol)
-    scores, lead = tasks_scores.score(task, made, protocol), tasks_scores.LEADING[task]
+    scores, lead = tasks_scores.score(TASKS[task], made, protocol), TASKS[task].leading
     values = means_of(task, made)
     through = np.sqrt if task == "sf_ratio" else lambda x: x
     table = task_tables.main(task, scores, TWO, rng()).query("model == 'tsm'").set_index("arm")
@@ -76,7 +78,7 @@ def test_table_interval_and_difference_are_of_one_quantity(task: str, protocol: 
         limits = through(stats.interval(values[arm].to_numpy(), generator))
         assert table.loc[arm, [f"{lead}_low", f"{lead}_high"]].to_list() == pytest.approx(tuple(limits))
         assert table[f"{lead}_low"][arm] < table[lead][arm] < table[f"{lead}_high"][arm]
-    nothing = dict.fromkeys(tasks_scores.LEADING, scores[:0])
+    nothing = dict.fromkeys(TASKS, scores[:0])
     (row,) = tasks.differences(nothing | {task: scores}, TWO, rng()).itertuples()
     wanted = (values["t060"] - values["t000"]) * (-1 if task == "sf_ratio" else 1)
     assert row.difference == pytest.approx(wanted.mean())
@@ -95,9 +97,9 @@ def test_table_interval_and_difference_are_of_one_quantity(task: str, protocol: 
 
 
 def test_the_brier_score_of_the_second_table_is_what_baselines_are_tested_in():
-    scores = tasks_scores.score("sf_change", uneven("sf_change", "paper"), "paper")
+    scores = tasks_scores.score(TASKS["sf_change"], uneven("sf_change", "paper"), "paper")
     table = task_tables.second("sf_change", scores, TWO).set_index(["model", "arm"])["brier_cross_day"]
-    nothing = dict.fromkeys(tasks_scores.LEADING, scores[:0])
+    nothing = dict.fromkeys(TASKS, scores[:0])
     tested = tasks.against_baselines(nothing | {"sf_change": scores}, list(TWO.index), rng())
     tested = tested[tested["reference"] == "majority"].set_index(["model", "arm"])["difference"]
     assert len(tested) == 6
@@ -147,7 +149,7 @@ def of_a_constant(task: str, protocol: str, seed: int) -> pd.DataFrame:
             validates = (own == fold) & ~tested
         known, everybody, asked = units[~tested & ~validates], units[~tested], units[tested]
         for model, learnt in (("tsm", everybody), (reference.TRIVIAL[task == "sf_ratio"], known)):
-            (said,) = baselines.predict(task, learnt, asked, None).values()
+            (said,) = baselines.predict(QUESTIONS[task], learnt, asked, None).values()
             names = ["prediction"] if task == "sf_ratio" else [f"logit_{k}" for k in range(said.shape[1])]
             made = asked.assign(**dict(zip(names, said.T, strict=True)))
             parts.append(made.assign(arm="t000", model=model, seed=0, fold=fold + 1, split="test"))
@@ -158,13 +160,13 @@ STUDIES = 10
 
 
 @pytest.mark.parametrize("protocol", ["paper", "cross_fitted"])
-@pytest.mark.parametrize("task", tasks_scores.SCORES)
+@pytest.mark.parametrize("task", TASKS)
 def test_a_constant_that_knows_nothing_beats_no_reference(task: str, protocol: str):
     """In 2.5 of 100 studies by chance, on the better side: more than 2 of 10 would come once in 500 times."""
     better = []
     for seed in range(STUDIES):
-        scores = tasks_scores.score(task, of_a_constant(task, protocol, seed), protocol)
-        nothing = dict.fromkeys(tasks_scores.LEADING, scores[:0])
+        scores = tasks_scores.score(TASKS[task], of_a_constant(task, protocol, seed), protocol)
+        nothing = dict.fromkeys(TASKS, scores[:0])
         (row,) = tasks.against_baselines(nothing | {task: scores}, ["t000"], rng(seed)).itertuples()
         assert row.patients == (8 if protocol == "paper" else 24)
         better.append(row.difference > 0 and row.p < 0.05)
@@ -178,8 +180,8 @@ def test_the_reference_itself_is_not_different_from_itself():
     made = made[made["model"] == "majority"]
     p = np.exp(made[["logit_0", "logit_1"]]).groupby(made["clip_1"]).transform("mean")
     own = made.assign(model="tsm", **{name: np.log(p[name]) + 0.1 for name in p})
-    scores = tasks_scores.score("readmission", pd.concat([own, made], ignore_index=True), "paper")
-    nothing = dict.fromkeys(tasks_scores.LEADING, scores[:0])
+    scores = tasks_scores.score(TASKS["readmission"], pd.concat([own, made], ignore_index=True), "paper")
+    nothing = dict.fromkeys(TASKS, scores[:0])
     found = tasks.against_baselines(nothing | {"readmission": scores}, ["t000"], rng())
     assert found[["difference", "p"]].to_numpy().tolist() == [[0, 1]]
     assert found["better"].tolist() == ["alike"]
@@ -282,7 +284,7 @@ def test_each_arm_is_held_against_the_first_and_the_naive_one_and_no_two_twice()
 def of_folds(task: str, differences: np.ndarray, folds: int, seeds: int = 1) -> pd.DataFrame:
     """Tidy scores of TWO: the first arm 0.5 in each patient, the second that and (patients, seeds) more;
     patient k is predicted in fold k % folds + 1 alone, as under cross_fitted."""
-    metric = tasks.EACH[task]
+    metric = TASKS[task].each
     rows = [
         (arm, "tsm", seed, k % folds + 1, "test", f"P{k:02d}", metric, 0.5 + more * (arm == "t060"))
         for arm in TWO.index
@@ -295,7 +297,7 @@ def of_folds(task: str, differences: np.ndarray, folds: int, seeds: int = 1) -> 
 
 def test_luck_of_a_fold_s_model_is_told_from_a_better_arm():
     """Eighteen patients of three folds: two models are far better, one is as much worse in fewer of them."""
-    nothing = {task: of_folds(task, np.zeros((0, 1)), 3) for task in tasks.EACH}
+    nothing = {task: of_folds(task, np.zeros((0, 1)), 3) for task in tasks.leading()}
     lucky = np.where(np.arange(18) % 3 == 0, -0.01, 0.1)[:, None] + rng().normal(0, 0.002, (18, 1))
     given = nothing | {"readmission": of_folds("readmission", lucky, 3)}
     (row,) = tasks.differences(given, TWO, rng()).itertuples()
@@ -321,9 +323,9 @@ def test_a_difference_above_0_is_better_in_every_task():
     """Seven patients: the second arm has the higher accuracies, and the higher error."""
     little = 0.01 * np.arange(7)
     own = {("tsm", "t000"): 0.5 - little, ("tsm", "t060"): 0.7 + little}
-    found = {task: errors(own, metric) for task, metric in tasks.EACH.items()}
+    found = {task: errors(own, metric) for task, metric in tasks.leading().items()}
     table = tasks.differences(found, TWO, rng()).set_index("task")
-    assert table["metric"].to_dict() == tasks.EACH
+    assert table["metric"].to_dict() == tasks.leading()
     assert table["difference"].to_dict() == pytest.approx(
         {"sf_change": 0.26, "sf_ratio": -0.26, "readmission": 0.26}
     )
@@ -366,9 +368,9 @@ def test_differences_to_baselines_by_hand():
 def test_a_lower_brier_score_is_better():
     none = patient_scores()[:0]
     for task in ("sf_change", "readmission"):
-        metric = tasks.AGAINST[task]
+        metric = TASKS[task].compared
         own = {("tsm", "t000"): [0.6, 0.7], ("majority", "t000"): [0.4, 0.4]}
-        found = dict.fromkeys(tasks_scores.LEADING, none) | {task: errors(own, metric)}
+        found = dict.fromkeys(TASKS, none) | {task: errors(own, metric)}
         (row,) = tasks.against_baselines(found, ["t000"], rng()).itertuples()
         assert row.difference == pytest.approx(-0.25) and row.reference == "majority"
         assert row.better == "worse, not shown"
@@ -390,5 +392,5 @@ def test_every_arm_and_regression_is_compared_within_its_task():
 
 def test_no_task_no_comparison():
     for nothing in (pd.DataFrame(), patient_scores()[:0]):
-        table = tasks.against_baselines(dict.fromkeys(tasks_scores.LEADING, nothing), ["t000"], rng())
+        table = tasks.against_baselines(dict.fromkeys(TASKS, nothing), ["t000"], rng())
         assert len(table) == 0 and list(table) == tasks.COMPARED

@@ -1,15 +1,23 @@
 """What a task is asked, counted and ordered by hand."""
 
 from itertools import combinations
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from lusnb.cohort.cohort import Cohort
-from lusnb.tasks import coverage
+from lusnb.params import Params
+from lusnb.tasks import coverage, draws, question, readmission_question, sf_change_question
 
 VIEWS = {"R1": 1, "L1": 1, "R2": 2}
+ASKED = Params("", {"tolerance": 0.0, "first_day": 0, "second_day": 1})
+
+
+def of(clips: pd.DataFrame, patients: pd.DataFrame | None = None) -> SimpleNamespace:
+    """As much of a cohort as a task looks at."""
+    return SimpleNamespace(clips=clips, patients=patients, views=VIEWS, sf_max=477)
 
 
 @pytest.fixture
@@ -33,27 +41,27 @@ def clips() -> pd.DataFrame:
 @pytest.mark.parametrize(
     ("first", "second", "tolerance", "want"),
     [
-        (0.6, 0.5, 0.0, coverage.DECREASE),
-        (0.5, 0.5, 0.0, coverage.SAME),
-        (0.5, 0.6, 0.0, coverage.INCREASE),
-        (0.5, 0.6, 0.2, coverage.SAME),
-        (0.6, 0.5, 0.05, coverage.DECREASE),
+        (0.6, 0.5, 0.0, sf_change_question.DECREASE),
+        (0.5, 0.5, 0.0, sf_change_question.SAME),
+        (0.5, 0.6, 0.0, sf_change_question.INCREASE),
+        (0.5, 0.6, 0.2, sf_change_question.SAME),
+        (0.6, 0.5, 0.05, sf_change_question.DECREASE),
     ],
 )
 def test_change_class_by_hand(first: float, second: float, tolerance: float, want: int):
-    assert coverage.change_class(np.array([first]), np.array([second]), tolerance) == [want]
+    assert sf_change_question.change_class(np.array([first]), np.array([second]), tolerance) == [want]
 
 
 def test_a_change_of_exactly_the_tolerance_is_the_same_whatever_the_rounding():
     first, second = (np.arange(100, 477) / 477, np.arange(101, 478) / 477)  # S/F one unit apart
-    assert (coverage.change_class(first, second, 1 / 477) == coverage.SAME).all()
-    assert (coverage.change_class(first, second, 0.99 / 477) == coverage.INCREASE).all()
+    assert (sf_change_question.change_class(first, second, 1 / 477) == sf_change_question.SAME).all()
+    assert (sf_change_question.change_class(first, second, 0.99 / 477) == sf_change_question.INCREASE).all()
 
 
 def test_pairs_within_a_patient_by_hand(clips: pd.DataFrame):
-    pairs = coverage.within_patient_pairs(clips, VIEWS, 0.0)
+    pairs = sf_change_question.within_patient_pairs(of(clips), 0.0)
     got = [tuple(r) for r in pairs[["patient_id", "zone", "clip_1", "clip_2", "truth"]].to_numpy()]
-    same, up = coverage.SAME, coverage.INCREASE
+    same, up = sf_change_question.SAME, sf_change_question.INCREASE
     assert got == [  # by day, then view in the cohort's order, then clip_id
         ("P1", 1, "p1_a", "p1_A", same),
         ("P1", 1, "p1_a", "p1_b", same),
@@ -69,24 +77,26 @@ def test_pairs_within_a_patient_by_hand(clips: pd.DataFrame):
 
 
 def test_a_wider_tolerance_makes_more_pairs_the_same(clips: pd.DataFrame):
-    assert (coverage.within_patient_pairs(clips, VIEWS, 0.25)["truth"] == coverage.SAME).all()
+    assert (
+        sf_change_question.within_patient_pairs(of(clips), 0.25)["truth"] == sf_change_question.SAME
+    ).all()
 
 
 def test_pairs_do_not_depend_on_the_order_of_the_rows(clips: pd.DataFrame):
     mixed = clips.sample(frac=1, random_state=np.random.default_rng(1))
-    want = coverage.within_patient_pairs(clips, VIEWS, 0.0)
-    pd.testing.assert_frame_equal(coverage.within_patient_pairs(mixed, VIEWS, 0.0), want)
+    want = sf_change_question.within_patient_pairs(of(clips), 0.0)
+    pd.testing.assert_frame_equal(sf_change_question.within_patient_pairs(of(mixed), 0.0), want)
 
 
 def test_no_clips_give_no_pairs(clips: pd.DataFrame):
-    pairs = coverage.within_patient_pairs(clips[:0], VIEWS, 0.0)
+    pairs = sf_change_question.within_patient_pairs(of(clips[:0]), 0.0)
     assert len(pairs) == 0
     assert list(pairs) == ["patient_id", "zone", "clip_1", "clip_2", "day_1", "day_2", "truth"]
-    assert coverage.training_pairs(clips[:0], VIEWS).shape == (0, 2)
+    assert sf_change_question.training_pairs(of(clips[:0])).shape == (0, 2)
 
 
 def test_training_pairs_are_all_of_a_zone_across_patients_and_days(cohort: Cohort):
-    pairs = coverage.training_pairs(cohort.clips, cohort.views)
+    pairs = sf_change_question.training_pairs(cohort)
     zone = cohort.clips.set_index("clip_id")["view"].map(cohort.views)
     counts = zone.value_counts()
     assert len(pairs) == sum(n * (n - 1) // 2 for n in counts)
@@ -96,7 +106,7 @@ def test_training_pairs_are_all_of_a_zone_across_patients_and_days(cohort: Cohor
 
 def test_orienting_swaps_about_half_of_the_pairs_and_changes_nothing_else():
     pairs = np.array([(f"a{k}", f"b{k}") for k in range(400)], dtype=object)
-    turned = coverage.orient(pairs, np.random.default_rng(0))
+    turned = draws.orient(pairs, np.random.default_rng(0))
     swapped = turned[:, 0] != pairs[:, 0]
     assert 160 < swapped.sum() < 240
     np.testing.assert_array_equal(turned[swapped], pairs[swapped][:, ::-1])
@@ -110,7 +120,7 @@ def test_zone_batches_hold_every_clip_once_of_one_zone_and_none_alone(batch: int
     for count in range(2, 40):
         zones = np.array([1] * count + [2] * (count + 3) + ["apex"] * 2, dtype=object)
         zones = rng.permutation(zones)
-        batches = coverage.zone_batches(zones, batch, rng)
+        batches = draws.zone_batches(zones, batch, rng)
         assert sorted(np.concatenate(batches)) == list(range(len(zones)))
         assert all(len(set(zones[b])) == 1 for b in batches)
         assert all(2 <= len(b) <= max(2, 1.5 * batch) for b in batches), (
@@ -124,28 +134,28 @@ def test_every_pair_of_a_zone_is_in_one_draw(batch: int):
     rng = np.random.default_rng(batch)
     for count in range(1, 40):
         zones = rng.permutation(np.array([1] * count + [2] * (count + 3) + ["apex"], dtype=object))
-        draws = coverage.every_pair(zones, batch, rng)
-        met = [frozenset(pair) for pair in np.concatenate(draws).tolist()]
+        found = draws.every_pair(zones, batch, rng)
+        met = [frozenset(pair) for pair in np.concatenate(found).tolist()]
         wanted = {frozenset(p) for p in combinations(range(len(zones)), 2) if zones[p[0]] == zones[p[1]]}
         assert len(met) == len(wanted) and set(met) == wanted
-        assert all(len(np.unique(draw)) <= max(2, batch) for draw in draws)
+        assert all(len(np.unique(draw)) <= max(2, batch) for draw in found)
 
 
 def test_draws_of_blocks_by_hand_and_of_about_one_size():
     """Ten clips in draws of four: five blocks of two; each two are a draw, the four pairs between in it."""
-    draws = coverage.every_pair(np.zeros(10), 4, np.random.default_rng(0))
-    assert len(draws) == 5 * 4 / 2
-    assert sum(map(len, draws)) == 10 * 9 / 2 and all(4 <= len(draw) <= 6 for draw in draws)
-    big = [len(draw) for draw in coverage.every_pair(np.zeros(112), 32, np.random.default_rng(0))]
+    found = draws.every_pair(np.zeros(10), 4, np.random.default_rng(0))
+    assert len(found) == 5 * 4 / 2
+    assert sum(map(len, found)) == 10 * 9 / 2 and all(4 <= len(draw) <= 6 for draw in found)
+    big = [len(draw) for draw in draws.every_pair(np.zeros(112), 32, np.random.default_rng(0))]
     assert len(big) == 7 * 6 / 2 and sum(big) == 112 * 111 / 2
     assert max(big) - min(big) <= 2  # no pair weighs more in its batch than another
     assert sum(32 for _ in big) == 112 * (7 - 1)  # encodings: each clip with every other block
-    assert len(coverage.every_pair(np.zeros(32), 32, np.random.default_rng(0))) == 1
+    assert len(draws.every_pair(np.zeros(32), 32, np.random.default_rng(0))) == 1
 
 
 def test_zone_batches_leave_out_a_zone_of_one_clip():
     zones = np.array([1, 1, 1, 2])
-    (only,) = coverage.zone_batches(zones, 8, np.random.default_rng(0))
+    (only,) = draws.zone_batches(zones, 8, np.random.default_rng(0))
     assert sorted(only) == [0, 1, 2]
 
 
@@ -170,21 +180,21 @@ def test_readmission_units_by_hand():
     clips = pd.DataFrame(rows, columns=["clip_id", "patient_id", "day", "view"]).astype({"day": "Int64"})
     outcome = pd.array([1, 0, pd.NA, 0], "Int64")
     patients = pd.DataFrame({"patient_id": ["P1", "P2", "P3", "P4"], "readmitted_30d": outcome})
-    units = coverage.readmission_units(clips, patients, VIEWS, (0, 1))
+    units = readmission_question.readmission_units(of(clips, patients), (0, 1))
     columns = ["patient_id", "view", "clip_1", "clip_2", "truth"]
     assert sorted(map(tuple, units[columns].to_numpy().tolist())) == [
         ("P1", "R1", "a1", "b2", 1),
         ("P1", "R2", "d1", "d2", 1),
         ("P4", "L1", "g1", "g2", 0),
     ]
-    later = coverage.readmission_units(clips, patients, VIEWS, (0, 2))
+    later = readmission_question.readmission_units(of(clips, patients), (0, 2))
     assert later[columns].to_numpy().tolist() == [["P1", "L1", "c1", "c2", 1]]
-    none = coverage.readmission_units(clips, patients, VIEWS, (3, 4))
+    none = readmission_question.readmission_units(of(clips, patients), (3, 4))
     assert len(none) == 0 and set(columns) <= set(none)
 
 
 def test_readmission_units_of_the_phantom_match_a_plain_search(cohort: Cohort):
-    units = coverage.readmission_units(cohort.clips, cohort.patients, cohort.views, (0, 1))
+    units = readmission_question.readmission_units(cohort, (0, 1))
     clips = cohort.clips.sort_values("clip_id")
     want = {}
     for a, b in combinations(clips.itertuples(), 2):
@@ -283,11 +293,11 @@ BY_HAND = {
 
 @pytest.mark.parametrize("task", BY_HAND)
 def test_coverage_by_hand(patchy: tuple, task: str):
-    assert counted(coverage.coverage(task, *patchy, VIEWS, (0, 1))) == BY_HAND[task]
+    assert counted(coverage.coverage(task, of(*patchy), ASKED)) == BY_HAND[task]
 
 
 def test_coverage_of_each_split_is_that_of_its_patients_alone(patchy: tuple):
-    table = coverage.coverage("sf_change", *patchy, VIEWS)
+    table = coverage.coverage("sf_change", of(*patchy), ASKED)
     assert list(dict.fromkeys(table["split"])) == ["all", "train", "validation", "test"]
     assert counted(table, "test") == {
         ("all", "all"): (1, 3, 0),
@@ -326,7 +336,7 @@ def test_nothing_is_dropped_in_silence(task: str, seed: int):
             "split": rng.choice(["train", "test"], 12),
         }
     )
-    table = coverage.coverage(task, clips, patients, VIEWS, (0, 1))
+    table = coverage.coverage(task, of(clips, patients), ASKED)
     assert WHY["other"] not in set(table["what"])  # every reason has a name
     numbers = ["patients", "clips", "units"]
     for split, part in table.groupby("split"):
@@ -340,9 +350,9 @@ def test_nothing_is_dropped_in_silence(task: str, seed: int):
         assert (sums.loc["left out"] + sums.loc["used"]).to_list() == sums.loc["all"].to_list()
         assert sums.loc["views"].to_list() == sums.loc["days"].to_list() == sums.loc["all"].to_list()
     units = {
-        "sf_change": coverage.within_patient_pairs(clips, VIEWS, 0.0),
-        "sf_ratio": coverage.dated(clips, VIEWS),
-        "readmission": coverage.readmission_units(clips, patients, VIEWS, (0, 1)),
+        "sf_change": sf_change_question.within_patient_pairs(of(clips), 0.0),
+        "sf_ratio": question.dated(of(clips)),
+        "readmission": readmission_question.readmission_units(of(clips, patients), (0, 1)),
     }[task]
     used = table[(table["split"] == "all") & (table["kind"] == "used")].iloc[0]
     names = [c for c in ("clip_id", "clip_1", "clip_2") if c in units]
@@ -354,7 +364,7 @@ def test_nothing_is_dropped_in_silence(task: str, seed: int):
 def test_coverage_without_any_clip_still_counts_the_patients(patchy: tuple):
     clips, patients = patchy
     for task in BY_HAND:
-        table = coverage.coverage(task, clips[:0], patients, VIEWS, (0, 1))
+        table = coverage.coverage(task, of(clips[:0], patients), ASKED)
         assert counted(table) == {
             ("all", "all"): (4, 0, 0),
             ("left out", WHY["none"]): (4, 0, 0),
@@ -364,14 +374,14 @@ def test_coverage_without_any_clip_still_counts_the_patients(patchy: tuple):
 
 
 def test_coverage_names_a_clip_that_no_reason_explains(patchy: tuple, monkeypatch: pytest.MonkeyPatch):
-    found = coverage.dated
-    monkeypatch.setattr(coverage, "dated", lambda *a: found(*a).query("clip_id != 'a1'"))
-    table = coverage.coverage("sf_ratio", *patchy, VIEWS)
+    found = question.dated
+    monkeypatch.setattr(question, "dated", lambda cohort: found(cohort).query("clip_id != 'a1'"))
+    table = coverage.coverage("sf_ratio", of(*patchy), ASKED)
     assert counted(table)[("left out", WHY["other"])] == (0, 1, 0)
 
 
 def test_coverage_in_words(patchy: tuple):
-    told = coverage.coverage_told(coverage.coverage("sf_ratio", *patchy, VIEWS))
+    told = coverage.coverage_told(coverage.coverage("sf_ratio", of(*patchy), ASKED))
     assert told == (
         "Used: clips 7 of 11, patients 2 of 4, units 7. Left out: no view (clips 1, whole patients 0); "
         "a view that the cohort does not name (clips 1, whole patients 0); "
@@ -380,7 +390,7 @@ def test_coverage_in_words(patchy: tuple):
         "Views in use, a patient: 0 to 3, median 0.5."
     )
     clips, patients = (table[table["patient_id"] == "P3"] for table in patchy)
-    told = coverage.coverage_told(coverage.coverage("sf_change", clips, patients, VIEWS))
+    told = coverage.coverage_told(coverage.coverage("sf_change", of(clips, patients), ASKED))
     assert told == (
         "Used: clips 2 of 2, patients 1 of 1, units 1. Left out: nothing. "
         "Views in use, a patient: 1 to 1, median 1."

@@ -113,16 +113,34 @@ def test_the_prose_of_a_notebook_that_trains_runs_nothing_and_its_code_runs_it(p
     assert trained(planned(project)) >= {"03_train_segmentation/cut", "03_train_segmentation/soft"}
 
 
-def test_a_task_s_score_runs_the_comparison_of_tasks(project):
-    found = edit(project, "calibration.py", "low, high = (1 / t for t", "low, high = (1.0 / t for t")
-    assert trained(found) == TASKS  # the temperature is fitted where a task is trained
-    found = edit(project, "tasks/scores.py", "AGREEMENT = 1.96", "AGREEMENT = 1.95")
-    assert "08_compare_tasks" in found
+@pytest.mark.parametrize(
+    ("path", "old", "new"),
+    [
+        ("tasks/sf_ratio.py", "AGREEMENT = 1.96", "AGREEMENT = 1.95"),
+        ("tasks/sf_change.py", 'title="S/F change"', 'title="Change of S/F"'),
+        (
+            "tasks/readmission.py",
+            '"precision": hits / called if called',
+            '"precision": 1.0 * hits / called if called',
+        ),
+        ("tasks/scores.py", "POOLED = 0", "POOLED = -1"),
+        ("calibration.py", "low, high = (1 / t for t", "low, high = (1.0 / t for t"),
+        ("stats.py", "RESAMPLES = 9999", "RESAMPLES = 999"),
+        ("report/task_tables.py", "SIGNS = (", "SIGNS = EDITED = ("),
+    ],
+)
+def test_a_task_s_score_or_a_statistic_runs_the_comparison_and_trains_nothing(project, path, old, new):
+    found = edit(project, path, old, new)
+    assert trained(found) == set() and {"08_compare_tasks", "09_figures"} <= found
 
 
-def test_a_statistic_trains_no_segmenter(project):
-    found = edit(project, "stats.py", "RESAMPLES = 9999", "RESAMPLES = 999")
-    assert {COMPARED, *TABLES} <= found and not any(name.startswith("03") for name in found)
+def test_an_explanation_trains_nothing(project):
+    assert edit(project, "tasks/shapley.py", "ORDERS = ", "ORDERS = EDITED = ") == {"14_what_drives"}
+
+
+def test_what_a_task_asks_trains_the_tasks_and_no_segmenter(project):
+    found = edit(project, "tasks/sf_change_question.py", "ROUNDING = 1e-9", "ROUNDING = 1e-8")
+    assert trained(found) == TASKS
 
 
 def test_a_loss_trains_the_arms_that_use_it(project):

@@ -17,6 +17,7 @@ from lusnb.segment.predictions import Predictions, pack
 from lusnb.tasks import batches, explained, masks, shapley, train
 from lusnb.tasks.masks import Segmented
 from lusnb.tasks.network import TaskNetwork
+from lusnb.tasks.questions import QUESTIONS
 
 SIZE, SLOTS = 32, 2
 NOTEBOOKS = {"sf_change": "05_sf_change", "sf_ratio": "06_sf_ratio", "readmission": "07_readmission"}
@@ -37,7 +38,7 @@ class OnePatch(nn.Module):
 def network(task: str, channels: int, encoder: nn.Module | None = None) -> nn.Module:
     """A task's network that was never trained, or one with this encoder and a head that takes its feature."""
     torch.manual_seed(0)
-    made = TaskNetwork(task, channels, SLOTS)
+    made = TaskNetwork(len(QUESTIONS[task].classes), channels, SLOTS)
     for module in made.modules():  # statistics as after a training, not those of a start
         if isinstance(module, nn.BatchNorm2d):
             module.running_var.uniform_(0.01, 0.1)
@@ -71,7 +72,7 @@ def result(task: str, told: Cohort, p: Params, encoder: Callable | None = None) 
     folds = splits.task_folds(told.patients, p.protocol)
     none = pd.DataFrame()
     networks = {fold: network(task, channels, encoder and encoder()) for fold in folds}
-    return train.Result(networks, none, none, none, task, p.protocol)
+    return train.Result(QUESTIONS[task], networks, none, none, none)
 
 
 # -- which units
@@ -109,16 +110,16 @@ def test_only_test_units_are_chosen_and_every_fold_has_its_turn(
 ):
     p = asked_of(params_of, task, protocol=protocol)
     folds = splits.task_folds(told.patients, protocol)
-    table = explained.chosen(task, told, folds, p, 4)
+    table = explained.chosen(QUESTIONS[task], told, folds, p, 4)
     assert set(table["fold"]) == set(folds)
     assert len(table) == (3 if (task, protocol) == ("readmission", "paper") else 4)  # there are no more
     assert not table.duplicated(["patient_id", "unit"]).any()
     for row in table.itertuples():
         tested = splits.task_roles(told.patients, row.fold, protocol)["test"]
         assert row.patient_id in tested
-        own = batches.units(task, told, tested, p).loc[row.unit]
+        own = batches.units(QUESTIONS[task], told, tested, p).loc[row.unit]
         assert own["patient_id"] == row.patient_id and own["truth"] == row.truth
-    assert explained.chosen(task, told, [], p, 4).empty
+    assert explained.chosen(QUESTIONS[task], told, [], p, 4).empty
 
 
 @pytest.mark.parametrize("protocol", ["paper", "cross_fitted"])
@@ -127,16 +128,16 @@ def test_pairs_of_two_days_are_chosen_where_there_are_any(told: Cohort, params_o
     p = asked_of(params_of, "sf_change", protocol=protocol)
     folds = splits.task_folds(told.patients, protocol)
     tested = splits.task_roles(told.patients, folds[0], protocol)["test"]
-    known = batches.units("sf_change", told, tested, p)
+    known = batches.units(QUESTIONS["sf_change"], told, tested, p)
     assert (known["day_1"] == known["day_2"]).any()  # there are others to choose
-    table = explained.chosen("sf_change", told, folds, p, 40)
+    table = explained.chosen(QUESTIONS["sf_change"], told, folds, p, 40)
     assert len(table) and (table["day_1"] != table["day_2"]).all()
     own = table[table["fold"] == folds[0]]
     names = ["patient_id", "clip_1", "clip_2"]
     assert (known.loc[own["unit"], names].to_numpy() == own[names].to_numpy()).all()  # unit is still the row
-    pd.testing.assert_frame_equal(table, explained.chosen("sf_change", told, folds, p, 40))
+    pd.testing.assert_frame_equal(table, explained.chosen(QUESTIONS["sf_change"], told, folds, p, 40))
     once = told.clips.assign(day=told.clips["day"].where(told.clips["day"].isna(), told.clips["day"].min()))
-    alone = explained.chosen("sf_change", replace(told, clips=once), folds, p, 4)
+    alone = explained.chosen(QUESTIONS["sf_change"], replace(told, clips=once), folds, p, 4)
     assert len(alone) == 4 and (alone["day_1"] == alone["day_2"]).all()
 
 
@@ -150,7 +151,7 @@ def test_a_task_is_explained(told: Cohort, segmented: Segmented, params_of: Call
     assert list(table) == explained.COLUMNS
     assert table.groupby(["fold", "unit"]).ngroups == 3 and set(table["split"]) == {"test"}
     np.testing.assert_allclose(table.groupby(["fold", "unit"])["share"].sum(), 1)
-    tested = batches.units(task, told, told.patients_in("test"), p)
+    tested = batches.units(QUESTIONS[task], told, told.patients_in("test"), p)
     names = ["clip_id"] if task == "sf_ratio" else ["clip_1", "clip_2"]
     for (_, unit, clip), own in table.groupby(["fold", "unit", "clip"]):
         assert set(own["clip_id"]) == {tested.loc[unit, names[clip - 1]]}
@@ -234,7 +235,10 @@ def test_the_example_shows_the_only_patch_and_channel_that_count(
 def test_every_output_has_a_name_in_words():
     """Those that explain gives: of a value, of two classes, of each of three."""
     given = [shapley._name(count, k) for count, k in ((1, 0), (2, 0), (3, 0), (3, 1), (3, 2))]
-    assert [explained.OUTPUTS[name] for name in given] == [
+    outputs = {}
+    for task in ("sf_ratio", "readmission", "sf_change"):
+        outputs |= QUESTIONS[task].outputs()
+    assert [outputs[name] for name in given] == [
         *("predicted S/F / maximum", "log odds of readmission"),
         *("logit of decrease", "logit of same", "logit of increase"),
     ]

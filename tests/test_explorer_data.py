@@ -12,7 +12,7 @@ from lusnb import files
 from lusnb.cohort import cohort as cohorts
 from lusnb.report import looks
 from lusnb.study import matrix as study_matrix
-from lusnb.tasks import scores as tasks_scores
+from lusnb.tasks import readmission, sf_change, sf_ratio
 from lusnb.widgets import arm_maps, curves, explorer_data
 from tests.test_arm_maps import checked, finished
 
@@ -330,23 +330,21 @@ def test_outcomes_are_the_packages_own_averaged_over_networks(runs, tasks):
     found, note = explorer_data.outcomes_of(runs, 477)
     assert list(found) == list(study_matrix.TASKS) and note == ""
     days = [
-        tasks_scores.patient_days(own).set_index(["patient_id", "day"]) for own in networks(tasks["sf_ratio"])
+        sf_ratio.patient_days(own).set_index(["patient_id", "day"]) for own in networks(tasks["sf_ratio"])
     ]
     row = one(found, "sf_ratio", patient_id="002", day=1, model="tsm")
     assert row["value"] == pytest.approx(477 * np.mean([d.at[("002", 1), "mean"] for d in days]))
     assert row["truth"] == pytest.approx(477 * days[0].at[("002", 1), "truth"]) and row["count"] == 2
     scores = [
-        tasks_scores.change_scores(own[own["patient_id"] == "001"]) for own in networks(tasks["sf_change"])
+        sf_change.change_scores(own[own["patient_id"] == "001"]) for own in networks(tasks["sf_change"])
     ]
     row = one(found, "sf_change", patient_id="001", model="tsm")
     assert row["value"] == pytest.approx(np.mean([s["accuracy_3class"] for s in scores]))
     assert row["truth"] == pytest.approx(np.mean([s["true_increase"] / s["pairs"] for s in scores]))
     assert row["count"] == 6
-    votes = [
-        tasks_scores.patient_votes(own).set_index("patient_id") for own in networks(tasks["readmission"])
-    ]
+    votes = [readmission.patient_votes(own).set_index("patient_id") for own in networks(tasks["readmission"])]
     row = one(found, "readmission", patient_id="003", model="tsm")
-    assert row["value"] == pytest.approx(np.mean([v.at["003", "probability"] for v in votes]))
+    assert row["value"] == pytest.approx(np.mean([v.at["003", "probability_tempered"] for v in votes]))
     assert row["truth"] == 1 and set(found["readmission"]["truth"]) == {0, 1}
 
 
@@ -365,8 +363,7 @@ def test_a_task_run_whose_file_is_gone_or_odd_is_left_out_by_name(runs, tasks, c
     assert note.startswith(f"Left out: {path} cannot be read (") and list(found) == list(study_matrix.TASKS)
     assert note.endswith("). Delete the folder of such a run, and the study makes it anew.")
     alone = [
-        tasks_scores.patient_days(own).set_index(["patient_id", "day"])
-        for own in networks(tasks["sf_ratio"][1:])
+        sf_ratio.patient_days(own).set_index(["patient_id", "day"]) for own in networks(tasks["sf_ratio"][1:])
     ]
     row = one(found, "sf_ratio", patient_id="002", day=1, model="tsm")
     assert row["value"] == pytest.approx(477 * np.mean([d.at[("002", 1), "mean"] for d in alone]))
@@ -380,10 +377,6 @@ def test_tasks_follow_the_published_split_where_they_hold_out_its_test_patients_
     assert explorer_data.follows_split(paper, cohort) and explorer_data.follows_split({}, cohort)
     crossed = pd.DataFrame([*rows, {"split": "test", "patient_id": other}])
     assert not explorer_data.follows_split(paper | {"readmission": crossed}, cohort)
-
-
-def test_a_network_is_named_as_in_outcomes():
-    assert explorer_data.NETWORK == tasks_scores.RUN
 
 
 def test_patients_come_with_their_clips_and_true_values(cohort):

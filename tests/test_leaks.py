@@ -19,6 +19,7 @@ from lusnb.cohort import splits
 from lusnb.segment import frames as segment_frames
 from lusnb.segment import predict, predictions, segmenter
 from lusnb.tasks import masks, train
+from lusnb.tasks.questions import QUESTIONS
 
 pytestmark = pytest.mark.slow
 FOLDS, TESTED = 3, 1
@@ -62,9 +63,11 @@ def predicted(folder: Path, params_of: Callable, into: Path) -> dict[str, pd.Dat
     tables, start = {}, None
     for task, notebook in NOTEBOOKS.items():
         p = params_of(notebook, protocol="cross_fitted", epochs=2, learning_rates=[0.001, 0.0001])
-        network, _ = train.train_fold(task, cohort, bank, TESTED, p, start if task == "readmission" else None)
+        network, _ = train.train_fold(
+            QUESTIONS[task], cohort, bank, TESTED, p, start if task == "readmission" else None
+        )
         start = network.state_dict() if task == "sf_change" else start
-        table = train.predict_fold(task, cohort, bank, TESTED, p, network)
+        table = train.predict_fold(QUESTIONS[task], cohort, bank, TESTED, p, network)
         tables[task] = table[table["split"] == "test"]
     return tables
 

@@ -15,6 +15,7 @@ from lusnb import stats
 from lusnb.compare import linked
 from lusnb.report import linked as report_linked
 from lusnb.tasks import scores as tasks_scores
+from lusnb.tasks.kinds import TASKS
 
 mpl.use("Agg")
 
@@ -104,7 +105,9 @@ def test_the_mean_of_means_over_days_and_folds():
         for model in ("tsm", "mean")
     ]
     columns = [*tasks_scores.RUN, "patient_id", "clip_id", "day", "truth", "prediction"]
-    scores = tasks_scores.score("sf_ratio", pd.DataFrame(rows, columns=columns)).assign(task="sf_ratio")
+    scores = tasks_scores.score(TASKS["sf_ratio"], pd.DataFrame(rows, columns=columns)).assign(
+        task="sf_ratio"
+    )
     table = linked.errors({"a": scores}, WHERE[:1])
     assert table["of_mean"].tolist() == pytest.approx([((0.55 - truth) ** 2).mean()])
     assert table["error"].tolist() == [0]

@@ -230,7 +230,7 @@ def test_a_dry_run_says_what_would_run_and_touches_nothing(done):
         cwd=base, env=environment, capture_output=True, text=True, check=True,
     ).stdout  # fmt: skip
     assert listing(base) == before
-    assert "study smoke: 20 of 20 nodes to run" in said
+    assert "study smoke: 21 of 21 nodes to run" in said
     assert "  files of data/phantom_smoke changed: phantom_smoke/00_cohort\n" in said
     assert "  shuffle_seed 0 -> 1: phantom_smoke/08_compare_tasks\n" in said
     assert "  params.yaml is not what it left: phantom_smoke/01_explore_data\n" in said

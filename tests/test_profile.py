@@ -70,8 +70,8 @@ def test_the_paper_profile_has_the_papers_numbers():
 
 def test_the_nodes_of_quick_are_counted_by_hand():
     nodes = study_profile.nodes(study_profile.load("quick", ROOT))
-    # 00 01 02 04 08 09, seven segmenters, three tasks of seven arms, of grayscale alone and of the true masks
-    assert len(nodes) == 6 + 7 + 3 * 9
+    # 00 01 02 04 08 09 14, seven segmenters, three tasks of seven arms, grayscale alone and the true masks
+    assert len(nodes) == 7 + 7 + 3 * 9
     assert len({n.folder for n in nodes}) == len(nodes)
 
 
@@ -396,7 +396,7 @@ def test_an_edit_to_figures_reruns_no_training(project):
 
 def test_an_edit_to_the_tasks_leaves_the_segmenters_alone(project):
     found = changed(project, "lusnb/tasks/train.py")
-    assert found == {"05_sf_change", "06_sf_ratio", "07_readmission"}
+    assert found == {"05_sf_change", "06_sf_ratio", "07_readmission", "14_what_drives"}
 
 
 def test_an_edit_to_the_loss_reruns_all_training_of_segmenters(project):
@@ -607,7 +607,7 @@ def test_an_impossible_value_stops_before_anything_runs(project):
 
 @pytest.mark.parametrize("name", PROFILES)
 def test_a_node_is_looked_for_where_its_notebook_writes(name):
-    """Of every profile: by a node's identity and by all parameters of its run, which is what the run knows."""
+    """Of every profile: by the identity of a node, and by all parameters of its run."""
     nodes = study_profile.nodes(study_profile.load(name, ROOT))
     for node in nodes[:: max(1, len(nodes) // 60)]:
         asked = study_profile.parameters(node, ROOT)

@@ -6,6 +6,7 @@ import pytest
 
 from lusnb.tasks import reference
 from lusnb.tasks import scores as tasks_scores
+from lusnb.tasks.kinds import TASKS
 
 SAME = {"arm": "t000", "seed": 0}
 
@@ -48,7 +49,7 @@ def test_pairs_of_one_day_and_of_two_stay_apart():
     table = pd.DataFrame(rows, columns=[*names, "logit_0", "logit_1", "logit_2"]).assign(**SAME)
     p = np.exp(reference.one(table)[["logit_0", "logit_1", "logit_2"]].to_numpy())
     np.testing.assert_allclose(p, [[0.15, 0.7, 0.15]] * 2 + [[0.5, 0.2, 0.3]] * 2)
-    scores = tasks_scores.score("sf_change", table.assign(truth=[1, 1, 0, 0]))
+    scores = tasks_scores.score(TASKS["sf_change"], table.assign(truth=[1, 1, 0, 0]))
     brier = scores.query("metric == 'brier_cross_day' and patient_id == 'P1'")["value"]
     assert brier.to_list() == pytest.approx([0.5**2 + 0.2**2 + 0.3**2] * 2)  # the same in both folds
 

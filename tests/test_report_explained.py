@@ -12,7 +12,9 @@ from matplotlib import pyplot as plt
 from matplotlib.collections import QuadMesh
 from matplotlib.contour import ContourSet
 
+from lusnb.cohort import problems
 from lusnb.report import explained
+from lusnb.tasks.kinds import TASKS
 
 mpl.use("Agg")
 CHANNELS = ("gray", "sharp_pleura", "b_line")
@@ -138,7 +140,7 @@ def test_long_clips_show_eight_frames_from_first_to_last(slots: int, shown: int)
 def test_the_whole_figure_says_what_it_is_and_is_not(task: str, clips: int):
     figure = explained.drivers(table(UNEVEN, clips), example(), task)
     title = figure._suptitle.get_text()
-    assert title.startswith(explained.TITLES[task])
+    assert title.startswith(f"{problems.sentence(TASKS[task].title)}: what")
     assert "what the networks use, not what is true of lungs" in title
     assert "(4 test units of 2 patients)" in title
     figure.canvas.draw()

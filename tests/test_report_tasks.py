@@ -19,7 +19,9 @@ from lusnb import files
 from lusnb.compare import tasks as compare_tasks
 from lusnb.report import progress, tables, task_panels, task_tables, tasks
 from lusnb.study import runs
+from lusnb.tasks import readmission, sf_change
 from lusnb.tasks import scores as tasks_scores
+from lusnb.tasks.kinds import TASKS
 from tests.guesses import every, predictions
 
 mpl.use("Agg")
@@ -72,14 +74,14 @@ def lines(ax: Axes) -> dict[str, np.ndarray]:
 
 def test_scores_are_drawn_on_the_axes_they_are_given():
     figure, (mine, other) = plt.subplots(1, 2)
-    assert tasks.task_scores(scores(), "accuracy", ax=mine) is mine
+    assert tasks.task_scores("readmission", scores(), "accuracy", ax=mine) is mine
     assert mine.has_data() and not other.has_data() and plt.get_fignums() == [figure.number]
     plt.close(figure)
-    assert tasks.task_scores(scores(), "accuracy") is plt.gca()
+    assert tasks.task_scores("readmission", scores(), "accuracy") is plt.gca()
 
 
 def test_task_scores_are_the_patients_means_and_their_baselines():
-    ax = tasks.task_scores(scores(), "accuracy")
+    ax = tasks.task_scores("readmission", scores(), "accuracy")
     assert dots(ax) == [(0, 0.2), (0, 0.4), (1, 0.6), (1, 0.8), (2, 0.9), (2, 0.9)]
     assert [t.get_text() for t in ax.get_xticklabels()] == ["t000", "t060", "true_masks"]
     drawn = lines(ax)
@@ -93,20 +95,20 @@ def test_task_scores_are_the_patients_means_and_their_baselines():
 def test_folds_put_together_are_drawn_as_the_mean_over_patients_and_each_fold_as_a_dot():
     made = scores()[:4]
     made = made[(made["fold"] == 1) | (made["patient_id"] == "P1")].assign(patient_id=["P0", "P1", "P2"])
-    ax = tasks.task_scores(made, "accuracy")  # 0.15 and 0.25 in one fold, 0.45 in the other
+    ax = tasks.task_scores("readmission", made, "accuracy")  # 0.15 and 0.25 in one fold, 0.45 in the other
     assert dots(ax) == [(0, 0.2), (0, 0.45)]
     np.testing.assert_allclose(lines(ax)["TSM"], [0.85 / 3])
 
 
 def test_an_error_is_drawn_as_the_root_of_the_patients_squares():
     made = scores()[:4].assign(metric="mse_mean", value=[0.01, 0.03, 0.05, 0.07])
-    ax = tasks.task_scores(made, "rmse_mean")
+    ax = tasks.task_scores("sf_ratio", made, "rmse_mean")
     np.testing.assert_allclose(dots(ax), [(0, np.sqrt(0.02)), (0, np.sqrt(0.06))], atol=1e-6)
     np.testing.assert_allclose(lines(ax)["TSM"], np.sqrt(0.04))
 
 
 def test_the_legend_names_the_dots():
-    ax = tasks.task_scores(scores(), "accuracy")
+    ax = tasks.task_scores("readmission", scores(), "accuracy")
     marks = dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True))
     named, drawn = marks["TSM, one fold and seed"], ax.collections[0]
     assert colors.same_color(named.get_color(), "0.45") and named.get_marker() == "o"
@@ -129,23 +131,23 @@ def test_the_legend_names_the_dots():
     ids=["left out", "no rows", "read", "nobody tested", "no patient", "another metric", "no value"],
 )
 def test_an_impossible_task_says_so(table: pd.DataFrame):
-    ax = tasks.task_scores(table, "accuracy")
+    ax = tasks.task_scores("readmission", table, "accuracy")
     assert [t.get_text() for t in ax.texts] == ["not possible with this cohort"]
 
 
 def test_three_tasks_have_a_panel_each():
-    parts = [scores().assign(task=task, metric=metric) for task, metric in compare_tasks.EACH.items()]
-    figure = tasks.three_tasks(pd.concat(parts))
+    parts = [scores().assign(task=task, metric=metric) for task, metric in compare_tasks.leading().items()]
+    figure = tasks.every_task(pd.concat(parts))
     assert titles(figure) == ["S/F change", "S/F ratio", "readmission"]
     said = ["2-class accuracy, cross-day pairs", "RMSE of S/F / maximum", "accuracy"]
     assert [ax.get_ylabel() for ax in figure.axes] == said
-    assert len(tasks.three_tasks(pd.DataFrame(columns=["task"])).axes) == 3
+    assert len(tasks.every_task(pd.DataFrame(columns=["task"])).axes) == 3
 
 
 def test_one_task_without_tested_patients_leaves_the_other_panels():
-    parts = [scores().assign(task=task, metric=metric) for task, metric in compare_tasks.EACH.items()]
+    parts = [scores().assign(task=task, metric=metric) for task, metric in compare_tasks.leading().items()]
     parts[2]["split"] = "validation"
-    change, ratio, readmission = tasks.three_tasks(pd.concat(parts)).axes
+    change, ratio, readmission = tasks.every_task(pd.concat(parts)).axes
     assert [t.get_text() for t in readmission.texts] == ["not possible with this cohort"]
     assert not change.texts and not ratio.texts and len(dots(change)) == len(dots(ratio)) == 6
 
@@ -166,7 +168,7 @@ def drawn(task: str, protocol: str, made: pd.DataFrame, found: pd.DataFrame, arm
 
 
 @pytest.mark.parametrize("protocol", ["paper", "cross_fitted"])
-@pytest.mark.parametrize("task", tasks_scores.SCORES)
+@pytest.mark.parametrize("task", TASKS)
 def test_arms_their_baselines_the_trivial_model_and_one_regression_have_a_panel(task: str, protocol: str):
     made, found = (tables[task] for tables in every(protocol))
     figure = drawn(task, protocol, made, found, ARMS)
@@ -181,13 +183,13 @@ def test_arms_their_baselines_the_trivial_model_and_one_regression_have_a_panel(
     figure.canvas.draw()  # without a warning
 
 
-@pytest.mark.parametrize("task", tasks_scores.SCORES)
+@pytest.mark.parametrize("task", TASKS)
 def test_of_many_arms_some_are_shown_from_first_to_last(task: str):
     arms = [f"a{k:02}" for k in range(11)]
     made = predictions(
         task, "paper", np.random.default_rng(0), arms=(*arms, "grayscale"), patients=3, folds=1
     )
-    figure = drawn(task, "paper", made, tasks_scores.score(task, made), arms)
+    figure = drawn(task, "paper", made, tasks_scores.score(TASKS[task], made), arms)
     shown = names_of(figure)
     assert len(shown) == task_panels.PANELS
     assert (shown[0], shown[5]) == ("a00", "a10") and len(set(shown)) == 9
@@ -195,7 +197,7 @@ def test_of_many_arms_some_are_shown_from_first_to_last(task: str):
     assert figure.get_suptitle().startswith("6 of 11 arms. ")
 
 
-@pytest.mark.parametrize("task", tasks_scores.SCORES)
+@pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("table", [pd.DataFrame(), scores()[:0], scores().assign(split="validation")])
 def test_a_task_without_tested_patients_says_so(task: str, table: pd.DataFrame):
     (ax,) = drawn(task, "paper", table, table, ARMS).axes
@@ -207,7 +209,7 @@ def test_confusion_shows_the_counts_of_the_table_and_their_shares():
     ax = panels(task_panels.change_confusion(found["sf_change"], ARMS))[1]
     own = tasks_scores.over_folds(found["sf_change"]).query("model == 'tsm' and arm == 't060'")
     own = own.set_index("metric")["mean"]
-    counts = [own[f"{a}_as_{b}_cross_day"] for a in tasks_scores.CHANGES for b in tasks_scores.CHANGES]
+    counts = [own[f"{a}_as_{b}_cross_day"] for a in sf_change.CLASSES for b in sf_change.CLASSES]
     texts = {tuple(map(int, t.get_position())): t.get_text().split("\n") for t in ax.texts}
     assert [float(texts[j, i][1]) for i, j in np.ndindex(3, 3)] == counts
     rows = np.reshape(counts, (3, 3)).sum(1)
@@ -221,17 +223,17 @@ def test_confusion_counts_the_patients_with_cross_day_pairs():
     """Three patients of a fold; one was seen on one day alone, and none of its pairs is shown."""
     table = predictions("sf_change", "paper", np.random.default_rng(0), arms=("t000",), patients=9, folds=1)
     here = (table["patient_id"] == "P06") & (table["day_1"] != table["day_2"])
-    figure = task_panels.change_confusion(tasks_scores.score("sf_change", table[~here]), ["t000"])
+    figure = task_panels.change_confusion(tasks_scores.score(TASKS["sf_change"], table[~here]), ["t000"])
     assert figure.get_suptitle().endswith("number of cross-day pairs, pooled; 2 patients")
     same = table[table["day_1"] == table["day_2"]]
-    figure = task_panels.change_confusion(tasks_scores.score("sf_change", same), ["t000"])
+    figure = task_panels.change_confusion(tasks_scores.score(TASKS["sf_change"], same), ["t000"])
     assert figure.get_suptitle().endswith("number of pairs, pooled; 3 patients")
 
 
 def test_a_class_that_does_not_occur_stays_empty_and_same_day_pairs_count_where_there_are_no_others():
     table = predictions("sf_change", "paper", np.random.default_rng(0), arms=("t000",), patients=2, folds=1)
     table = table[(table["day_1"] == table["day_2"]) & (table["model"] == "tsm")]
-    figure = task_panels.change_confusion(tasks_scores.score("sf_change", table), ["t000"])
+    figure = task_panels.change_confusion(tasks_scores.score(TASKS["sf_change"], table), ["t000"])
     (ax,) = panels(figure)
     assert {t.get_position()[1] for t in ax.texts} == {1}  # all of them are "same"
     assert "number of pairs, pooled; 1 patient" in figure.get_suptitle()
@@ -262,7 +264,7 @@ def test_probabilities_are_tempered_and_coloured_by_what_came_true():
     made, found = (tables["readmission"] for tables in every("cross_fitted"))
     ax = panels(task_panels.readmission_scores(made, found, ARMS))[1]
     tested = made.query("split == 'test' and model == 'tsm' and arm == 't060'")
-    votes = tasks_scores.patient_votes(tested)
+    votes = readmission.patient_votes(tested)
     (path,) = ax.collections
     places = path.get_offsets()
     np.testing.assert_allclose(np.sort(places[:, 0]), np.sort(votes["probability_tempered"]))
@@ -277,11 +279,11 @@ def test_many_patients_show_their_reliability():
     made = predictions("readmission", "cross_fitted", np.random.default_rng(0), arms=("t060",), patients=24)
     made = made[made["model"] == "tsm"]
     figure = task_panels.readmission_scores(
-        made, tasks_scores.score("readmission", made, "cross_fitted"), ["t060"]
+        made, tasks_scores.score(TASKS["readmission"], made, "cross_fitted"), ["t060"]
     )
     (ax,) = panels(figure)
     curve = ax.get_lines()[-1]
-    votes = tasks_scores.patient_votes(made[made["split"] == "test"]).sort_values("probability_tempered")
+    votes = readmission.patient_votes(made[made["split"] == "test"]).sort_values("probability_tempered")
     bins = np.array_split(votes[["probability_tempered", "truth"]].to_numpy(float), task_panels.BINS)
     np.testing.assert_allclose(curve.get_xydata(), [part.mean(0) for part in bins])
     assert figure.get_suptitle() == "24 patients; line: share readmitted in 4 bins"
@@ -289,7 +291,7 @@ def test_many_patients_show_their_reliability():
 
 def test_one_outcome_alone_has_no_auroc_in_its_title():
     made = predictions("readmission", "paper", np.random.default_rng(0), arms=("t060",), patients=3, folds=1)
-    figure = task_panels.readmission_scores(made, tasks_scores.score("readmission", made), ["t060"])
+    figure = task_panels.readmission_scores(made, tasks_scores.score(TASKS["readmission"], made), ["t060"])
     assert "AUROC none, tempered Brier 0." in titles(figure)[0]
     assert "1 patient" in figure.get_suptitle()
 
@@ -340,8 +342,8 @@ def test_what_was_not_trained_or_not_validated_is_drawn_as_such():
 def against() -> pd.DataFrame:
     """Two rows a task: one shown to be better than the trivial model, one not shown against grayscale."""
     rows = []
-    for task in tasks_scores.LEADING:
-        same = {"task": task, "metric": compare_tasks.AGAINST[task], "arm": "t060", "model": "tsm"}
+    for task in TASKS:
+        same = {"task": task, "metric": TASKS[task].compared, "arm": "t060", "model": "tsm"}
         rows.append({**same, "reference": "mean", "difference": 0.2, "low": 0.1, "high": 0.3, "p_holm": 0.01})
         rows.append(
             {**same, "reference": "grayscale", "difference": -0.1, "low": -0.2, "high": 0.1, "p_holm": 0.5}
@@ -410,7 +412,7 @@ def lacking(kind: str) -> tuple[dict, dict]:
     return {
         "one task without test rows": (
             made | {"readmission": readmission},
-            found | {"readmission": tasks_scores.score("readmission", readmission, "cross_fitted")},
+            found | {"readmission": tasks_scores.score(TASKS["readmission"], readmission, "cross_fitted")},
         ),
         "one task empty": (made | {"sf_ratio": pd.DataFrame()}, found | {"sf_ratio": found["sf_ratio"][:0]}),
         "first task left out": (made | {"sf_change": pd.DataFrame()}, found | {"sf_change": pd.DataFrame()}),
@@ -456,12 +458,12 @@ def test_tables_and_pictures_of_a_study_that_lacks_something(kind: str, tmp_path
     assert set(compared["task"]) == set(compare_tasks.patients(found)["task"]) == set(found) - set(gone)
     for task, own in found.items():
         plt.figure()
-        ax = tasks.task_scores(own, tasks_scores.LEADING[task])
+        ax = tasks.task_scores(task, own)
         assert [t.get_text() for t in ax.texts] == [tasks.IMPOSSIBLE] * (task in gone)
         drawn(task, "cross_fitted", made[task], own, ARMS).canvas.draw()
     tasks.baselines(against).canvas.draw()
     stacked = read_again(task_tables.stacked(found), tmp_path)
-    impossible = [ax for ax in tasks.three_tasks(stacked).axes if ax.texts]
+    impossible = [ax for ax in tasks.every_task(stacked).axes if ax.texts]
     assert len(impossible) == len(gone)
     tasks.baselines(read_again(against, tmp_path)).canvas.draw()
     for task, table in written.items():

@@ -9,7 +9,9 @@ from scipy.stats import pearsonr
 from sklearn import metrics as sk
 
 from lusnb import calibration
+from lusnb.tasks import readmission, sf_change, sf_ratio
 from lusnb.tasks import scores as tasks_scores
+from lusnb.tasks.kinds import TASKS
 from tests.guesses import predictions
 
 RUN = {"arm": "t060", "model": "tsm", "seed": 0, "fold": 1, "split": "test"}
@@ -45,7 +47,7 @@ def test_change_scores_by_hand():
             ("B", 0, 1, 2, 0),  # wrong, wrong
         ]
     )
-    scores = tasks_scores.change_scores(table)
+    scores = sf_change.change_scores(table)
     known = {
         "accuracy_3class": 2 / 5,
         "accuracy_2class": 3 / 5,
@@ -75,26 +77,26 @@ def test_the_majority_of_two_classes_is_not_the_plurality_of_three():
     """45 % increase is the most frequent of three classes, and the rarer of two."""
     table = changes([("A", 0, 1, 2, 0)] * 9 + [("A", 0, 1, 0, 0)] * 7 + [("A", 0, 1, 1, 0)] * 4)
     logits = dict(zip(("logit_0", "logit_1", "logit_2"), np.log([0.35, 0.2, 0.45]), strict=True))
-    scores = tasks_scores.change_scores(table.assign(model="majority", **logits))
+    scores = sf_change.change_scores(table.assign(model="majority", **logits))
     assert scores["accuracy_3class"] == pytest.approx(0.45)
     assert scores["accuracy_2class"] == scores["accuracy_2class_cross_day"] == pytest.approx(0.55)
-    network = tasks_scores.change_scores(table.assign(**logits))  # as the paper reads three classes as two
+    network = sf_change.change_scores(table.assign(**logits))  # as the paper reads three classes as two
     assert network["accuracy_2class"] == pytest.approx(0.45)
     often = dict(zip(logits, np.log([0.3, 0.1, 0.6]), strict=True))
-    assert tasks_scores.change_scores(table.assign(model="majority", **often))["accuracy_2class"] == 0.45
+    assert sf_change.change_scores(table.assign(model="majority", **often))["accuracy_2class"] == 0.45
 
 
 def test_cross_day_scores_are_undefined_without_such_pairs():
-    scores = tasks_scores.change_scores(changes([("A", 0, 0, 1, 1)]))
+    scores = sf_change.change_scores(changes([("A", 0, 0, 1, 1)]))
     assert scores["accuracy_3class"] == 1
-    assert all(np.isnan(scores[f"{name}_cross_day"]) for name in tasks_scores.OF_PAIRS)
+    assert all(np.isnan(scores[f"{name}_cross_day"]) for name in sf_change.OF_PAIRS)
     assert sum(value for name, value in scores.items() if name.endswith("_cross_day") and "_as_" in name) == 0
 
 
 def test_change_scores_are_scikit_learn_s():
     table = predictions("sf_change", "cross_fitted", np.random.default_rng(3), arms=("t000",))
     table = table[(table["model"] == "tsm") & (table["split"] == "test")]
-    scores, truth = tasks_scores.change_scores(table), table["truth"].to_numpy()
+    scores, truth = sf_change.change_scores(table), table["truth"].to_numpy()
     logits = table[["logit_0", "logit_1", "logit_2"]].to_numpy()
     raw, tempered = (softmax(z, axis=1) for z in (logits, logits / table[["temperature"]].to_numpy()))
     assert scores["balanced_accuracy"] == pytest.approx(sk.balanced_accuracy_score(truth, logits.argmax(1)))
@@ -103,12 +105,12 @@ def test_change_scores_are_scikit_learn_s():
         classes = [sk.brier_score_loss(truth == k, p[:, k]) for k in range(3)]
         assert scores[name] == pytest.approx(sum(classes))
     assert abs(scores["brier"] - scores["brier_tempered"]) > 1e-4
-    names = [f"{a}_as_{b}" for a in tasks_scores.CHANGES for b in tasks_scores.CHANGES]
+    names = [f"{a}_as_{b}" for a in sf_change.CLASSES for b in sf_change.CLASSES]
     counts = sk.confusion_matrix(truth, logits.argmax(1), labels=range(3))
     assert [scores[name] for name in names] == counts.ravel().tolist()
     crossing = table[table["day_1"] != table["day_2"]]
-    alone = tasks_scores.change_scores(crossing)
-    for name in tasks_scores.OF_PAIRS:
+    alone = sf_change.change_scores(crossing)
+    for name in sf_change.OF_PAIRS:
         assert scores[f"{name}_cross_day"] == pytest.approx(alone[name])
 
 
@@ -116,8 +118,8 @@ def test_auroc_leaves_out_a_class_that_is_not_there():
     table = changes([("A", 0, 1, 2, 2), ("A", 0, 1, 1, 1), ("A", 0, 1, 2, 1)])
     p = softmax(table[["logit_0", "logit_1", "logit_2"]].to_numpy(), axis=1)
     wanted = [sk.roc_auc_score(table["truth"] == k, p[:, k]) for k in (1, 2)]
-    assert tasks_scores.change_scores(table)["auroc"] == pytest.approx(np.mean(wanted))
-    assert np.isnan(tasks_scores.change_scores(table[:1])["auroc"])
+    assert sf_change.change_scores(table)["auroc"] == pytest.approx(np.mean(wanted))
+    assert np.isnan(sf_change.change_scores(table[:1])["auroc"])
 
 
 def test_auroc_is_scikit_learn_s_with_ties_and_within_groups():
@@ -146,13 +148,13 @@ def test_rmse_is_over_patient_days_for_each_way_to_aggregate():
             ("B", 0, 0.4, 0.2),  # max 0.8, mean 0.5, median 0.5
         ]
     )
-    days = tasks_scores.patient_days(table)
+    days = sf_ratio.patient_days(table)
     assert days[["patient_id", "day"]].to_numpy().tolist() == [["A", 0], ["A", 1], ["B", 0]]
     np.testing.assert_allclose(days["max"], [0.6, 0.7, 0.8])
     np.testing.assert_allclose(days["mean"], [0.3, 0.7, 0.5])
     np.testing.assert_allclose(days["median"], [0.2, 0.7, 0.5])
     np.testing.assert_allclose(days["truth"], [0.5, 0.7, 0.4])
-    scores = tasks_scores.ratio_scores(table)
+    scores = sf_ratio.ratio_scores(table)
     known = {
         "rmse_max": np.sqrt((0.1**2 + 0 + 0.4**2) / 3),
         "rmse_mean": np.sqrt((0.2**2 + 0 + 0.1**2) / 3),
@@ -167,7 +169,7 @@ def test_rmse_is_over_patient_days_for_each_way_to_aggregate():
 
 def test_limits_of_agreement_by_hand():
     table = ratios([("A", 0, 0.5, 0.4), ("A", 1, 0.6, 0.7), ("B", 0, 0.4, 0.7)])  # -0.1, 0.1, 0.3
-    scores = tasks_scores.ratio_scores(table)
+    scores = sf_ratio.ratio_scores(table)
     assert scores["bias_mean"] == pytest.approx(0.1)
     assert scores["limit_low_mean"] == pytest.approx(0.1 - 1.96 * 0.2)
     assert scores["limit_high_mean"] == pytest.approx(0.1 + 1.96 * 0.2)
@@ -175,7 +177,7 @@ def test_limits_of_agreement_by_hand():
 
 
 def test_one_day_has_a_bias_and_no_limits():
-    scores = tasks_scores.ratio_scores(ratios([("A", 0, 0.5, 0.4)]))
+    scores = sf_ratio.ratio_scores(ratios([("A", 0, 0.5, 0.4)]))
     assert scores["bias_max"] == pytest.approx(-0.1)
     assert np.isnan([scores[f"{name}_max"] for name in ("limit_low", "limit_high", "correlation")]).all()
 
@@ -183,8 +185,8 @@ def test_one_day_has_a_bias_and_no_limits():
 def test_a_constant_of_each_fold_has_no_correlation():
     rows = [("A", 0, 0.9, 0.5), ("B", 0, 0.8, 0.5), ("C", 0, 0.3, 0.7), ("D", 0, 0.4, 0.7)]
     table = ratios(rows).assign(fold=[1, 1, 2, 2])  # the training mean is high where the tested are low
-    assert np.isnan(tasks_scores.ratio_scores(table)["correlation_mean"])
-    assert tasks_scores.ratio_scores(table.assign(fold=1))["correlation_mean"] < -0.9
+    assert np.isnan(sf_ratio.ratio_scores(table)["correlation_mean"])
+    assert sf_ratio.ratio_scores(table.assign(fold=1))["correlation_mean"] < -0.9
 
 
 # -- readmission
@@ -203,7 +205,7 @@ def test_votes_and_ties_by_hand():
             ("D", 0, 3.0, 1.0),  # a single view
         ]
     )
-    votes = tasks_scores.patient_votes(table)
+    votes = readmission.patient_votes(table)
     shown = ["patient_id", "truth", "decision", "decided_by", "views"]
     assert votes[shown].to_numpy().tolist() == [
         ["A", 1, 1, "vote", 3],
@@ -211,7 +213,7 @@ def test_votes_and_ties_by_hand():
         ["C", 1, 0, "class_0", 2],
         ["D", 0, 0, "vote", 1],
     ]
-    scores = tasks_scores.readmission_scores(table)
+    scores = readmission.readmission_scores(table)
     known = {
         "accuracy": 2 / 4,
         "recall": 1 / 2,
@@ -230,19 +232,19 @@ def test_votes_and_ties_by_hand():
 
 def test_a_patient_s_probability_is_that_of_the_mean_over_views():
     table = views([("A", 1, 0.0, 2.0), ("A", 1, 1.0, 5.0), ("B", 0, 1.0, 0.0)])
-    votes = tasks_scores.patient_votes(table.assign(temperature=[2.0, 2.0, 0.5])).set_index("patient_id")
+    votes = readmission.patient_votes(table.assign(temperature=[2.0, 2.0, 0.5])).set_index("patient_id")
     assert votes["probability"].to_list() == pytest.approx([expit(3), expit(-1)])
     assert votes["probability_tempered"].to_list() == pytest.approx([expit(1.5), expit(-2)])
     assert votes["log_odds"].to_list() == pytest.approx([1.5, -2])
     for plain in (table, table.assign(temperature=np.nan)):  # 1 where none is known
-        own = tasks_scores.patient_votes(plain)
+        own = readmission.patient_votes(plain)
         assert own["probability_tempered"].to_list() == own["probability"].to_list()
 
 
 def test_readmission_probabilities_are_scored_as_scikit_learn_does():
     table = predictions("readmission", "cross_fitted", np.random.default_rng(5), arms=("t000",), patients=15)
     table = table[(table["model"] == "tsm") & (table["split"] == "test")]
-    votes, scores = tasks_scores.patient_votes(table), tasks_scores.readmission_scores(table)
+    votes, scores = readmission.patient_votes(table), readmission.readmission_scores(table)
     truth = votes["truth"].to_numpy(int)
     assert scores["auroc"] == pytest.approx(sk.roc_auc_score(truth, votes["log_odds"]))
     for end in ("", "_tempered"):
@@ -258,43 +260,32 @@ def test_readmission_probabilities_are_scored_as_scikit_learn_does():
 def test_a_constant_guess_ranks_below_chance_over_folds_and_at_chance_within_them():
     low, high = (0.0, -1.0), (0.0, 1.0)  # more readmissions in the first fold leave fewer to learn from
     rows = [("A", 1, *low), ("B", 1, *low), ("C", 0, *low), ("D", 1, *high), ("E", 0, *high), ("F", 0, *high)]
-    scores = tasks_scores.readmission_scores(views(rows).assign(fold=[1, 1, 1, 2, 2, 2]))
+    scores = readmission.readmission_scores(views(rows).assign(fold=[1, 1, 1, 2, 2, 2]))
     assert scores["auroc"] == pytest.approx(3 / 9)
     assert scores["auroc_within_folds"] == 0.5
 
 
 def test_one_outcome_alone_has_no_auroc():
-    scores = tasks_scores.readmission_scores(views([("A", 1, 0.0, 1.0), ("B", 1, 1.0, 0.0)]))
+    scores = readmission.readmission_scores(views([("A", 1, 0.0, 1.0), ("B", 1, 1.0, 0.0)]))
     assert np.isnan(scores["auroc"]) and np.isnan(scores["auroc_within_folds"])
     assert scores["brier"] == pytest.approx((expit(-1) ** 2 + expit(1) ** 2) / 2)
 
 
 def test_a_tie_may_also_go_to_class_0_by_the_logits():
-    votes = tasks_scores.patient_votes(views([("A", 1, 3.0, 0.0), ("A", 1, 0.0, 1.0)]))
+    votes = readmission.patient_votes(views([("A", 1, 3.0, 0.0), ("A", 1, 0.0, 1.0)]))
     assert votes[["decision", "decided_by"]].to_numpy().tolist() == [[0, "logit_sum"]]
 
 
 def test_precision_is_0_when_nothing_is_predicted_positive_and_says_so():
-    scores = tasks_scores.readmission_scores(views([("A", 1, 1.0, 0.0), ("B", 0, 1.0, 0.0)]))
+    scores = readmission.readmission_scores(views([("A", 1, 1.0, 0.0), ("B", 0, 1.0, 0.0)]))
     assert (scores["precision"], scores["recall"], scores["predicted_positive"]) == (0.0, 0.0, 0)
     assert scores["accuracy"] == 0.5
 
 
 def test_recall_is_undefined_when_nobody_was_readmitted():
-    scores = tasks_scores.readmission_scores(views([("A", 0, 0.0, 1.0), ("B", 0, 1.0, 0.0)]))
+    scores = readmission.readmission_scores(views([("A", 0, 0.0, 1.0), ("B", 0, 1.0, 0.0)]))
     assert np.isnan(scores["recall"])
     assert (scores["precision"], scores["accuracy"]) == (0.0, 0.5)
-
-
-def test_all_votes_are_of_one_model_and_the_test_split():
-    test = views([("A", 1, 0.0, 1.0)])
-    table = pd.concat(
-        [test, test.assign(fold=2, logit_0=5.0), test.assign(model="ridge"), test.assign(split="validation")]
-    )
-    votes = tasks_scores.all_votes(table)
-    assert votes[["fold", "decision"]].to_numpy().tolist() == [[1, 1], [2, 0]]
-    assert len(tasks_scores.all_votes(table, "ridge")) == 1
-    assert len(tasks_scores.all_votes(table, "majority")) == 0
 
 
 # -- temperature
@@ -344,7 +335,7 @@ def test_logits_that_say_less_than_chance_are_not_believed():
 
 def test_scores_are_pooled_and_of_each_patient_alone():
     table = changes([("A", 0, 1, 2, 2), ("A", 0, 1, 0, 0), ("B", 0, 1, 2, 1)])
-    scores = tasks_scores.score("sf_change", pd.concat([table, table.assign(fold=2, truth=1)]))
+    scores = tasks_scores.score(TASKS["sf_change"], pd.concat([table, table.assign(fold=2, truth=1)]))
     assert list(scores) == ["arm", "model", "seed", "fold", "split", "patient_id", "metric", "value"]
     three = scores[scores["metric"] == "accuracy_3class"].set_index(["fold", "patient_id"])["value"]
     assert three.loc[1].to_dict() == pytest.approx({"": 2 / 3, "A": 1.0, "B": 0.0})
@@ -354,8 +345,8 @@ def test_scores_are_pooled_and_of_each_patient_alone():
 @pytest.mark.parametrize("protocol", ["paper", "cross_fitted"])
 def test_no_predictions_give_an_empty_table_with_headers(protocol: str):
     empty = pd.DataFrame(columns=[*tasks_scores.RUN, "patient_id", "truth"])
-    for task in tasks_scores.SCORES:
-        assert list(tasks_scores.score(task, empty, protocol)) == [
+    for task in TASKS:
+        assert list(tasks_scores.score(TASKS[task], empty, protocol)) == [
             *tasks_scores.RUN,
             "patient_id",
             "metric",
@@ -363,20 +354,20 @@ def test_no_predictions_give_an_empty_table_with_headers(protocol: str):
         ]
 
 
-@pytest.mark.parametrize("task", tasks_scores.SCORES)
+@pytest.mark.parametrize("task", TASKS)
 def test_outer_folds_are_put_together_beside_each_alone(task: str):
     table = predictions(task, "cross_fitted", np.random.default_rng(2), arms=("t000",), patients=4, folds=2)
     table = table[table["model"] == "tsm"]
-    found = tasks_scores.score(task, table, "cross_fitted")
+    found = tasks_scores.score(TASKS[task], table, "cross_fitted")
     together = found[found["fold"] == tasks_scores.POOLED]
-    alone = tasks_scores.score(task, table)
+    alone = tasks_scores.score(TASKS[task], table)
     assert not (alone["fold"] == tasks_scores.POOLED).any()
     pd.testing.assert_frame_equal(found[found["fold"] != tasks_scores.POOLED].reset_index(drop=True), alone)
     assert (together["split"] == "test").all() and (together["patient_id"] == "").all()
     rows = table[table["split"] == "test"]
     assert rows["patient_id"].nunique() == 4
     assert together.set_index("metric")["value"].to_dict() == pytest.approx(
-        tasks_scores.SCORES[task](rows), nan_ok=True
+        TASKS[task].scores(rows), nan_ok=True
     )
 
 
@@ -387,13 +378,13 @@ def test_a_patient_who_is_tested_in_two_outer_folds_is_refused():
         r"score with protocol='paper', or deal the patients to outer folds again\."
     )
     with pytest.raises(ValueError, match=said):
-        tasks_scores.score("readmission", table, "cross_fitted")
-    assert len(tasks_scores.score("readmission", table)) > 0
+        tasks_scores.score(TASKS["readmission"], table, "cross_fitted")
+    assert len(tasks_scores.score(TASKS["readmission"], table)) > 0
 
 
 def test_an_unknown_protocol_is_refused():
     with pytest.raises(ValueError, match="protocol: expected paper or cross_fitted, got 'loo'"):
-        tasks_scores.score("readmission", views([("A", 1, 0.0, 1.0)]), "loo")
+        tasks_scores.score(TASKS["readmission"], views([("A", 1, 0.0, 1.0)]), "loo")
 
 
 def test_mean_and_sd_over_folds_by_hand():
@@ -444,7 +435,7 @@ def test_folds_put_together_have_their_own_value_and_no_spread():
 def test_the_pooled_error_is_over_all_patients_and_not_the_mean_over_folds():
     table = predictions("sf_ratio", "cross_fitted", np.random.default_rng(0), patients=5, arms=("t060",))
     table = table[(table["model"] == "tsm") & (table["split"] == "test")]
-    scores = tasks_scores.score("sf_ratio", table, "cross_fitted")
+    scores = tasks_scores.score(TASKS["sf_ratio"], table, "cross_fitted")
     days = scores.query("patient_id != '' and fold != 0").pivot_table(
         index="patient_id", columns="metric", values="value"
     )

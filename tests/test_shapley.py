@@ -15,6 +15,7 @@ from lusnb.tasks import shapley
 from lusnb.tasks.batches import Batch
 from lusnb.tasks.clipbank import ClipBank
 from lusnb.tasks.network import TaskNetwork, outputs
+from lusnb.tasks.questions import QUESTIONS
 
 CLIPS, SLOTS, SIZE, FEATURES = 8, 3, 8, ("pleura", "b_line")
 KNOWN = np.arange(4, CLIPS)  # the training clips; the others are asked about
@@ -157,7 +158,7 @@ def test_interactions_are_shared_out_as_over_all_orders(bank: ClipBank):
 @pytest.mark.parametrize("task", ["sf_change", "sf_ratio", "readmission"])
 def test_values_add_up_to_the_change_of_output(bank: ClipBank, task: str):
     torch.manual_seed(3)
-    network = TaskNetwork(task, 3, SLOTS)
+    network = TaskNetwork(len(QUESTIONS[task].classes), 3, SLOTS)
     for module in network.modules():  # statistics as after a training, not those of a start
         if isinstance(module, nn.BatchNorm2d):
             module.running_var.uniform_(0.01, 0.1)

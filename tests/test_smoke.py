@@ -78,7 +78,7 @@ def test_every_node_is_finished_and_left_what_it_promises(project):
 def test_the_end_says_where_everything_is(project):
     said = (project / "said.txt").read_text()
     assert f"tables in {COHORT}/tables, figures in {COHORT}/figures" in said
-    assert "steps (100%) done" in said and "study smoke: 20 of 20 nodes to run" in said
+    assert "steps (100%) done" in said and "study smoke: 21 of 21 nodes to run" in said
 
 
 def test_nothing_is_run_again(project):
@@ -99,7 +99,7 @@ def test_a_changed_parameter_reruns_its_node_and_what_needs_it(project):
     path.write_text("batch: 4\n")
     rerun = {name.split("/")[0] for name in planned(project)}
     path.unlink()
-    assert rerun == {"06_sf_ratio", "08_compare_tasks", "09_figures"}
+    assert rerun == {"06_sf_ratio", "08_compare_tasks", "09_figures", "14_what_drives"}
     assert planned(project) == set()
 
 

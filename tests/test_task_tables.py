@@ -7,6 +7,7 @@ import pytest
 from lusnb.compare import tasks
 from lusnb.report import tables, task_tables
 from lusnb.tasks import scores as tasks_scores
+from lusnb.tasks.kinds import TASKS
 from tests.guesses import TIDY, every, patient_scores
 
 ARMS = pd.DataFrame(
@@ -84,19 +85,19 @@ def pooled(task: str, names: list[str]) -> list[str]:
 
 
 def main_columns(task: str) -> list[str]:
-    return pooled(task, tasks_scores.METRICS[task]) + task_tables.COUNTS[task]
+    return pooled(task, [*TASKS[task].metrics]) + [*TASKS[task].counts]
 
 
 def second_columns(task: str) -> list[str]:
-    return pooled(task, task_tables.SECOND[task])
+    return pooled(task, [*TASKS[task].second])
 
 
 @pytest.mark.parametrize(
     "rows", [pd.DataFrame(), scores("accuracy", "majority")[:0]], ids=["left out", "none"]
 )
 def test_a_task_that_was_not_possible_gives_headers_alone(rows: pd.DataFrame):
-    for task in tasks_scores.METRICS:
-        table, lead = task_tables.main(task, rows, ARMS, rng()), tasks_scores.LEADING[task]
+    for task in TASKS:
+        table, lead = task_tables.main(task, rows, ARMS, rng()), TASKS[task].leading
         assert len(table) == 0 and list(table)[:4] == ["model", "arm", "threshold", lead]
         assert {*main_columns(task), f"{lead}_low", f"{lead}_high"} <= set(table)
         again = task_tables.second(task, rows, ARMS)
@@ -116,7 +117,7 @@ def test_both_tables_hold_every_number_of_the_scores(protocol: str):
     for task, rows in found.items():
         both = [task_tables.main(task, rows, ARMS, rng()), task_tables.second(task, rows, ARMS)]
         numbers = tasks_scores.over_folds(rows).set_index(["model", "arm", "metric"])["mean"].sort_index()
-        names_of = [tasks_scores.METRICS[task] + task_tables.COUNTS[task], task_tables.SECOND[task]]
+        names_of = [[*TASKS[task].metrics] + [*TASKS[task].counts], [*TASKS[task].second]]
         shown = (main_columns(task), second_columns(task))
         for table, names, columns in zip(both, names_of, shown, strict=True):
             assert len(table) == 4 + 1 + 3 * (1 if task == "sf_ratio" else 2)
@@ -142,7 +143,7 @@ def same_day_alone(seen_again: tuple[str, ...] = ()) -> pd.DataFrame:
     """Scores of S/F change of eight patients, of whom only these were seen on another day."""
     table = every("cross_fitted")[0]["sf_change"]
     kept = (table["day_1"] == table["day_2"]) | table["patient_id"].isin(seen_again)
-    return tasks_scores.score("sf_change", table[kept], "cross_fitted")
+    return tasks_scores.score(TASKS["sf_change"], table[kept], "cross_fitted")
 
 
 def test_a_heading_says_on_whom_the_leading_score_rests():
@@ -179,7 +180,7 @@ def test_a_page_has_room_for_the_scores_that_the_paper_prints_and_the_leading_on
             page = task_tables.for_paper(task, table)
             wide = {"sf_change": 6, "sf_ratio": 8, "readmission": 7}
             assert page.shape[1] == wide[task] and page.columns.is_unique
-            metric = pooled(task, tasks_scores.METRICS[task])[1]
+            metric = pooled(task, [*TASKS[task].metrics])[1]
             assert page[metric].str.contains(" ± ").any() == (protocol == "paper")
 
 
@@ -212,13 +213,13 @@ def test_what_pairs_of_arms_can_show_is_said_of_each_task():
     _, found = every("cross_fitted")
     arms = ARMS.loc[["t000", "t060"]].assign(supervision="threshold")
     compared = tasks.differences(found, arms, rng())
-    said = task_tables.can_show(found, compared, tasks.EACH)
-    assert said == [f"{task_tables.WORDS[task]}: " + tables.can_show(8, 1) for task in found]
+    said = task_tables.can_show(found, compared, tasks.leading())
+    assert said == [f"{TASKS[task].title}: " + tables.can_show(8, 1) for task in found]
     alone = tasks.differences(found, arms[:1], rng())
-    said = task_tables.can_show(found, alone, tasks.EACH)
-    assert said == [f"{task_tables.WORDS[task]}: " + tables.can_show(8, 0) for task in found]
+    said = task_tables.can_show(found, alone, tasks.leading())
+    assert said == [f"{TASKS[task].title}: " + tables.can_show(8, 0) for task in found]
     found = found | {"sf_change": same_day_alone(), "readmission": pd.DataFrame()}
-    said = task_tables.can_show(found, compared[:0], tasks.EACH)
+    said = task_tables.can_show(found, compared[:0], tasks.leading())
     assert said[0] == (
         "S/F change: 8 held-out patients, none with a value to compare (2-class accuracy, cross-day pairs); "
         "nothing is compared."

@@ -21,7 +21,9 @@ from lusnb.tasks import network as tasks_network
 from lusnb.tasks import scores as tasks_scores
 from lusnb.tasks import train as tasks_train
 from lusnb.tasks.clipbank import ClipBank
+from lusnb.tasks.kinds import TASKS
 from lusnb.tasks.masks import Segmented
+from lusnb.tasks.questions import QUESTIONS
 
 SIZE, FRAMES = 32, 2
 NOTEBOOKS = {"sf_change": "05_sf_change", "sf_ratio": "06_sf_ratio", "readmission": "07_readmission"}
@@ -39,7 +41,10 @@ def outcome_cohort(cohort: Cohort) -> Cohort:
     """The phantom, with both outcomes of readmission and views of two days in every role."""
     patients = cohort.patients.assign(readmitted_30d=pd.array([0, 1] * 3, "Int64"))
     units = batches.units(
-        "readmission", cohort, list(patients["patient_id"]), Params("", {"first_day": 0, "second_day": 1})
+        QUESTIONS["readmission"],
+        cohort,
+        list(patients["patient_id"]),
+        Params("", {"first_day": 0, "second_day": 1}),
     )
     assert set(units["patient_id"]) == set(patients["patient_id"])
     return replace(cohort, patients=patients)
@@ -97,7 +102,7 @@ def by_role(cohort: Cohort, fold: int) -> dict[str, set[str]]:
 def test_no_patient_of_the_fold_or_the_test_split_is_trained_on(
     outcome_cohort: Cohort, bank: ClipBank, p_of: Callable, untrained: list, task: str, fold: int
 ):
-    tasks_train.train_fold(task, outcome_cohort, bank, fold, p_of(task))
+    tasks_train.train_fold(QUESTIONS[task], outcome_cohort, bank, fold, p_of(task))
     ((module, train, validation),) = untrained
     owner = bank.clips["patient_id"].to_numpy()
     roles = by_role(outcome_cohort, fold)
@@ -115,7 +120,7 @@ def test_only_the_change_task_trains_on_pairs_across_patients(
     owner = bank.clips["patient_id"].to_numpy()
     across = {}
     for task in ("sf_change", "readmission"):
-        tasks_train.train_fold(task, outcome_cohort, bank, 1, p_of(task))
+        tasks_train.train_fold(QUESTIONS[task], outcome_cohort, bank, 1, p_of(task))
         pairs = np.concatenate([owner[b.clips[b.pairs.numpy()]] for b in untrained.pop()[1]])
         across[task] = (pairs[:, 0] != pairs[:, 1]).any()
     assert across == {"sf_change": True, "readmission": False}
@@ -145,7 +150,7 @@ def test_predictions_have_the_documented_columns_and_one_row_a_unit_and_model(
     assert set(table["model"]) == {"tsm", TRIVIAL[task], "ridge"} | more
     assert (set(table["arm"]), set(table["seed"])) == ({"t060"}, {0})
     assert table[list(OWN_COLUMNS[task])].notna().all(axis=None)
-    test = batches.units(task, outcome_cohort, outcome_cohort.patients_in("test"), p_of(task))
+    test = batches.units(QUESTIONS[task], outcome_cohort, outcome_cohort.patients_in("test"), p_of(task))
     for _, part in table[table["split"] == "test"].groupby(["fold", "model"]):
         assert part["truth"].to_list() == test["truth"].to_list()
     assert set(results[task].history["fold"]) == {1, 2}
@@ -191,9 +196,14 @@ def test_a_task_that_nobody_of_a_fold_and_the_test_split_can_be_asked_gives_no_r
     alone = outcome_cohort.patients.assign(
         readmitted_30d=outcome_cohort.patients["readmitted_30d"].where(known)
     )
-    network = tasks_network.TaskNetwork("readmission", bank.channels, FRAMES)
+    network = tasks_network.TaskNetwork(2, bank.channels, FRAMES)
     table = tasks_train.predict_fold(
-        "readmission", replace(outcome_cohort, patients=alone), bank, 1, p_of("readmission"), network
+        QUESTIONS["readmission"],
+        replace(outcome_cohort, patients=alone),
+        bank,
+        1,
+        p_of("readmission"),
+        network,
     )
     assert len(table) == 0
 
@@ -208,14 +218,17 @@ def test_a_fold_that_leaves_nobody_to_learn_from_says_so(
     with pytest.raises(
         ValueError, match="readmission, fold 1: expected units of 2 training patients, found none"
     ):
-        tasks_train.train_fold("readmission", gone, bank, 1, p_of("readmission"))
+        tasks_train.train_fold(QUESTIONS["readmission"], gone, bank, 1, p_of("readmission"))
 
 
 # -- networks
 
 
 def test_batch_norm_is_refreshed_from_the_training_clips(bank: ClipBank, p_of: Callable):
-    network, learnt = tasks_network.TaskNetwork("sf_ratio", 7, FRAMES), np.array([1, 4, 9, 11])
+    network, learnt = (
+        tasks_network.TaskNetwork(0, 7, FRAMES),
+        np.array([1, 4, 9, 11]),
+    )
     norm = network.encoder.body[0][1]
     inputs = bank.inputs(learnt).flatten(0, 1)
     stem = network.encoder.body[0][0](inputs).detach()
@@ -234,7 +247,7 @@ def test_heads_are_as_deep_as_the_task_asks():
     def linear(task: str) -> list[tuple[int, int]]:
         layers = [
             m
-            for m in tasks_network.TaskNetwork(task, 1, FRAMES).head.modules()
+            for m in tasks_network.TaskNetwork(len(QUESTIONS[task].classes), 1, FRAMES).head.modules()
             if isinstance(m, torch.nn.Linear)
         ]
         return [(m.in_features, m.out_features) for m in layers]
@@ -275,9 +288,9 @@ def test_without_a_start_the_encoder_is_its_own(
     outcome_cohort: Cohort, bank: ClipBank, p_of: Callable, untrained: list
 ):
     p = p_of("readmission")
-    given = {k: v + 1 for k, v in tasks_network.TaskNetwork("sf_change", 7, FRAMES).state_dict().items()}
-    plain, _ = tasks_train.train_fold("readmission", outcome_cohort, bank, 1, p)
-    started, _ = tasks_train.train_fold("readmission", outcome_cohort, bank, 1, p, given)
+    given = {k: v + 1 for k, v in tasks_network.TaskNetwork(3, 7, FRAMES).state_dict().items()}
+    plain, _ = tasks_train.train_fold(QUESTIONS["readmission"], outcome_cohort, bank, 1, p)
+    started, _ = tasks_train.train_fold(QUESTIONS["readmission"], outcome_cohort, bank, 1, p, given)
     weights = [n.encoder.state_dict()["body.0.0.weight"] for n in (plain, started)]
     assert not torch.equal(*weights)
     torch.testing.assert_close(started.head.state_dict(), plain.head.state_dict())
@@ -288,9 +301,9 @@ def test_the_value_head_may_start_at_the_training_mean(
 ):
     train = outcome_cohort.clips["patient_id"].isin(by_role(outcome_cohort, 1)["train"])
     mean = outcome_cohort.clips.loc[train, "sf_ratio"].mean()
-    at_mean, _ = tasks_train.train_fold("sf_ratio", outcome_cohort, bank, 1, p_of("sf_ratio"))
+    at_mean, _ = tasks_train.train_fold(QUESTIONS["sf_ratio"], outcome_cohort, bank, 1, p_of("sf_ratio"))
     plain, _ = tasks_train.train_fold(
-        "sf_ratio", outcome_cohort, bank, 1, p_of("sf_ratio", start_at_mean=False)
+        QUESTIONS["sf_ratio"], outcome_cohort, bank, 1, p_of("sf_ratio", start_at_mean=False)
     )
     assert at_mean.head[-1].bias.item() == pytest.approx(mean, rel=1e-6)
     assert plain.head[-1].bias.item() != pytest.approx(mean, rel=1e-2)
@@ -311,8 +324,8 @@ def test_the_same_seed_gives_the_same_predictions(
 ):
     def predictions(seed: int) -> pd.DataFrame:
         p = p_of(task, seed=seed)
-        network, _ = tasks_train.train_fold(task, outcome_cohort, bank, 1, p)
-        return tasks_train.predict_fold(task, outcome_cohort, bank, 1, p, network)
+        network, _ = tasks_train.train_fold(QUESTIONS[task], outcome_cohort, bank, 1, p)
+        return tasks_train.predict_fold(QUESTIONS[task], outcome_cohort, bank, 1, p, network)
 
     first = results[task].predictions
     first = first[first["fold"] == 1].reset_index(drop=True)
@@ -333,10 +346,9 @@ def test_a_cohort_without_exams_gives_empty_tables_with_headers(
         assert result.networks == {}
         tasks_train.store(tmp_path / task, result)
         names = sorted(path.name for path in (tmp_path / task).iterdir())
-        assert names == ["history.csv", "metrics.csv", "patients.csv", "predictions.csv"]
+        assert names == ["history.csv", "patients.csv", "predictions.csv"]
         tables = {n: pd.read_csv(tmp_path / task / n) for n in names}
         assert all(len(t) == 0 for t in tables.values())
-        assert list(tables["metrics.csv"]) == [*tasks_scores.RUN, "patient_id", "metric", "value"]
         assert set(tables["predictions.csv"]) >= {*tasks_scores.RUN, "patient_id", "truth"}
         assert {"epoch", "fold"} <= set(tables["history.csv"])
 
@@ -344,20 +356,27 @@ def test_a_cohort_without_exams_gives_empty_tables_with_headers(
 def test_a_cohort_without_outcomes_gives_no_readmission(cohort: Cohort, segmented: Segmented, p_of: Callable):
     patients = cohort.patients.assign(readmitted_30d=pd.array([pd.NA] * 6, "Int64"))
     found = tasks_train.run("readmission", replace(cohort, patients=patients), segmented, p_of("readmission"))
-    assert (len(found.predictions), len(found.scores), found.networks) == (0, 0, {})
+    assert (len(found.predictions), found.networks) == (0, {})
 
 
 @every_task
-def test_every_stored_number_can_be_had_again(results: dict, task: str, tmp_path: Path):
+def test_what_a_task_leaves_is_what_it_found(
+    outcome_cohort: Cohort, segmented: Segmented, p_of: Callable, results: dict, task: str, tmp_path: Path
+):
+    """To the last digit: its scores are computed from what is stored, and its networks explained."""
     tasks_train.store(tmp_path, results[task])
-    predictions = pd.read_csv(tmp_path / "predictions.csv", dtype={"patient_id": str})
-    stored = pd.read_csv(tmp_path / "metrics.csv", keep_default_na=False, na_values={"value": [""]})
-    again = tasks_scores.score(task, predictions)
-    assert len(stored) > 0 and (stored["patient_id"] == "").any()
-    pd.testing.assert_frame_equal(again, stored, check_dtype=False)
-    network = results[task].networks[1]
-    kept = load_file(tmp_path / "model_fold1.safetensors")
-    assert all(torch.equal(kept[k], v.cpu()) for k, v in network.state_dict().items())
+    found = tasks_train.read(task, tmp_path, outcome_cohort, segmented, p_of(task))
+    for name in ("predictions", "history", "patients"):
+        want = getattr(results[task], name).replace("", np.nan)
+        pd.testing.assert_frame_equal(getattr(found, name), want, check_dtype=False, check_exact=True)
+    again = tasks_scores.score(TASKS[task], tasks_scores.tempered(found.predictions))
+    want = tasks_scores.score(TASKS[task], tasks_scores.tempered(results[task].predictions))
+    pd.testing.assert_frame_equal(again, want, check_exact=True)
+    assert len(want) > 0 and (want["patient_id"] == "").any()
+    assert found.networks.keys() == results[task].networks.keys()
+    for fold, network in results[task].networks.items():
+        kept = found.networks[fold].state_dict()
+        assert all(torch.equal(kept[k], v.cpu()) for k, v in network.state_dict().items())
 
 
 def test_stored_frames_are_those_that_were_segmented(cohort: Cohort, segmented: Segmented):
@@ -383,11 +402,11 @@ def of_so_many(task: str, bank: ClipBank, cohort: Cohort, p: Params, n: int) -> 
     """A lesson of n clips of one zone, of n clips, or of n views of two days."""
     everybody = list(cohort.patients["patient_id"])
     if task != "sf_change":
-        return batches.unit_lesson(bank, batches.units(task, cohort, everybody, p)[:n], p.batch)
+        return batches.unit_lesson(bank, batches.units(QUESTIONS[task], cohort, everybody, p)[:n], p.batch)
     zone = cohort.clips["view"].map(cohort.views)
     own = cohort.clips[zone == zone.value_counts().idxmax()]
     assert len(own) >= n
-    return batches.change_lesson(bank, own[:n], cohort, p)
+    return batches.lesson(QUESTIONS[task], bank, replace(cohort, clips=own[:n]), everybody, p)
 
 
 PLANS = [("sf_ratio", ""), ("readmission", ""), *(("sf_change", pairing) for pairing in PAIRINGS)]
@@ -405,7 +424,7 @@ def test_whatever_the_number_of_units_every_epoch_is_learnt_validated_and_schedu
         lesson = of_so_many(task, bank, outcome_cohort, p, n)
         assert pairing or lesson.possible == n
         monkeypatch.setattr(tasks_train, "_lesson", lambda *_, lesson=lesson: lesson)
-        _, history = tasks_train.train_fold(task, outcome_cohort, bank, 1, p)
+        _, history = tasks_train.train_fold(QUESTIONS[task], outcome_cohort, bank, 1, p)
         assert history["validation_loss"].notna().to_list() == [True] * epochs
         np.testing.assert_allclose(history["lr"], [0.01, 0.005])  # a cosine from its start to its middle
         assert set(history["steps"]) == {len(batches.Epochs(lesson, 0))}
@@ -428,7 +447,7 @@ def test_a_training_that_loses_a_batch_is_not_passed_over(
     monkeypatch.setattr(encoder, "ClipEncoder", Glance)
     monkeypatch.setattr(tasks_train, "_lesson", lambda *_: short)
     with pytest.raises(RuntimeError, match="training: expected 1 validations in 1 epochs, got 0"):
-        tasks_train.train_fold("sf_ratio", outcome_cohort, bank, 1, p_of("sf_ratio", batch=2))
+        tasks_train.train_fold(QUESTIONS["sf_ratio"], outcome_cohort, bank, 1, p_of("sf_ratio", batch=2))
 
 
 def test_clips_that_make_no_pair_teach_nothing_and_say_so(
@@ -437,7 +456,9 @@ def test_clips_that_make_no_pair_teach_nothing_and_say_so(
     alone = outcome_cohort.clips.drop_duplicates("view")
     alone = alone[~alone["view"].map(outcome_cohort.views).duplicated()]
     with pytest.raises(ValueError, match="sf_change, fold 1: expected units of 2 training patients, found"):
-        tasks_train.train_fold("sf_change", replace(outcome_cohort, clips=alone), bank, 1, p_of("sf_change"))
+        tasks_train.train_fold(
+            QUESTIONS["sf_change"], replace(outcome_cohort, clips=alone), bank, 1, p_of("sf_change")
+        )
 
 
 def test_what_an_epoch_meets_is_said_and_kept(
@@ -447,7 +468,7 @@ def test_what_an_epoch_meets_is_said_and_kept(
     p = p_of("sf_change", pairing="batch", batch=4, epochs=3, learning_rates=[0.01, 0.001])
     lesson = of_so_many("sf_change", bank, outcome_cohort, p, 8)
     monkeypatch.setattr(tasks_train, "_lesson", lambda *_: lesson)
-    _, history = tasks_train.train_fold("sf_change", outcome_cohort, bank, 1, p)
+    _, history = tasks_train.train_fold(QUESTIONS["sf_change"], outcome_cohort, bank, 1, p)
     assert history[["steps", "clips", "pairs", "possible_pairs"]].to_numpy().tolist() == [[2, 8, 12, 28]] * 6
     assert tasks_train.met(history) == (
         "fold 1: 3 epochs, 6 steps; an epoch meets 12 of 28 pairs (43 %), takes 2 steps and encodes 8 clips"
@@ -465,13 +486,13 @@ def test_the_learning_rate_that_validates_best_is_kept_and_recorded(
     outcome_cohort: Cohort, bank: ClipBank, p_of: Callable
 ):
     p = p_of("sf_ratio", learning_rates=[1e-9, 0.001, 1.0])
-    network, history = tasks_train.train_fold("sf_ratio", outcome_cohort, bank, 1, p)
+    network, history = tasks_train.train_fold(QUESTIONS["sf_ratio"], outcome_cohort, bank, 1, p)
     kept = history[history["best"]].set_index("learning_rate")
     assert list(kept.index) == [1e-9, 0.001, 1.0] and len(history) == 3 * p.epochs
     best = kept["validation_loss"].idxmin()
     assert list(kept.index[kept["chosen"]]) == [best]
     alone, _ = tasks_train.train_fold(
-        "sf_ratio", outcome_cohort, bank, 1, p_of("sf_ratio", learning_rates=[best])
+        QUESTIONS["sf_ratio"], outcome_cohort, bank, 1, p_of("sf_ratio", learning_rates=[best])
     )
     for mine, theirs in zip(network.parameters(), alone.parameters(), strict=True):
         assert torch.equal(mine, theirs)
@@ -482,7 +503,9 @@ def test_learning_rates_that_are_none_are_refused(
     outcome_cohort: Cohort, bank: ClipBank, p_of: Callable, rates: list
 ):
     with pytest.raises(ValueError, match="learning_rates: expected different numbers above 0, as"):
-        tasks_train.train_fold("sf_ratio", outcome_cohort, bank, 1, p_of("sf_ratio", learning_rates=rates))
+        tasks_train.train_fold(
+            QUESTIONS["sf_ratio"], outcome_cohort, bank, 1, p_of("sf_ratio", learning_rates=rates)
+        )
 
 
 def test_balanced_class_weights_by_hand():
@@ -505,7 +528,7 @@ def test_class_weights_of_the_change_task_count_every_training_pair_both_ways(
     outcome_cohort: Cohort, bank: ClipBank, p_of: Callable, untrained: list
 ):
     p = p_of("sf_change", class_weights="balanced", pairing="pair")
-    tasks_train.train_fold("sf_change", outcome_cohort, bank, 1, p)
+    tasks_train.train_fold(QUESTIONS["sf_change"], outcome_cohort, bank, 1, p)
     ((module, train, _),) = untrained
     drawn = np.concatenate([b.target.numpy() for b in train])
     both = np.concatenate([drawn, 2 - drawn])  # the other order: decrease for increase
@@ -514,7 +537,7 @@ def test_class_weights_of_the_change_task_count_every_training_pair_both_ways(
 
 @pytest.mark.parametrize("task", ["sf_change", "readmission"])
 def test_temperatures_are_fitted_on_the_validation_units_of_their_fold(results: dict, task: str):
-    table = results[task].predictions
+    table = tasks_scores.tempered(results[task].predictions)
     for (_, model), part in table.groupby(["fold", "model"]):
         (temperature,) = part["temperature"].unique()
         own = part[part["split"] == "validation"]
@@ -541,7 +564,7 @@ def test_cross_fitted_everybody_is_tested_once(outcome_cohort: Cohort, segmented
     assert sorted(tested["clip_id"]) == sorted(outcome_cohort.clips["clip_id"])
     outer = outcome_cohort.patients.set_index("patient_id")["outer_fold"]
     assert (tested["fold"].to_numpy() == tested["patient_id"].map(outer).to_numpy()).all()
-    scores = found.scores
+    scores = tasks_scores.score(TASKS["sf_ratio"], found.predictions, "cross_fitted")
     pooled = scores[(scores["fold"] == 0) & (scores["model"] == "tsm") & (scores["metric"] == "patient_days")]
     days = outcome_cohort.clips[["patient_id", "day"]].drop_duplicates()
     assert pooled.loc[pooled["patient_id"] == "", "value"].tolist() == [len(days)]
@@ -552,4 +575,4 @@ def test_readmission_is_left_out_where_the_change_task_was(
 ):
     found = tasks_train.run("readmission", outcome_cohort, segmented, p_of("readmission"), start=tmp_path)
     assert found.networks == {} and found.predictions.empty
-    assert "S/F change, from whose networks it starts, was not trained" in capsys.readouterr().out
+    assert "sf_change, from whose networks it starts, was not trained" in capsys.readouterr().out

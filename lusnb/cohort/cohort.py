@@ -48,21 +48,6 @@ class Cohort:
         """Patient ids of one split, in table order."""
         return list(self.patients.loc[self.patients["split"] == split, "patient_id"])
 
-    def lacks(self, task: str) -> list[str]:
-        """What this cohort misses for a task, one sentence each; [] when the task can be done."""
-        missing = []
-        if not self.views:
-            missing.append("the cohort names no views")
-        if task != "readmission" and self.clips["sf_ratio"].isna().all():
-            missing.append("no clip has an S/F ratio (exams.csv is absent or empty)")
-        if task == "readmission" and self.patients["readmitted_30d"].isna().all():
-            missing.append("no patient has a value of readmitted_30d")
-        if task == "readmission" and self.clips["day"].dropna().nunique() < 2:
-            missing.append("no clips of two days")
-        if task == "readmission" and self.lacks("sf_change"):
-            missing.append("its networks start from those of S/F change, which cannot be trained here")
-        return missing
-
 
 def summary(cohort: Cohort) -> pd.DataFrame:
     """Counts per split: patients, clips, labelled frames, readmitted patients, days with S/F."""

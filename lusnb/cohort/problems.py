@@ -114,6 +114,11 @@ def words(name: str) -> str:
     return name.replace("_", " ")
 
 
+def sentence(words: str) -> str:
+    """Words with a capital letter in front."""
+    return words[:1].upper() + words[1:]
+
+
 def counted(number: int, name: str) -> str:
     """A number with its noun: 1 image, 2 images."""
     return f"{number} {name}" + ("" if number == 1 else "s")

@@ -1,4 +1,4 @@
-"""What the finished runs of a profile left: metrics, scores, what arms say of patients they never saw."""
+"""What the finished segmenters of a profile left: what arms say of patients they never saw."""
 
 from dataclasses import dataclass, field
 
@@ -12,7 +12,7 @@ from lusnb.params import ParameterError, Params
 from lusnb.segment import predictions
 from lusnb.segment.predictions import Predictions
 from lusnb.study import matrix, places, profile
-from lusnb.study.runs import find, read_csv
+from lusnb.study.runs import find
 
 
 @dataclass(frozen=True)
@@ -84,37 +84,6 @@ def tested(p: Params, cohort: Cohort) -> list[str]:
     if profile.load(p.profile).protocol == "paper":
         return cohort.patients_in("test")
     return list(cohort.patients["patient_id"])
-
-
-def gather(p: Params, notebook: str, name: str, arms: list[str], **identity: object) -> pd.DataFrame:
-    """A table of every arm and seed of a profile, stacked in this order; MissingRun if one is absent."""
-    seeds = profile.load(p.profile).seeds
-    found = [find(p, notebook, arm=arm, seed=seed, **identity) for arm in arms for seed in seeds]
-    parts = [read_csv(folder, name) for folder in found]
-    return pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
-
-
-def task_tables(p: Params, name: str) -> dict[str, pd.DataFrame]:
-    """A table of every task of the profile, all its arms and baselines; empty for a task it leaves out.
-
-    name: metrics.csv for the scores, predictions.csv for what they are of.
-    """
-    asked = profile.load(p.profile)
-    names = list(asked.task_arms(p.cohort))
-    return {
-        task: gather(p, matrix.NOTEBOOKS[task], name, names) if task in asked.tasks else pd.DataFrame()
-        for task in matrix.TASKS
-    }
-
-
-def task_scores(p: Params) -> dict[str, pd.DataFrame]:
-    """Scores of every task of the profile (scores.score)."""
-    return task_tables(p, "metrics.csv")
-
-
-def task_predictions(p: Params) -> dict[str, pd.DataFrame]:
-    """Predictions of every task of the profile (tasks/scores.py)."""
-    return task_tables(p, "predictions.csv")
 
 
 def open_held_out(p: Params, names: list[str], fingerprint: str) -> dict[tuple[str, int], Held]:

@@ -8,7 +8,7 @@ the paper counts instead, pooled over pairs or days, is in scores.over_folds.
 `scores` are a task's tidy scores (scores.score), of every arm; `arms` is the table of arms (arms.table).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -16,23 +16,28 @@ import pandas as pd
 from lusnb import arms as describe
 from lusnb import stats
 from lusnb.arms import GRAYSCALE, TRUE_MASKS
+from lusnb.tasks.kinds import TASKS
 from lusnb.tasks.reference import TRIVIAL
-from lusnb.tasks.scores import LEADING
+from lusnb.tasks.scores import TIDY
+from lusnb.tasks.task import ROOT, UNDER
 
 REGRESSIONS = ("ridge", "logistic")
-ROOT, UNDER = "rmse_", "mse_"  # an RMSE is no mean over patients, but the root of one
-EACH = {task: metric.replace(ROOT, UNDER) for task, metric in LEADING.items()}  # what a patient has of it
-AGAINST = {  # what baselines are compared in: of probabilities, since the most frequent of three classes is
-    **{"sf_change": "brier_cross_day", "sf_ratio": "mse_mean"},  # not always the better guess of two
-    "readmission": "brier",
-}
-ERRORS = ("mse_mean", "brier", "brier_cross_day")  # the smaller, the better
 COMPARED = [
     *("task", "metric", "arm", "model", "reference", "patients", "difference", "low", "high"),
     *("p", "p_holm", "attainable_p", "better", "reading"),
 ]
 OF_ARMS = [*(name for name in COMPARED if name not in ("model", "better", "reading")), "p_retrained"]
 OF_ARMS += ["better", "reading"]
+
+
+def leading(tasks: Iterable[str] = TASKS) -> dict[str, str]:
+    """What each patient has of the leading score of some tasks: that in which arms are compared."""
+    return {name: TASKS[name].each for name in tasks}
+
+
+def compared(tasks: Iterable[str] = TASKS) -> dict[str, str]:
+    """The score of some tasks in which baselines are compared."""
+    return {name: TASKS[name].compared for name in tasks}
 
 
 # -- scores
@@ -61,9 +66,7 @@ def patient_values(scores: pd.DataFrame, metric: str, model: str = "tsm") -> pd.
 def _of_patients(scores: pd.DataFrame, metric: str) -> pd.DataFrame:
     """The rows of single test patients; none, with the same columns, of a task that has no rows."""
     if scores.empty:
-        return pd.DataFrame(
-            columns=["arm", "model", "seed", "fold", "split", "patient_id", "metric", "value"]
-        )
+        return pd.DataFrame(columns=TIDY)
     chosen = scores[(scores["metric"] == metric) & (scores["split"] == "test")]
     return chosen[chosen["patient_id"].fillna("") != ""]
 
@@ -79,10 +82,10 @@ def interval(values: pd.Series, metric: str, rng: np.random.Generator) -> tuple[
 
 
 def patients(scores: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """Each test patient's part of the leading score of each task (EACH): task, metric, patient_id, and one
-    column an arm, whose mean is the arm's score."""
+    """Each test patient's part of the leading score of each task (Task.each): task, metric, patient_id, and
+    one column an arm, whose mean is the arm's score."""
     parts = [pd.DataFrame(columns=["task", "metric", "patient_id"])]
-    for name, metric in EACH.items():
+    for name, metric in leading(scores).items():
         values = patient_values(scores[name], metric).reset_index()
         if len(values):
             values.insert(0, "task", name)
@@ -109,13 +112,13 @@ def differences(
     arms.
     """
     asked, parts = describe.pairs(arms, pairs), [pd.DataFrame(columns=OF_ARMS)]
-    for name, metric in EACH.items():
+    for name, metric in leading(scores).items():
         values = patient_values(scores[name], metric)
         if len(values) and asked:
-            compared = _compared(values.reindex(columns=arms.index), asked, metric, rng)
-            compared["p_retrained"] = _retrained(scores[name], metric, asked)
-            compared["reading"] = [_of_whom(row) for row in compared.itertuples()]
-            parts.append(compared.assign(task=name)[OF_ARMS])
+            own = _compared(name, values.reindex(columns=arms.index), asked, metric, rng)
+            own["p_retrained"] = _retrained(scores[name], metric, asked)
+            own["reading"] = [_of_whom(row) for row in own.itertuples()]
+            parts.append(own.assign(task=name)[OF_ARMS])
     return pd.concat(parts[1:] or parts, ignore_index=True)
 
 
@@ -146,32 +149,37 @@ def against_baselines(
 
     TSM of every arm, of grayscale and of true masks, and each regression, against the majority class or the
     training mean (reference.one); TSM of every arm against TSM on grayscale and on true masks. One value a
-    patient (AGAINST): Brier score of cross-day pairs; mean squared error over the patient's days (of the
-    square, since a constant guess near the median has the least mean error of a day); Brier score. A
+    patient (Task.compared): Brier score of cross-day pairs; mean squared error over the patient's days (of
+    the square, since a constant guess near the median has the least mean error of a day); Brier score. A
     difference above 0 means better than the reference in each of them; `better` says so in words. The rest
     as in stats.compare_pairs.
     """
     parts = [pd.DataFrame(columns=COMPARED)]
-    for name, metric in AGAINST.items():
+    for name, metric in compared(scores).items():
         values, pairs = _opponents(scores[name], metric, arms)
         if not pairs:
             continue
-        compared = _compared(values, [(":".join(own), ref) for own, ref in pairs], metric, rng)
+        held = [(":".join(own), ref) for own, ref in pairs]
+        found = _compared(name, values, held, metric, rng)
         own = pd.DataFrame([own for own, _ in pairs], columns=["model", "arm"])
         reference = [ref.split(":")[-1] or ref.split(":")[0] for _, ref in pairs]
-        compared = compared.drop(columns="arm").assign(task=name, reference=reference, **own)
-        parts.append(compared[COMPARED])
+        found = found.drop(columns="arm").assign(task=name, reference=reference, **own)
+        parts.append(found[COMPARED])
     return pd.concat(parts[1:] or parts, ignore_index=True)
 
 
 def _compared(
-    values: pd.DataFrame, pairs: list[tuple[str, str]], metric: str, rng: np.random.Generator
+    task: str,
+    values: pd.DataFrame,
+    pairs: list[tuple[str, str]],
+    metric: str,
+    rng: np.random.Generator,
 ) -> pd.DataFrame:
     """stats.compare_pairs, above 0 being better, with what may be said of each.
 
     Values are rounded to twelve digits, lest two alike differ by how they were summed, in all patients alike.
     """
-    sign = -1 if metric in ERRORS else 1
+    sign = -1 if metric in TASKS[task].errors else 1
     table = stats.compare_pairs((sign * values).round(12), pairs, rng)
     return table.assign(metric=metric, better=_in_words(table))
 

@@ -11,14 +11,14 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure, SubFigure
 
-from lusnb.cohort.problems import words
+from lusnb.cohort.problems import sentence, words
 from lusnb.report.looks import WIDTH, feature_colours
+from lusnb.tasks.kinds import TASKS
 
 SMALL = 8
 GRAY = "0.35"  # colour of the gray channel
 OUTLINE, DIVERGING = "#f0e442", "RdBu_r"
 SHOWN = 8  # frames of the example, at most
-TITLES = {"sf_change": "S/F change", "sf_ratio": "S/F ratio", "readmission": "Readmission"}
 
 
 def mean_shares(table: pd.DataFrame, by: list[str]) -> pd.DataFrame:
@@ -122,7 +122,7 @@ def clip_maps(figure: Figure | SubFigure, example: tuple) -> None:
     figure.suptitle(f"Example: {told}{outlined}", fontsize=SMALL)
 
 
-def drivers(table: pd.DataFrame, example: tuple | None, task: str) -> Figure:
+def drivers(table: pd.DataFrame, example: tuple | None, task: str, arm: str = "") -> Figure:
     """What one task's networks use: share by frame and channel, by channel and patient, and one clip.
 
     table, example: of explained.of_task. An empty table gives a figure that says so.
@@ -142,7 +142,8 @@ def drivers(table: pd.DataFrame, example: tuple | None, task: str) -> Figure:
     channel_shares(table, right)
     clip_maps(lower, example)
     units, patients = table.groupby(["fold", "unit"]).ngroups, table["patient_id"].nunique()
-    title = f"{TITLES[task]}: what the networks use, not what is true of lungs"
+    of = f", {words(arm)}" if arm else ""
+    title = f"{sentence(TASKS[task].title)}{of}: what the networks use, not what is true of lungs"
     asked = f"{units} test unit{'s' * (units != 1)} of {patients} patient{'s' * (patients != 1)}"
     figure.suptitle(f"{title} ({asked})", fontsize=9)
     return figure

@@ -31,7 +31,7 @@ TABLE1 = {
     "trimap_ce_foreground": "trimap CE, foreground",
     "trimap_ce_background": "trimap CE, background",
 }
-NUMBER = {"segmentation": 1, "sf_change": 2, "sf_ratio": 3, "readmission": 4}
+SEGMENTATION = 1  # its table; the tasks' own numbers: tasks/kinds.py
 
 
 def published() -> pd.DataFrame:
@@ -68,7 +68,7 @@ def segmentation(metrics: pd.DataFrame, patients: list[str], arms: pd.DataFrame)
     cuts = metrics[metrics["metric"] == "cut"].groupby("arm")["value"].mean()
     table["cut"] = cuts.reindex(table.index)
     own = arms["published"].reset_index(drop=True)
-    return beside_published(table.rename_axis("arm").reset_index(), NUMBER["segmentation"], own)
+    return beside_published(table.rename_axis("arm").reset_index(), SEGMENTATION, own)
 
 
 def _by_patient(metrics: pd.DataFrame, patients: list[str]) -> pd.Series:

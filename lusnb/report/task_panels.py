@@ -18,9 +18,10 @@ from lusnb.compare.tasks import REGRESSIONS
 from lusnb.report import task_tables
 from lusnb.report.looks import PALETTE, WIDTH, nothing
 from lusnb.report.tasks import BLUE, IMPOSSIBLE, ORANGE, SMALL
-from lusnb.tasks import reference
+from lusnb.tasks import readmission, reference, sf_ratio
 from lusnb.tasks import scores as tasks_scores
 from lusnb.tasks.reference import TRIVIAL
+from lusnb.tasks.sf_change_question import CLASSES
 
 PANELS = 9
 CURVE = 20  # with fewer patients no reliability is drawn
@@ -97,12 +98,7 @@ def change_confusion(scores: pd.DataFrame, arms: list[str]) -> Figure:
     figure, axes = _grid(len(shown), side=2.35)
     for ax, row in zip(axes, shown, strict=True):
         own = numbers[row]
-        counts = np.array(
-            [
-                [own[f"{true}_as_{called}{end}"] for called in tasks_scores.CHANGES]
-                for true in tasks_scores.CHANGES
-            ]
-        )
+        counts = np.array([[own[f"{true}_as_{called}{end}"] for called in CLASSES] for true in CLASSES])
         _confusion(ax, counts)
         ax.set_title(f"{task_tables.title(*row)}: {own[f'accuracy_3class{end}']:.2f} right", fontsize=SMALL)
     figure.supxlabel("called", fontsize=SMALL)
@@ -122,7 +118,7 @@ def _confusion(ax: Axes, counts: np.ndarray) -> None:
         if not np.isnan(share):
             text = f"{100 * share:.0f} %\n{round(counts[i, j], 1):g}"
             ax.text(j, i, text, ha="center", va="center", fontsize=7, color="w" if share > 0.55 else "0.1")
-    names = list(tasks_scores.CHANGES)
+    names = list(CLASSES)
     ax.set_xticks(range(len(names)), names)
     ax.set_yticks(range(len(names)), names)
     ax.tick_params(labelsize=7, length=0)
@@ -146,7 +142,7 @@ def ratio_agreement(
     for ax, (model, arm) in zip(axes, shown, strict=True):
         own = tested[(tested["model"] == model) & (tested["arm"] == arm)]
         for _, run in own.groupby(["seed", "fold"], sort=True):
-            days = tasks_scores.patient_days(run)
+            days = sf_ratio.patient_days(run)
             middle, error = (days["mean"] + days["truth"]) / 2, days["mean"] - days["truth"]
             dots = {"s": 11, "alpha": 0.65, "linewidths": 0, "c": [colour[p] for p in days["patient_id"]]}
             ax.scatter(sf_max * middle, sf_max * error, zorder=2, **dots)
@@ -189,7 +185,7 @@ def readmission_scores(predictions: pd.DataFrame, scores: pd.DataFrame, arms: li
     tested = reference.one(predictions[predictions["split"] == "test"])
     for ax, (model, arm) in zip(axes, shown, strict=True):
         own = tested[(tested["model"] == model) & (tested["arm"] == arm)]
-        votes = [tasks_scores.patient_votes(run) for _, run in own.groupby(["seed", "fold"], sort=True)]
+        votes = [readmission.patient_votes(run) for _, run in own.groupby(["seed", "fold"], sort=True)]
         _probabilities(ax, pd.concat(votes))
         ranked, brier = (numbers.get((model, arm, m), np.nan) for m in ("auroc", "brier_tempered"))
         told = "none" if np.isnan(ranked) else f"{ranked:.2f}"

@@ -16,41 +16,14 @@ import pandas as pd
 from lusnb.arms import GRAYSCALE, TRUE_MASKS
 from lusnb.cohort import problems
 from lusnb.compare import tasks
-from lusnb.compare.tasks import AGAINST, EACH, REGRESSIONS
+from lusnb.compare.tasks import REGRESSIONS
 from lusnb.report import tables
 from lusnb.tasks import scores as tasks_scores
+from lusnb.tasks.kinds import TASKS
 from lusnb.tasks.reference import TRIVIAL
-from lusnb.tasks.scores import LEADING, METRICS
 
-COUNTS = {  # shown beside them: what the scores rest on, mean over folds
-    "sf_change": ["pairs", "pairs_cross_day", "true_decrease", "true_same", "true_increase"],
-    "sf_ratio": ["patient_days"],
-    "readmission": ["patients", "predicted_positive"],
-}
-SECOND = {  # calibration and ranking, and the counts behind them
-    "sf_change": [
-        *("balanced_accuracy", "balanced_accuracy_cross_day", "auroc", "auroc_cross_day"),
-        *("auroc_within_folds_cross_day", "brier", "brier_tempered"),
-        *("brier_cross_day", "brier_tempered_cross_day"),
-    ],
-    "sf_ratio": [
-        *("bias_mean", "limit_low_mean", "limit_high_mean", "correlation_mean", "bias_max", "bias_median")
-    ],
-    "readmission": [
-        *("auroc", "auroc_within_folds", "brier", "brier_tempered", "bias", "bias_tempered"),
-        *("true_positive", "false_positive", "false_negative", "true_negative"),
-    ],
-}
 ROWS = ["model", "arm", "threshold"]
 SIGNS = ("_positive", "_negative")  # counts again: no spread is shown
-WORDS = {
-    **{"sf_change": "S/F change", "sf_ratio": "S/F ratio", "readmission": "readmission"},
-    **{LEADING["sf_change"]: "2-class accuracy, cross-day pairs", "rmse_mean": "RMSE of S/F / maximum"},
-    **{"mse_mean": "squared error of S/F / maximum", "brier": "Brier score"},
-    "brier_cross_day": "Brier score, cross-day pairs",
-}
-SEVERAL = ("sf_change", "sf_ratio")  # of a patient there are several units, over which one can pool
-RESTS = {"sf_change": "pairs_cross_day"}  # a patient without any has no leading score
 PROTOCOLS = {
     "paper": "The published test patients, the same in every fold: the spread over folds is that of "
     "retraining alone.",
@@ -72,13 +45,14 @@ def main(name: str, scores: pd.DataFrame, arms: pd.DataFrame, rng: np.random.Gen
     (tasks.interval). Then, as the paper counts and named `<metric>_pooled` where the two differ, mean
     and SD (ddof = 1) over folds as `<metric>` and `<metric>_sd`; where folds were put together, no SD.
     """
-    table, lead = _rows(name, scores, arms, [*METRICS[name], *COUNTS[name]]), LEADING[name]
+    task = TASKS[name]
+    table, lead = _rows(name, scores, arms, [*task.metrics, *task.counts]), task.leading
     own = [_leading(name, scores, row.model, row.arm, rng) for row in table.itertuples()]
     table[[lead, f"{lead}_low", f"{lead}_high"]] = np.array(own, float).reshape(-1, 3)
     order = dict.fromkeys([*ROWS, *(f"{lead}{end}" for end in ("", "_sd", "_low", "_high")), *table])
     table = table[[column for column in order if column in table]]
     published = table["arm"].isin(arms.index[arms["published"].astype(bool)])
-    table = tables.beside_published(table, tables.NUMBER[name], published & (table["model"] == "tsm"))
+    table = tables.beside_published(table, task.number, published & (table["model"] == "tsm"))
     return table.rename(columns=lambda column: _pooled(name, column, "paper_"))
 
 
@@ -88,7 +62,8 @@ def second(name: str, scores: pd.DataFrame, arms: pd.DataFrame) -> pd.DataFrame:
     Pooled and named as there. The Brier score of S/F change, in which baselines are compared, also as a mean
     over patients.
     """
-    table, own = _rows(name, scores, arms, SECOND[name]), AGAINST[name]
+    task = TASKS[name]
+    table, own = _rows(name, scores, arms, [*task.second]), task.compared
     if f"{own}_pooled" in table:
         values = [_of_row(scores, own, row.model, row.arm).mean() for row in table.itertuples()]
         table.insert(len(ROWS), own, np.array(values, float))
@@ -99,8 +74,9 @@ def _leading(
     name: str, scores: pd.DataFrame, model: str, arm: str, rng: np.random.Generator
 ) -> tuple[float, float, float]:
     """A row's leading score and its interval."""
-    values, lead = _of_row(scores, EACH[name], model, arm), LEADING[name]
-    mean = values.mean() if lead == EACH[name] else np.sqrt(values.mean())
+    lead, each = TASKS[name].leading, TASKS[name].each
+    values = _of_row(scores, each, model, arm)
+    mean = values.mean() if lead == each else np.sqrt(values.mean())
     return (mean, *tasks.interval(values, lead, rng))
 
 
@@ -114,8 +90,9 @@ def _pooled(name: str, column: str, before: str = "") -> str:
     """The name of a column of pooled scores, of the task's metrics, in the table; others as they are."""
     metric = column.removeprefix(before)
     end = "_sd" if metric.endswith("_sd") else ""
-    known = metric.removesuffix(end) in (*METRICS[name], *SECOND[name]) and column.startswith(before)
-    return f"{column.removesuffix(end)}_pooled{end}" if known and name in SEVERAL else column
+    task = TASKS[name]
+    known = metric.removesuffix(end) in (*task.metrics, *task.second) and column.startswith(before)
+    return f"{column.removesuffix(end)}_pooled{end}" if known and task.several else column
 
 
 def _rows(name: str, scores: pd.DataFrame, arms: pd.DataFrame, shown: list[str]) -> pd.DataFrame:
@@ -128,7 +105,7 @@ def _rows(name: str, scores: pd.DataFrame, arms: pd.DataFrame, shown: list[str])
     for metric in shown:
         columns[_pooled(name, metric)] = wide.get(("mean", metric))
         spread = wide.get(("sd", metric), pd.Series(dtype=float))
-        if spread.notna().any() and metric not in COUNTS[name] and not metric.endswith(SIGNS):
+        if spread.notna().any() and metric not in TASKS[name].counts and not metric.endswith(SIGNS):
             columns[_pooled(name, f"{metric}_sd")] = spread
     found = pd.DataFrame(columns, index=wide.index).astype(float)
     place = [("tsm", arm) for arm in (*arms.index, GRAYSCALE, TRUE_MASKS)]
@@ -141,6 +118,11 @@ def _rows(name: str, scores: pd.DataFrame, arms: pd.DataFrame, shown: list[str])
 
 
 # -- words
+
+
+def in_words(task: str, metric: str) -> str:
+    """A score of a task in words."""
+    return TASKS[task].words.get(metric, problems.words(metric))
 
 
 def title(model: str, arm: str = "") -> str:
@@ -162,21 +144,21 @@ def tested(scores: pd.DataFrame, count: str = "") -> int:
 
 def heading(name: str, scores: pd.DataFrame, cohort: str, origin: str, protocol: str) -> str:
     """`tables.heading` of one of Tables 2 to 4; of S/F change with whom its leading score rests on."""
-    patients, number = tested(scores), tested(scores, RESTS.get(name, ""))
+    patients, number = tested(scores), tested(scores, TASKS[name].rests)
     among = f"{number or 'none'} of them with cross-day pairs, on which the leading score rests"
     among = among if number < patients else ""  # a patient of another task always weighs something
-    return tables.heading(tables.NUMBER[name], cohort, origin, patients, protocol, among)
+    return tables.heading(TASKS[name].number, cohort, origin, patients, protocol, among)
 
 
 def for_paper(name: str, table: pd.DataFrame) -> pd.DataFrame:
     """Of `main` what a page has room for (tables.for_paper), each row with its name in words."""
     rows = [title(row.model, row.arm) for row in table.itertuples()]
-    return tables.for_paper(table.assign(row=rows), "row", (LEADING[name],))
+    return tables.for_paper(table.assign(row=rows), "row", (TASKS[name].leading,))
 
 
 def told(protocol: str, scores: dict[str, pd.DataFrame], against: pd.DataFrame) -> str:
     """What the test patients of each task can show of the comparisons with baselines, a line each."""
-    return "\n".join([PROTOCOLS[protocol], *can_show(scores, against, AGAINST)])
+    return "\n".join([PROTOCOLS[protocol], *can_show(scores, against, tasks.compared(scores))])
 
 
 def can_show(
@@ -190,9 +172,9 @@ def can_show(
         if known:
             said = tables.can_show(int(rows["patients"].max()) if len(rows) else known, len(rows))
         elif tested(table):
-            who, metric = problems.counted(tested(table), "held-out patient"), WORDS[metrics[name]]
+            who, metric = problems.counted(tested(table), "held-out patient"), in_words(name, metrics[name])
             said = f"{who}, none with a value to compare ({metric}); nothing is compared."
-        lines.append(f"{WORDS[name]}: {said}")
+        lines.append(f"{TASKS[name].title}: {said}")
     return lines
 
 

@@ -12,12 +12,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from lusnb.arms import GRAYSCALE, TRUE_MASKS
-from lusnb.cohort.problems import words
 from lusnb.compare import tasks
 from lusnb.report import task_tables
 from lusnb.report.looks import PALETTE, WIDTH, nothing
+from lusnb.tasks.kinds import TASKS
 from lusnb.tasks.reference import TRIVIAL
-from lusnb.tasks.scores import LEADING
 
 BLUE, ORANGE, GREEN, GREY = "#0072b2", "#d55e00", "#009e73", "0.55"
 SMALL = 8
@@ -26,21 +25,18 @@ CROWDED = {"labelrotation": 90, "labelsize": 6}  # ticks of a dozen arms and mor
 IMPOSSIBLE = "not possible with this cohort"
 
 
-def _said(name: str) -> str:
-    return task_tables.WORDS.get(name, words(name))
-
-
 # -- scores
 
 
-def task_scores(scores: pd.DataFrame, metric: str, ax: Axes | None = None) -> Axes:
-    """Means over patients: each fold's per arm as dots, the table's number as a bar, baselines as a line and
-    crosses.
+def task_scores(task: str, scores: pd.DataFrame, metric: str = "", ax: Axes | None = None) -> Axes:
+    """A score of a task, means over patients: dots are folds of an arm, bars the table's numbers, a line and
+    crosses the baselines.
 
     scores: a task's tidy scores (tasks/scores.py), arms in the order of the picture, baseline arms among
-    them. metric: as tasks.means takes it. Where no test patient has this score, the picture says so.
+    them. metric: as tasks.means takes it; "": that which the task leads with. Where no test patient has this
+    score, the picture says so.
     """
-    ax = ax or plt.gca()
+    ax, metric = ax or plt.gca(), metric or TASKS[task].leading
     table = tasks.means(scores, metric)
     if table.empty:
         ax.text(0.5, 0.5, IMPOSSIBLE, ha="center", transform=ax.transAxes)
@@ -64,7 +60,7 @@ def task_scores(scores: pd.DataFrame, metric: str, ax: Axes | None = None) -> Ax
         if model in means.index.get_level_values(0):
             line = {"color": ORANGE, "linestyle": "--", "linewidth": 1}
             ax.axhline(means[model].iloc[0], label=task_tables.title(model), **line)
-    ax.set(xlabel="", ylabel=_said(metric))
+    ax.set(xlabel="", ylabel=task_tables.in_words(task, metric))
     ax.set_ylim((-0.05, 1.05) if metric in PROPORTIONS or metric.startswith("accuracy") else (0, None))
     ax.tick_params(axis="x", **({"labelrotation": 45, "labelsize": 8} if len(order) <= 12 else CROWDED))
     ax.legend(frameon=False, fontsize=7, loc="upper left", bbox_to_anchor=(1, 1))
@@ -79,13 +75,14 @@ def _dots(ax: Axes, scores: pd.DataFrame, order: list[str], size: float) -> None
     ax.plot([], [], "o", markersize=size, label="TSM, one fold and seed", **look)  # stripplot names nothing
 
 
-def three_tasks(scores: pd.DataFrame) -> Figure:
+def every_task(scores: pd.DataFrame) -> Figure:
     """One panel a task, of its leading score; scores: task_tables.stacked."""
-    figure, axes = plt.subplots(1, 3, figsize=(1.5 * WIDTH, 0.55 * WIDTH), layout="constrained")
+    size = (0.5 * len(TASKS) * WIDTH, 0.55 * WIDTH)
+    figure, axes = plt.subplots(1, len(TASKS), figsize=size, squeeze=False, layout="constrained")
     marks = {}
-    for ax, (task, metric) in zip(axes, LEADING.items(), strict=True):
-        task_scores(scores[scores["task"] == task], metric, ax=ax)
-        ax.set_title(_said(task), fontsize=9)
+    for ax, (task, own) in zip(axes[0], TASKS.items(), strict=True):
+        task_scores(task, scores[scores["task"] == task], ax=ax)
+        ax.set_title(own.title, fontsize=9)
         handles, labels = ax.get_legend_handles_labels()
         marks |= dict(zip(labels, handles, strict=True))
         if ax.get_legend():
@@ -119,7 +116,7 @@ def baselines(table: pd.DataFrame) -> Figure:
         GRAYSCALE: ("TSM on grayscale", "o", GREY, 0.0),
         TRUE_MASKS: ("TSM on true masks", "s", GREEN, 0.24),
     }
-    names = [name for name in LEADING if (table["task"] == name).any()]
+    names = [name for name in TASKS if (table["task"] == name).any()]
     size = (WIDTH, 1.1 + 0.27 * max(3, len(rows)))
     figure, axes = plt.subplots(1, len(names), figsize=size, squeeze=False, sharey=True, layout="constrained")
     for ax, name in zip(axes[0], names, strict=True):
@@ -152,7 +149,7 @@ def _forest(ax: Axes, table: pd.DataFrame, rows: list[str], looks: dict) -> None
     furthest = np.nanmax([*table[["difference", "low", "high"]].abs().max(), 1e-3])
     ax.set_xlim(-1.1 * furthest, 1.1 * furthest)
     task, metric = table[["task", "metric"]].iloc[0]
-    ax.set_title(f"{_said(task)}\n{_said(metric)}", fontsize=SMALL)
+    ax.set_title(f"{TASKS[task].title}\n{task_tables.in_words(task, metric)}", fontsize=SMALL)
     ax.set_xlabel("worse      better", fontsize=SMALL)
     ax.tick_params(labelsize=7)
     ax.tick_params(axis="y", length=0)

@@ -7,23 +7,27 @@ from pathlib import Path
 from lusnb import arms, params
 from lusnb.params import PROTOCOLS
 
+TASKS = {  # in the order of their tables; what each of them is: tasks/kinds.py
+    "sf_change": "05_sf_change",
+    "sf_ratio": "06_sf_ratio",
+    "readmission": "07_readmission",
+}
 NOTEBOOKS = {
     "cohort": "00_cohort",
     "explore": "01_explore_data",
     "confidence": "02_confidence_maps",
     "train": "03_train_segmentation",
     "segmentation": "04_compare_segmentation",
-    "sf_change": "05_sf_change",
-    "sf_ratio": "06_sf_ratio",
-    "readmission": "07_readmission",
+    **TASKS,
     "tasks": "08_compare_tasks",
     "figures": "09_figures",
     "sensitivity": "12_sensitivity",
     "outcome": "13_outcome",
+    "drives": "14_what_drives",
 }
 # notebooks over all cohorts of a profile, and the comparison of each cohort that they read
 ACROSS = {"12_sensitivity": "04_compare_segmentation", "13_outcome": "08_compare_tasks"}
-TASKS = ("sf_change", "sf_ratio", "readmission")
+STARTS_FROM = {"readmission": "sf_change"}  # a task -> that from whose networks it starts
 OPTIONAL_KEYS = {
     "null_arms": int,  # how many copies of the one arm, which differ by their seed alone
     "across": str,  # a notebook that reads the finished comparisons of all the cohorts
@@ -69,11 +73,12 @@ def check(path: Path, matrix: dict) -> None:
         raise params.ParameterError(
             f"{path}: folds: expected at least 2, got {matrix['folds']}; set folds higher."
         )
-    if "readmission" in matrix["tasks"] and "sf_change" not in matrix["tasks"]:
-        raise params.ParameterError(
-            f"{path}: tasks: expected sf_change besides readmission, which starts from its networks, got "
-            f"{matrix['tasks']}; add sf_change."
-        )
+    for task, first in STARTS_FROM.items():
+        if task in matrix["tasks"] and first not in matrix["tasks"]:
+            raise params.ParameterError(
+                f"{path}: tasks: expected {first} besides {task}, which starts from its networks, got "
+                f"{matrix['tasks']}; add {first}."
+            )
 
 
 def _check_across(path: Path, matrix: dict) -> None:

@@ -16,7 +16,7 @@ from lusnb.cohort import fingerprint
 from lusnb.segment import choices
 from lusnb.study import matrix as matrices
 from lusnb.study import places
-from lusnb.study.matrix import ACROSS, NOTEBOOKS, TASKS
+from lusnb.study.matrix import ACROSS, NOTEBOOKS, STARTS_FROM, TASKS
 
 
 @dataclass(frozen=True)
@@ -152,6 +152,8 @@ def _cohort_nodes(study: Study, cohort: str) -> Iterator[Node]:
     yield from tasks
     compared = Node(NOTEBOOKS["tasks"], same, (made, *tasks))
     yield compared
+    if study.tasks and not study.across:
+        yield Node(NOTEBOOKS["drives"], same, (made, *trained, *inner, *tasks))
     if not study.across:
         yield Node(NOTEBOOKS["figures"], same, (made, maps, *trained, segmented, compared))
 
@@ -179,7 +181,8 @@ def _tasks(study: Study, same: tuple, made: Node, segmenters: list[Node]) -> lis
                 # a baseline takes no masks of an arm, but the frames and the size that the segmenters used
                 own = {"arm": segmenter_of(study, arm), "seed": seed}.items()
                 needs = [made, *(node for node in segmenters if own <= dict(node.identity).items())]
-                needs += [tasks["sf_change", arm, seed]] if task == "readmission" else []
+                first = STARTS_FROM.get(task)
+                needs += [tasks[first, arm, seed]] if first else []
                 identity = (*same, ("arm", arm), ("protocol", study.protocol), ("seed", seed))
                 tasks[task, arm, seed] = Node(NOTEBOOKS[task], identity, tuple(needs))
     return list(tasks.values())
@@ -230,6 +233,9 @@ def _check_names(study: Study, node: Node, asked: dict, where: str, base: Path) 
         made = Node(NOTEBOOKS["cohort"], (*node.identity[:2], *study.cohorts[asked["cohort"]].items()))
         known = _raters(parameters(made, base), base)
         if known is not None and (told := arms.one_of("only_rater", rater, known)):
+            raise params.ParameterError(f"{where}: {told}")
+    for arm in asked.get("explained_arms", []):
+        if told := arms.one_of("explained_arms", arm, study.task_arms(asked["cohort"])):
             raise params.ParameterError(f"{where}: {told}")
     known = set(study.arms)
     for pair in asked.get("pairs", []):

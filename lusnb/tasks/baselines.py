@@ -15,7 +15,8 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 from threadpoolctl import threadpool_limits
 
-CLASSES = {"sf_change": 3, "readmission": 2}
+from lusnb.tasks.question import Question
+
 ALPHAS = np.logspace(-2, 3, 6)  # strengths of the penalty; of logistic regression their inverses
 SPLITS = 5  # of the training patients, to choose the strength
 PLEURA = ("sharp_pleura", "fuzzy_pleura")
@@ -50,29 +51,6 @@ def measures(masks: np.ndarray, features: tuple[str, ...], full: int) -> dict[st
         if len(pleura) == len(PLEURA):
             found["fuzzy_share"] = float(marked["fuzzy_pleura"].any(1).sum() / count)
     return found
-
-
-def change_features(pairs: pd.DataFrame, table: pd.DataFrame) -> np.ndarray:
-    """Measures of the second clip less those of the first, and the sizes of these differences: (n, 2 k)."""
-    first, second = (table.loc[pairs[name]].to_numpy(float) for name in ("clip_1", "clip_2"))
-    return np.hstack([second - first, np.abs(second - first)])
-
-
-def day_features(units: pd.DataFrame, table: pd.DataFrame) -> np.ndarray:
-    """Measures on the first and on the second day: (n, 2 k)."""
-    return np.hstack([table.loc[units[name]].to_numpy(float) for name in ("clip_1", "clip_2")])
-
-
-def clip_features(units: pd.DataFrame, table: pd.DataFrame) -> np.ndarray:
-    """Measures of each clip: (n, k)."""
-    return table.loc[units["clip_id"]].to_numpy(float)
-
-
-FEATURES: dict[str, Callable] = {
-    "sf_change": change_features,
-    "sf_ratio": clip_features,
-    "readmission": day_features,
-}
 
 
 # -- models
@@ -158,39 +136,36 @@ def _log_likelihood(model: Pipeline, x: np.ndarray, y: np.ndarray) -> float:
     return float(model.predict_log_proba(x[known])[np.arange(len(own)), own].mean())
 
 
-def _majority(task: str, known: pd.DataFrame, asked: pd.DataFrame) -> np.ndarray:
-    """Log frequencies of the classes among what is known, (asked, classes); see `predict`."""
-    if task == "readmission":
-        return class_logits(known.drop_duplicates("patient_id")["truth"], CLASSES[task], len(asked))
-    out = np.empty((len(asked), CLASSES[task]))
-    for one_day in (True, False):
-        own, alike = ((units["day_1"] == units["day_2"]).to_numpy() == one_day for units in (asked, known))
-        out[own] = class_logits(known.loc[alike, "truth"], CLASSES[task], own.sum())
-    return out
+def _trivial(question: Question, known: pd.DataFrame, asked: pd.DataFrame) -> dict[str, np.ndarray]:
+    """The answer of who knows only how the truth is spread; see `predict`."""
+    known = known.drop_duplicates([*question.once]) if question.once else known
+    if not question.classes:
+        return {"mean": np.full((len(asked), 1), known["truth"].mean())}
+    out = np.empty((len(asked), len(question.classes)))
+    for kind in (True, False):
+        own, alike = (question.of_a_kind(units) == kind for units in (asked, known))
+        out[own] = class_logits(known.loc[alike, "truth"], len(question.classes), own.sum())
+    return {"majority": out}
 
 
 def predict(
-    task: str, known: pd.DataFrame, asked: pd.DataFrame, table: pd.DataFrame | None
+    question: Question, known: pd.DataFrame, asked: pd.DataFrame, table: pd.DataFrame | None
 ) -> dict[str, np.ndarray]:
     """Outputs of every baseline for the units asked about, learnt from the known units alone.
 
-    known, asked: units (tasks/coverage.py) with patient_id, truth, and clip_id or clip_1 and clip_2. table:
-    the clips' `measures`, indexed by clip_id; None, or without a column, leaves the regressions out. Returns
-    model -> float (units, 1), of S/F, or (units, classes), logits: mean, ridge; or majority, ridge, logistic.
-    The mean is over the patients' days, however many clips each has. The majority is that of the patients
-    where the truth is the patient's (readmission); of S/F change that of the pairs of two days, or of one, as
-    the pair asked about is, since who knows the days knows that one day's pairs are the same.
+    known, asked: units of the question, with patient_id, truth, and clip_id or clip_1 and clip_2. table: the
+    clips' `measures`, indexed by clip_id; None, or without a column, leaves the regressions out. Returns
+    model -> float (units, 1), of a value, or (units, classes), logits: mean, ridge; or majority, ridge,
+    logistic. The mean and the majority count each truth once (question.once): a patient's day, however many
+    clips it has. The majority answers units of two kinds apart (question.of_a_kind): pairs of two days, or of
+    one, since who knows the days knows that one day's pairs are the same.
     """
     truth, patients = known["truth"].to_numpy(), known["patient_id"].to_numpy()
-    if task in CLASSES:
-        found = {"majority": _majority(task, known, asked)}
-    else:
-        days = known.drop_duplicates(["patient_id", "day"])
-        found = {"mean": np.full((len(asked), 1), days["truth"].mean())}
+    found, classes = _trivial(question, known, asked), len(question.classes)
     if table is None or table.shape[1] == 0:
         return found
-    x, at = (FEATURES[task](units, table) for units in (known, asked))
-    if task not in CLASSES:
+    x, at = (question.features(units, table) for units in (known, asked))
+    if not classes:
         return found | {"ridge": ridge_value(x, truth, patients, at)[:, None]}
-    learnt = (x, truth.astype(int), patients, at, CLASSES[task])
+    learnt = (x, truth.astype(int), patients, at, classes)
     return found | {"ridge": ridge_logits(*learnt), "logistic": logistic_logits(*learnt)}

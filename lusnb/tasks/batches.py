@@ -11,8 +11,9 @@ from torch.utils.data import IterableDataset
 
 from lusnb.cohort.cohort import Cohort
 from lusnb.params import PAIRINGS, Params
-from lusnb.tasks import coverage
+from lusnb.tasks import draws
 from lusnb.tasks.clipbank import ClipBank
+from lusnb.tasks.question import Pairs, Question, of_patients
 
 
 @dataclass(frozen=True)
@@ -31,17 +32,9 @@ def pair_batch(bank: ClipBank, pairs: np.ndarray, target: np.ndarray) -> Batch:
     return Batch(bank.position.loc[ids].to_numpy(), local, torch.tensor(target))
 
 
-def units(task: str, cohort: Cohort, patients: list[str], p: Params) -> pd.DataFrame:
-    """What a task is asked about some patients: one row a pair, a clip, or a view; see tasks/coverage.py."""
-    clips = cohort.clips[cohort.clips["patient_id"].isin(patients)]
-    if task == "sf_change":
-        return coverage.within_patient_pairs(clips, cohort.views, p.tolerance / cohort.sf_max)
-    if task == "sf_ratio":
-        table = coverage.dated(clips, cohort.views)[["patient_id", "clip_id", "day", "view", "sf_ratio"]]
-        return table.rename(columns={"sf_ratio": "truth"}).reset_index(drop=True)
-    days = (p.first_day, p.second_day)
-    chosen = cohort.patients[cohort.patients["patient_id"].isin(patients)]
-    return coverage.readmission_units(clips, chosen, cohort.views, days)
+def units(question: Question, cohort: Cohort, patients: list[str], p: Params) -> pd.DataFrame:
+    """What a task is asked about some patients: one row a pair, a clip, or a view."""
+    return question.units(of_patients(cohort, patients), p)
 
 
 def as_batch(bank: ClipBank, table: pd.DataFrame) -> Batch:
@@ -72,40 +65,34 @@ def one_epoch(lesson: Lesson, rng: np.random.Generator) -> Iterator[Batch]:
         yield lesson.batch(part, rng)
 
 
-def change_lesson(bank: ClipBank, clips: pd.DataFrame, cohort: Cohort, p: Params) -> Lesson:
-    """S/F change: pairs across patients and days of one zone, each in a random order.
+def pair_lesson(bank: ClipBank, pairs: Pairs, p: Params) -> Lesson:
+    """Pairs of clips of one zone, each in a random order.
 
     pairing 'batch': draw `batch` clips of one zone, take all their pairs, encode each clip once; every clip
     is drawn once an epoch, so that pairs of two draws are not met. 'every': several draws of clips an epoch,
-    until every pair was met once (coverage.every_pair). 'pair': walk through every pair, 'batch_pairs' at a
+    until every pair was met once (draws.every_pair). 'pair': walk through every pair, 'batch_pairs' at a
     time, and encode both its clips.
     """
-    clips, tolerance = coverage.dated(clips, cohort.views), p.tolerance / cohort.sf_max
-    sf, ids, zones = clips.set_index("clip_id")["sf_ratio"], clips["clip_id"].to_numpy(object), clips["zone"]
-    pairs = coverage.training_pairs(clips, cohort.views)
+    ids, zones, every = pairs.ids, pairs.zones, pairs.every
 
     def deal(rng: np.random.Generator) -> list[np.ndarray]:
         if p.pairing == "batch":
-            groups = coverage.zone_batches(zones.to_numpy(), p.batch, rng)
-            return [coverage.pairs_among(ids[group]) for group in groups]
+            return [draws.pairs_among(ids[group]) for group in draws.zone_batches(zones, p.batch, rng)]
         if p.pairing == "every":
-            return [ids[draw] for draw in coverage.every_pair(zones.to_numpy(), p.batch, rng)]
+            return [ids[draw] for draw in draws.every_pair(zones, p.batch, rng)]
         if p.pairing == "pair":
-            parts = np.array_split(rng.permutation(pairs), max(1, len(pairs) // p.batch_pairs))
-            return parts if len(pairs) else []
+            parts = np.array_split(rng.permutation(every), max(1, len(every) // p.batch_pairs))
+            return parts if len(every) else []
         raise ValueError(
             f"pairing: expected one of {', '.join(PAIRINGS)}, got {p.pairing!r}; correct the parameter."
         )
 
-    def target(ordered: np.ndarray) -> np.ndarray:
-        first, second = (sf.loc[ordered[:, k]].to_numpy() for k in (0, 1))
-        return coverage.change_class(first, second, tolerance)
-
     def batch(part: np.ndarray, rng: np.random.Generator) -> Batch:
-        ordered = coverage.orient(part, rng)
-        return pair_batch(bank, ordered, target(ordered))
+        ordered = draws.orient(part, rng)
+        return pair_batch(bank, ordered, pairs.target(ordered))
 
-    return Lesson(deal, batch, len(pairs), np.concatenate([target(pairs), target(pairs[:, ::-1])]))
+    both_ways = np.concatenate([pairs.target(every), pairs.target(every[:, ::-1])])
+    return Lesson(deal, batch, len(every), both_ways)
 
 
 def unit_lesson(bank: ClipBank, table: pd.DataFrame, size: int) -> Lesson:
@@ -119,11 +106,11 @@ def unit_lesson(bank: ClipBank, table: pd.DataFrame, size: int) -> Lesson:
     )
 
 
-def lesson(task: str, bank: ClipBank, cohort: Cohort, patients: list[str], p: Params) -> Lesson:
+def lesson(question: Question, bank: ClipBank, cohort: Cohort, patients: list[str], p: Params) -> Lesson:
     """What a task learns from some patients."""
-    if task == "sf_change":
-        return change_lesson(bank, cohort.clips[cohort.clips["patient_id"].isin(patients)], cohort, p)
-    return unit_lesson(bank, units(task, cohort, patients, p), p.batch)
+    if question.pairs:
+        return pair_lesson(bank, question.pairs(of_patients(cohort, patients), p), p)
+    return unit_lesson(bank, units(question, cohort, patients, p), p.batch)
 
 
 class Epochs(IterableDataset):

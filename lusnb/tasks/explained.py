@@ -1,5 +1,6 @@
 """A trained task explained: some of its test units, cell by cell, and one clip of them, patch by patch."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -12,14 +13,13 @@ from lusnb.arms import GRAYSCALE
 from lusnb.cohort import arrays, splits
 from lusnb.cohort.cohort import Cohort
 from lusnb.params import Params
-from lusnb.tasks import batches, scores, shapley, train
+from lusnb.tasks import batches, shapley, train
 from lusnb.tasks.masks import Segmented
+from lusnb.tasks.question import Question
 
 PATCHES, BESIDE = 5, 2  # of the example's maps: patches along each side of a frame, references
 COLUMNS = ["fold", "split", *shapley.COLUMNS]
 COLUMNS.insert(COLUMNS.index("channel"), "frame")
-OUTPUTS = {"prediction": "predicted S/F / maximum", "logit_1 - logit_0": "log odds of readmission"}
-OUTPUTS |= {f"logit_{k}": f"logit of {name}" for k, name in enumerate(scores.CHANGES)}
 
 
 class Example(NamedTuple):
@@ -53,15 +53,14 @@ def spread(table: pd.DataFrame, count: int) -> np.ndarray:
     return np.sort(np.concatenate(parts)) if parts else np.zeros(0, int)
 
 
-def chosen(task: str, cohort: Cohort, folds: list[int], p: Params, count: int) -> pd.DataFrame:
+def chosen(question: Question, cohort: Cohort, folds: list[int], p: Params, count: int) -> pd.DataFrame:
     """At most `count` units of the folds' test patients, `spread` over these: fold, unit, and the units' own.
 
-    unit: its row among those of the fold's test patients (batches.units). Of pairs of S/F change those of two
-    days, where there are any: the answer to a same-day pair is "same" and known beforehand. Where several
-    folds are asked the same, they take turns.
+    unit: its row among those of the fold's test patients (batches.units). Those that are worth explaining
+    (question.telling), where there are any. Where several folds are asked the same, they take turns.
     """
     parts = [
-        batches.units(task, cohort, splits.task_roles(cohort.patients, k, p.protocol)["test"], p)
+        batches.units(question, cohort, splits.task_roles(cohort.patients, k, p.protocol)["test"], p)
         .rename_axis("unit")
         .reset_index()
         .assign(fold=k)
@@ -70,8 +69,8 @@ def chosen(task: str, cohort: Cohort, folds: list[int], p: Params, count: int) -
     if not parts:
         return pd.DataFrame(columns=["fold", "unit", "patient_id"])
     table = pd.concat(parts, ignore_index=True)
-    if task == "sf_change" and (crossing := table["day_1"] != table["day_2"]).any():
-        table = table[crossing]
+    if question.telling and (worth := question.telling(table)).any():
+        table = table[worth]
     same = [own for _, own in table.groupby(["patient_id", "unit"], sort=True)]
     where = spread(pd.DataFrame({"patient_id": [own["patient_id"].iloc[0] for own in same]}), count)
     turns = [same[k].iloc[[turn % len(same[k])]] for turn, k in enumerate(where)]
@@ -91,7 +90,7 @@ def of_task(
     Columns fold, split and frame (its number, of the slot) are added; unit is the row among the fold's test
     units. p: seed, protocol, arm and what batches.units needs. An empty result gives an empty table and None.
     """
-    asked = chosen(result.task, cohort, sorted(result.networks), p, count)
+    asked = chosen(result.question, cohort, sorted(result.networks), p, count)
     if asked.empty:
         return pd.DataFrame(columns=COLUMNS), None
     frames, rng = train.open_bank(cohort, segmented), np.random.default_rng(p.seed)
@@ -109,7 +108,7 @@ def of_task(
         for name in table["clip_id"].unique()
     }
     table["frame"] = [numbers[name][slot] for name, slot in zip(table["clip_id"], table["slot"], strict=True)]
-    return table[COLUMNS], example(table, seen, numbers, rng)
+    return table[COLUMNS], example(table, seen, numbers, rng, result.question.outputs())
 
 
 def typical(table: pd.DataFrame) -> tuple[pd.Series, str | None]:
@@ -139,13 +138,14 @@ def example(
     seen: dict[int, tuple],
     numbers: dict[str, np.ndarray],
     rng: np.random.Generator,
+    outputs: Mapping[str, str],
 ) -> Example:
     """Where in the frames of the `typical` unit's strongest clip the output comes from.
 
     Each of PATCHES x PATCHES patches of a frame is exchanged alone, in gray and in the strongest mask
     channel, for that of a reference; mean over BESIDE references. table: of `shapley.attribute`, with fold
     and `at`, the row in its `asked`. seen: fold -> network, bank, asked, references. numbers: of the frames,
-    by clip_id.
+    by clip_id. outputs: what is explained, in words (Question.outputs).
     """
     row, name = typical(table)
     network, bank, asked, references = seen[row["fold"]]
@@ -166,5 +166,5 @@ def example(
         numbers[row["clip_id"]],
         {channel: lost[:, k].cpu().numpy() for channel, k in shown.items()},
         (own[:, shown[name]] if name else torch.zeros_like(own[:, 0])).cpu().numpy(),
-        f"{told}; output: {OUTPUTS[unit.name]}",
+        f"{told}; output: {outputs[unit.name]}",
     )

@@ -1,7 +1,7 @@
 """The network of the clinical tasks, its loss, and what one step of its training is.
 
 Every task encodes clips to features and puts a head on them: on the difference of two clips (S/F change: a
-pair of clips; readmission: two days of one view) or on a clip's own (S/F ratio).
+pair of clips; readmission: two days of one view) or on a clip's own (S/F ratio). A value has a deeper head.
 """
 
 import lightning
@@ -13,7 +13,6 @@ from torch.optim.swa_utils import update_bn
 
 from lusnb.params import CLASS_WEIGHTS, Params
 from lusnb.tasks import encoder
-from lusnb.tasks.baselines import CLASSES
 from lusnb.tasks.batches import Batch
 from lusnb.tasks.clipbank import ClipBank
 
@@ -21,16 +20,19 @@ MET = ("steps", "clips", "pairs")  # columns of a history: what an epoch was
 
 
 class TaskNetwork(nn.Module):
-    """A clip encoder and a task's head; `clips` (N, T, C, H, W), `pairs` positions (P, 2) or None."""
+    """A clip encoder and a task's head; `clips` (N, T, C, H, W), `pairs` positions (P, 2) or None.
 
-    def __init__(self, task: str, channels: int, frames: int, weights: str = "none"):
+    classes: how many answers there are; 0: a value.
+    """
+
+    def __init__(self, classes: int, channels: int, frames: int, weights: str = "none"):
         super().__init__()
         self.encoder = encoder.ClipEncoder(channels, frames, weights)
-        if task == "sf_ratio":
+        if not classes:
             layers = (nn.Linear(encoder.FEATURES, 256), nn.ReLU(), nn.Linear(256, 64), nn.ReLU())
             self.head = nn.Sequential(*layers, nn.Linear(64, 1))
         else:
-            self.head = nn.Linear(encoder.FEATURES, CLASSES[task])
+            self.head = nn.Linear(encoder.FEATURES, classes)
 
     def logits(self, features: Tensor, pairs: Tensor | None) -> Tensor:
         """Head on features (N, 1280), or on second minus first of each pair: (N or P, outputs)."""

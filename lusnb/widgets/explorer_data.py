@@ -28,7 +28,6 @@ ROLES = {
     "test": "this patient was held out",
     "": "not known whether this patient was trained on",
 }
-NETWORK = ["arm", "model", "seed", "fold", "split"]  # as scores.RUN, whose SciPy would take half a second
 
 
 # -- clips
@@ -148,27 +147,34 @@ def outcomes_of(folder: Path, sf_max: float) -> tuple[dict[str, pd.DataFrame], s
     """What finished task runs said about each patient, networks (seeds and folds) averaged, by task; and a
     note: "", or which runs are left out since their file is missing or cannot be read.
 
-    Columns: arm, model, split ('test', 'validation'), patient_id, truth, value, count; of sf_ratio also day.
-    sf_ratio: truth and value are S/F, the mean over the day's views; count: views. sf_change: value is the
-    share of pairs of clips whose class was right; truth the share that truly rises; count: pairs.
-    readmission: truth 0 or 1, value the probability of 1, before temperature scaling; count: views. A task
-    without a finished run is not in the result.
+    Columns: arm, model, split ('test', 'validation'), patient_id, truth, value, count; of values also day.
+    What they are says each task's card (tasks/task.py); numbers as 08 has them. A task without a finished run
+    is not in the result.
     """
-    means = {"sf_change": _change, "sf_ratio": _ratio, "readmission": _readmission}
+    from lusnb.tasks import kinds, scores  # whose SciPy takes half a second, which only patients wait for
+
     found, odd = {}, []
-    for task in matrix.TASKS:
+    for name, task in kinds.TASKS.items():
         tables = []
-        for run in sorted(folder.glob(f"{matrix.NOTEBOOKS[task]}/*/seed*/finished")):
+        for run in sorted(folder.glob(f"{matrix.TASKS[name]}/*/seed*/finished")):
             path = run.with_name("predictions.csv")
             try:
                 table = curves.read(path)
-                tables += [means[task](table, sf_max)] if len(table) else []
+                tables += [task.card.patients(scores.tempered(table), sf_max)] if len(table) else []
             except BROKEN as error:
                 odd.append(unreadable(path, error))
         if tables:
-            found[task] = _over_networks(pd.concat(tables, ignore_index=True))
+            found[name] = _over_networks(pd.concat(tables, ignore_index=True))
     remedy = "Delete the folder of such a run, and the study makes it anew."
     return found, f"Left out: {'; '.join(odd)}. {remedy}" if odd else ""
+
+
+def cards(tasks: Iterable[str]) -> list[dict[str, str]]:
+    """How each of some tasks is shown, in words: task, title, and task.Card.words."""
+    from lusnb.tasks import kinds
+
+    titles = {name: problems.sentence(kinds.TASKS[name].title) for name in tasks}
+    return [{"task": name, "title": titles[name], **kinds.TASKS[name].card.words} for name in tasks]
 
 
 def follows_split(tasks: Mapping[str, pd.DataFrame], cohort: Cohort) -> bool:
@@ -185,29 +191,6 @@ def _over_networks(table: pd.DataFrame) -> pd.DataFrame:
     groups = table.groupby(same, sort=False)
     found = groups.agg(truth=("truth", "mean"), value=("value", "mean"), count=("count", "max"))
     return found.reset_index().sort_values([*same[2:], "arm", "model"], ignore_index=True)
-
-
-def _ratio(table: pd.DataFrame, sf_max: float) -> pd.DataFrame:
-    groups = table.groupby([*NETWORK, "patient_id", "day"], sort=False)
-    days = groups.agg(truth=("truth", "first"), value=("prediction", "mean"), count=("prediction", "size"))
-    days[["truth", "value"]] *= sf_max
-    return days.reset_index()
-
-
-def _change(table: pd.DataFrame, _: float) -> pd.DataFrame:
-    logits = table[["logit_0", "logit_1", "logit_2"]].to_numpy(float)  # decrease, same, increase
-    marked = table.assign(right=logits.argmax(1) == table["truth"], rises=table["truth"] == 2)
-    groups = marked.groupby([*NETWORK, "patient_id"], sort=False)
-    patients = groups.agg(truth=("rises", "mean"), value=("right", "mean"), count=("right", "size"))
-    return patients.reset_index()
-
-
-def _readmission(table: pd.DataFrame, _: float) -> pd.DataFrame:
-    marked = table.assign(odds=table["logit_1"] - table["logit_0"])
-    groups = marked.groupby([*NETWORK, "patient_id"], sort=False)
-    patients = groups.agg(truth=("truth", "first"), odds=("odds", "mean"), count=("odds", "size"))
-    patients["value"] = 1 / (1 + np.exp(-patients["odds"]))
-    return patients.reset_index()
 
 
 def patients_card(cohort: Cohort) -> list[dict]:

@@ -44,15 +44,21 @@ function ordered(rows, arm) {
   return [...rows].sort((a, b) => (a.arm === arm) - (b.arm === arm));
 }
 
-// Predicted against true S/F, one point a patient-day and arm.
-export function ratioPlot(rows, { colours, arm, patient, top, onpick }) {
+// Round numbers from 0 to a little above the largest value: about five of them.
+export function ticksTo(most) {
+  const ten = 10 ** Math.floor(Math.log10(most)), step = most / ten < 2 ? ten / 2 : most / ten < 5 ? ten : 2 * ten;
+  return Array.from({ length: Math.ceil(most / step) + 1 }, (_, k) => k * step);
+}
+
+// Predicted against true values, one point a patient-day and arm.
+export function valuePlot(rows, { card, colours, arm, patient, onpick }) {
+  const ticks = ticksTo(Math.max(1, ...rows.flatMap(({ truth, value }) => [truth, value]))), top = ticks.at(-1);
   const width = 320, high = HIGH - EDGE.top - EDGE.bottom, wide = width - EDGE.left - EDGE.right;
   const up = (value) => HIGH - EDGE.bottom - (high * value) / top, across = (value) => EDGE.left + (wide * value) / top;
-  const ticks = [0, 1, 2, 3, 4].map((k) => k * (top > 250 ? 100 : top / 4)).filter((value) => value <= top);
-  const nodes = upright(ticks, up, width, "predicted S/F", (value) => `${Math.round(value)}`);
+  const nodes = upright(ticks, up, width, `predicted ${card.axis}`, (value) => `${Math.round(value)}`);
   nodes.push(svg("line", { x1: across(0), y1: up(0), x2: across(top), y2: up(top), class: "lusnb-grid", "stroke-dasharray": "4 3" }));
   for (const value of ticks) nodes.push(written(`${Math.round(value)}`, across(value), HIGH - EDGE.bottom + 13, "middle"));
-  nodes.push(written("true S/F", EDGE.left + wide / 2, HIGH - EDGE.bottom + 28, "middle"));
+  nodes.push(written(`true ${card.axis}`, EDGE.left + wide / 2, HIGH - EDGE.bottom + 28, "middle"));
   for (const row of ordered(rows, arm)) {
     nodes.push(point({
       x: across(row.truth), y: up(row.value), colour: colours[row.arm], faint: row.arm !== arm, ringed: row.patient_id === patient,
@@ -60,12 +66,11 @@ export function ratioPlot(rows, { colours, arm, patient, top, onpick }) {
       onclick: () => onpick(row.patient_id),
     }));
   }
-  const note = "Days of each patient, views averaged. On the dashed line: right.";
-  return figure("plot-sf_ratio", "S/F ratio", note, width, "Predicted against true S/F", nodes);
+  return figure(`plot-${card.task}`, card.title, card.note, width, `Predicted against true ${card.axis}`, nodes);
 }
 
 // A value from 0 to 1 for each patient; shaded: those whose truth is 1.
-export function stripPlot(rows, { id, title, note, name, shaded, colours, arm, patient, onpick, tell }) {
+export function stripPlot(rows, { card, shaded, colours, arm, patient, onpick, tell }) {
   const ids = [...new Set(rows.map((row) => row.patient_id))].sort();
   const step = Math.max(16, Math.min(60, 260 / Math.max(1, ids.length)));
   const width = EDGE.left + EDGE.right + step * ids.length;
@@ -77,7 +82,7 @@ export function stripPlot(rows, { id, title, note, name, shaded, colours, arm, p
       x: across(one) - step / 2, y: up(1), width: step, height: up(0) - up(1), fill: "currentColor", "fill-opacity": 0.12,
     }));
   }
-  nodes.push(...upright([0, 0.25, 0.5, 0.75, 1], up, width, name, (value) => `${100 * value} %`));
+  nodes.push(...upright([0, 0.25, 0.5, 0.75, 1], up, width, card.axis, (value) => `${100 * value} %`));
   for (const one of ids) {
     const x = across(one), y = HIGH - EDGE.bottom + 12, short = one.length > 9 ? `${one.slice(0, 8)}…` : one;
     const turned = step < 40 ? { transform: `rotate(-60 ${x} ${y})` } : {};
@@ -89,5 +94,5 @@ export function stripPlot(rows, { id, title, note, name, shaded, colours, arm, p
       ringed: row.patient_id === patient, told: tell(row), onclick: () => onpick(row.patient_id),
     }));
   }
-  return figure(id, title, note, width, title, nodes);
+  return figure(`plot-${card.task}`, card.title, card.note, width, card.title, nodes);
 }

@@ -2,13 +2,23 @@
 import { button, element, group, keepKeys, select } from "./controls.js";
 import { percent } from "./curves.js";
 import { dayWord } from "./explorer_picker.js";
-import { ratioPlot, stripPlot } from "./outcome_plots.js";
+import { stripPlot, valuePlot } from "./outcome_plots.js";
 
 const SPLITS = {
   test: "held out: in neither training nor choice", validation: "validation: helped to choose the network",
 };
 const MODELS = { tsm: "network (TSM)", majority: "majority class", mean: "training mean", ridge: "ridge regression", logistic: "logistic regression" };
 const NONE = "–";
+// How each kind of task (task.Card) is drawn.
+const PLOTS = {
+  value: (rows, more) => valuePlot(rows, more),
+  share: (rows, more) => stripPlot(rows, {
+    ...more, tell: (row) => `${row.patient_id}, ${row.arm}: ${percent(row.value)} of ${row.count} ${more.card.units} right`,
+  }),
+  probability: (rows, more) => stripPlot(rows, {
+    ...more, shaded: true, tell: (row) => `${row.patient_id}, ${row.arm}: ${percent(row.value)}; truly ${row.truth === 1 ? "so" : "not"}`,
+  }),
+};
 
 // A patient's days, each once: what is true and what was predicted, null where there is none. sf: day -> S/F;
 // rows: predictions of these days.
@@ -73,22 +83,8 @@ class Patients {
 
   draw() {
     const arm = this.arm.get(), same = { colours: this.colours, arm, patient: this.patient, onpick: (id) => this.choose(id) };
-    const [ratio, change, back] = ["sf_ratio", "sf_change", "readmission"].map((task) => this.rows(task));
-    const plots = [];
-    if (ratio.length) plots.push(ratioPlot(ratio, { ...same, top: this.all.sf_max }));
-    if (change.length) {
-      plots.push(stripPlot(change, {
-        ...same, id: "plot-sf_change", title: "S/F change", name: "right", note: "Share of the patient's pairs of clips whose class was right.",
-        tell: (row) => `${row.patient_id}, ${row.arm}: ${percent(row.value)} of ${row.count} pairs right; ${percent(row.truth)} truly rise`,
-      }));
-    }
-    if (back.length) {
-      plots.push(stripPlot(back, {
-        ...same, id: "plot-readmission", title: "Readmission within 30 days", name: "probability", shaded: true,
-        note: "Probability of readmission. Shaded: truly readmitted.",
-        tell: (row) => `${row.patient_id}, ${row.arm}: ${percent(row.value)}; truly ${row.truth === 1 ? "readmitted" : "not readmitted"}`,
-      }));
-    }
+    const plots = this.all.cards.map((card) => [card, this.rows(card.task)]).filter(([, rows]) => rows.length)
+      .map(([card, rows]) => PLOTS[card.kind](rows, { ...same, card }));
     const told = this.all.advice ? [] : [element("p", { class: "lusnb-status", text: "No predictions of these patients by this method." })];
     this.plots.replaceChildren(...(plots.length ? plots : told));
     this.legend.replaceChildren(...this.all.arms.map(({ name, colour }) => element("li", {},
@@ -102,14 +98,16 @@ class Patients {
   list() {
     const arm = this.arm.get(), own = (task, id) => this.rows(task).filter((row) => row.arm === arm && row.patient_id === id);
     const split = this.all.split ? ["Split"] : []; // cross-fitted everybody is held out once: it says nothing
-    const heads = ["Patient", ...split, "S/F true, each day", "predicted", "S/F change right", "Readmitted", "Probability"];
-    const rows = this.all.patients.map(({ patient_id: id, readmitted, sf, ...more }) => {
-      const days = byDay(sf, own("sf_ratio", id));
-      const share = (task) => own(task, id).map((row) => percent(row.value)).join(", ") || NONE;
-      const truth = readmitted === null ? "unknown" : readmitted ? "yes" : "no";
+    const heads = ["Patient", ...split, "S/F true, each day", "Readmitted", ...this.all.cards.map(({ kind, heading }) => (kind === "value" ? `${heading} predicted` : heading))];
+    const rows = this.all.patients.map((patient) => {
+      const { patient_id: id, readmitted, sf } = patient, truth = readmitted === null ? "unknown" : readmitted ? "yes" : "no";
+      const said = this.all.cards.map((card) => {
+        const found = own(card.task, id);
+        if (card.kind !== "value") return found.map((row) => percent(row.value)).join(", ") || NONE;
+        return dayList(byDay(patient[card.known] ?? {}, found).map(({ value }) => value));
+      });
       const name = button({ id: `patient-${id}`, label: id, tip: `Choose patient ${id}`, pressed: id === this.patient, onclick: () => this.choose(id) });
-      const numbers = ["truth", "value"].map((name) => dayList(days.map((day) => day[name])));
-      const cells = [...split.map(() => more.split ?? NONE), ...numbers, share("sf_change"), truth, share("readmission")];
+      const cells = [...split.map(() => patient.split ?? NONE), dayList(byDay(sf, []).map(({ truth: value }) => value)), truth, ...said];
       return element("tr", { class: id === this.patient ? "lusnb-row-chosen" : "" },
         element("th", { scope: "row" }, name.node), ...cells.map((text) => element("td", { text })));
     });
@@ -143,22 +141,29 @@ class Patients {
       ...this.arms(chosen), element("p", { class: "lusnb-status", text: "Clips; each opens on the first page:" }), group("Clips", ...open));
   }
 
-  arms({ patient_id: id, sf }) {
-    const own = (task) => this.rows(task).filter((row) => row.patient_id === id);
-    const [ratio, change, back] = ["sf_ratio", "sf_change", "readmission"].map(own);
-    const days = ratio.length ? byDay(sf, ratio) : [];
-    if (!ratio.length && !change.length && !back.length) {
+  // Every arm's predictions of a patient: a column a day of a value, one of anything else.
+  arms(patient) {
+    const columns = this.all.cards.flatMap((card) => {
+      const rows = this.rows(card.task).filter((row) => row.patient_id === patient.patient_id);
+      if (!rows.length) return [];
+      if (card.kind === "value") {
+        return byDay(patient[card.known] ?? {}, rows).map(({ day, truth }) => ({
+          head: `${card.heading} ${dayWord(day)} (true ${dayList([truth])})`, rows: rows.filter((row) => row.day === day), tell: (v) => v.toFixed(0),
+        }));
+      }
+      const truth = card.kind === "probability" ? ` (${rows[0].truth === 1 ? "true" : "not so"})` : "";
+      return [{ head: card.heading + truth, rows, tell: percent }];
+    });
+    if (!columns.length) {
       return [element("p", { class: "lusnb-status", text: "No predictions of this patient among those shown." })];
     }
-    const heads = ["Arm", ...days.map(({ day, truth }) => `S/F ${dayWord(day)} (true ${dayList([truth])})`)];
-    if (change.length) heads.push("S/F change right");
-    if (back.length) heads.push(`Readmission (${back[0].truth === 1 ? "true" : "not so"})`);
-    const value = (rows, arm, tell) => { const row = rows.find((one) => one.arm === arm); return row ? tell(row.value) : NONE; };
+    const heads = ["Arm", ...columns.map(({ head }) => head)];
     const rows = this.all.arms.map(({ name }) => {
-      const cells = days.map(({ day }) => value(ratio.filter((row) => row.day === day), name, (v) => v.toFixed(0)));
-      if (change.length) cells.push(value(change, name, (v) => percent(v)));
-      if (back.length) cells.push(value(back, name, (v) => percent(v)));
-      return element("tr", {}, element("th", { scope: "row", text: name }), ...cells.map((text) => element("td", { text })));
+      const cells = columns.map((column) => {
+        const row = column.rows.find((one) => one.arm === name);
+        return element("td", { text: row ? column.tell(row.value) : NONE });
+      });
+      return element("tr", {}, element("th", { scope: "row", text: name }), ...cells);
     });
     return [element("table", { class: "lusnb-table" },
       element("thead", {}, element("tr", {}, ...heads.map((text) => element("th", { scope: "col", text })))),

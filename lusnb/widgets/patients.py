@@ -42,9 +42,9 @@ class Outcomes(anywidget.AnyWidget):
         self._openers.append(opener)
 
     def everything(self) -> dict:
-        """All that a view shows: tasks (task -> rows of explorer_data.outcomes_of), arms (name, colour),
-        patients, clips (clip_id -> day and view), sf_max, split (whether the published split plays a part),
-        note ("" or what is left out), advice ("" or why there is nothing)."""
+        """All that a view shows: tasks (task -> rows of explorer_data.outcomes_of), cards (their words), arms
+        (name, colour), patients, clips (clip_id -> day and view), split (whether the published split
+        plays a part), note ("" or what is left out), advice ("" or why there is nothing)."""
         tasks, note = explorer_data.outcomes_of(self.runs_folder, self.cohort.sf_max)
         places = (self.cohort.folder, self.runs_folder, self.profile)
         told = list(dict.fromkeys(arm for table in tasks.values() for arm in table["arm"]))
@@ -52,10 +52,10 @@ class Outcomes(anywidget.AnyWidget):
         clips = explorer_data.plain(self.cohort.clips[["clip_id", "day", "view"]])
         return {
             "tasks": {task: explorer_data.plain(table) for task, table in tasks.items()},
+            "cards": explorer_data.cards(tasks),
             "arms": [{"name": arm, "colour": c} for arm, c in colours.items() if arm in told],
             "patients": explorer_data.patients_card(self.cohort),
             "clips": {clip["clip_id"]: clip for clip in clips},
-            "sf_max": self.cohort.sf_max,
             "split": not self.cross_fitted and explorer_data.follows_split(tasks, self.cohort),
             "note": note if tasks else "",
             "advice": "" if tasks else note or advice.no_task(*places),

@@ -25,6 +25,7 @@ from lusnb.tasks import batches, clipbank
 from lusnb.tasks import network as tasks_network
 from lusnb.tasks import train as tasks_train
 from lusnb.tasks.clipbank import ClipBank
+from lusnb.tasks.questions import QUESTIONS
 
 ROOT = Path(__file__).parents[2]
 FOLDS = 2
@@ -199,11 +200,11 @@ def change_steps(
     cohort, bank = open_tasks(folder, size, frames)
     dated = cohort.clips[cohort.clips["sf_ratio"].notna()]
     chosen = dated.groupby(dated["view"].map(cohort.views)).head(most or len(dated))
-    network = tasks_train.build("sf_change", bank, 1, p, None)
-    rng = np.random.default_rng(0)
+    network = tasks_train.build(QUESTIONS["sf_change"], bank, 1, p, None)
+    rng, everybody = np.random.default_rng(0), list(cohort.patients["patient_id"])
 
     def work() -> int:
-        lesson = batches.change_lesson(bank, chosen, cohort, p)
+        lesson = batches.lesson(QUESTIONS["sf_change"], bank, replace(cohort, clips=chosen), everybody, p)
         drawn = list(islice(batches.one_epoch(lesson, rng), steps))
         module = tasks_network.ClipTask(network, bank, np.arange(len(chosen)), p, 1e-4)
         given = {"monitor": "validation_loss", "highest": False, "precision": p.precision}
@@ -221,7 +222,9 @@ def task_params(task: str, **changed: object) -> Params:
 def one_training(task: str, cohort: Cohort, bank: ClipBank, **changed: object) -> int:
     """Train one fold of a task as `quick` does, with one learning rate."""
     rate = task_params(task).learning_rates[:1]
-    tasks_train.train_fold(task, cohort, bank, 1, task_params(task, learning_rates=rate, **changed))
+    tasks_train.train_fold(
+        QUESTIONS[task], cohort, bank, 1, task_params(task, learning_rates=rate, **changed)
+    )
     return 1
 
 

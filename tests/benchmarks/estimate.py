@@ -129,7 +129,7 @@ def parts(profile: str) -> dict[str, Part]:
     batch = cases.params_of("sf_change", profile).batch
     fpn = segment_network.build_segmenter(p.encoder, 6, p.decoder_channels)
     entropy = lambda x: nn.functional.binary_cross_entropy_with_logits(x, torch.empty_like(x))  # noqa: E731
-    clips = TaskNetwork("sf_ratio", 7, p.task_frames)
+    clips = TaskNetwork(0, 7, p.task_frames)
     shape = (batch, p.task_frames, 7, p.task_size, p.task_size)
     return {
         "segmenter": _part(fpn, (p.batch, 1, p.size, p.size), entropy),

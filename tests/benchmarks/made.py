@@ -6,6 +6,7 @@ from numpy.random import Generator
 
 from lusnb.segment import averages
 from lusnb.tasks import scores as tasks_scores
+from lusnb.tasks.kinds import TASKS
 
 TRUTH_SD = 0.2  # of a patient's S/F / maximum about the mean of all, and of the days about the patient's
 DAY_SD = 0.1
@@ -106,7 +107,7 @@ def ignorant(task: str, rng: Generator, train: int = 24, tested: int = 8, folds:
             for arm, (g, noise) in guesses.items()
         ]
         parts += made
-    return tasks_scores.score(task, pd.concat(parts, ignore_index=True))
+    return tasks_scores.score(TASKS[task], pd.concat(parts, ignore_index=True))
 
 
 ARMS = ("one", "other")
@@ -136,7 +137,7 @@ def twins(task: str, protocol: str, groups: int, size: int, share: float, rng: G
                 right = np.exp(np.eye(classes)[asked["truth"].astype(int)] * (0.6 + luck)[:, None])
                 made = predicted(task, asked, right / right.sum(1, keepdims=True), 0.7, rng)
             parts.append(run(made, arm, "tsm", fold))
-    return tasks_scores.score(task, pd.concat(parts, ignore_index=True), protocol)
+    return tasks_scores.score(TASKS[task], pd.concat(parts, ignore_index=True), protocol)
 
 
 def drawn(scores: pd.DataFrame, protocol: str, groups: int, patients: int, rng: Generator) -> pd.DataFrame:

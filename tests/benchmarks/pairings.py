@@ -2,7 +2,7 @@
 
     python -m tests.benchmarks.pairings [--seeds 2] [--folds 1] [--passes 4] [--rate 0.001] [--clips 8]
 
-Three ways, as profiles name them (batches.change_lesson): `batch`, `every`, `pair`. Equal pairs: each goes on
+Three ways, as profiles name them (batches.pair_lesson): `batch`, `every`, `pair`. Equal pairs: each goes on
 until it has met as many as `--passes` passes over all pairs hold; `batch` meets some of them more often than
 others. Equal steps: each takes as many steps as `every` in these passes. A training is cut into ten parts,
 after each of which it is validated; one cosine over all of them; the best part is kept, as a profile does.
@@ -36,6 +36,8 @@ from lusnb.tasks import network as tasks_network
 from lusnb.tasks import scores as tasks_scores
 from lusnb.tasks.batches import Batch, Lesson
 from lusnb.tasks.clipbank import ClipBank
+from lusnb.tasks.kinds import TASKS
+from lusnb.tasks.questions import QUESTIONS
 from tests.benchmarks import cases
 
 SIZE, FRAMES, FOLDS, PARTS = 32, 2, 2, 10
@@ -72,7 +74,7 @@ def made(folder: Path) -> tuple[Cohort, ClipBank]:
 def lesson_of(cohort: Cohort, bank: ClipBank, fold: int, p: Params) -> tuple[Lesson, int, int]:
     """What a fold learns, and the steps and pairs of its epoch."""
     members = splits.task_roles(cohort.patients, fold)["train"]
-    lesson = batches.lesson("sf_change", bank, cohort, members, p)
+    lesson = batches.lesson(QUESTIONS["sf_change"], bank, cohort, members, p)
     drawn = list(batches.one_epoch(lesson, np.random.default_rng(0)))
     return lesson, len(drawn), sum(len(batch.target) for batch in drawn)
 
@@ -80,8 +82,8 @@ def lesson_of(cohort: Cohort, bank: ClipBank, fold: int, p: Params) -> tuple[Les
 def trained(cohort: Cohort, bank: ClipBank, fold: int, lesson: Lesson, steps: int, p: Params) -> dict:
     """Train one fold for so many steps; how its best part scores in validation."""
     members = splits.task_roles(cohort.patients, fold)
-    held = batches.as_batch(bank, batches.units("sf_change", cohort, members["validation"], p))
-    network = train.build("sf_change", bank, fold, p, None)
+    held = batches.as_batch(bank, batches.units(QUESTIONS["sf_change"], cohort, members["validation"], p))
+    network = train.build(QUESTIONS["sf_change"], bank, fold, p, None)
     learnt = np.flatnonzero(bank.clips["patient_id"].isin(members["train"]))
     module = tasks_network.ClipTask(network, bank, learnt, p, p.learning_rates[0])
     start = time.process_time()
@@ -92,7 +94,9 @@ def trained(cohort: Cohort, bank: ClipBank, fold: int, lesson: Lesson, steps: in
         epochs=PARTS, precision=p.precision, monitor="validation_loss", highest=False,
     )  # fmt: skip
     took = time.process_time() - start
-    scores = tasks_scores.score("sf_change", train.predict_fold("sf_change", cohort, bank, fold, p, network))
+    scores = tasks_scores.score(
+        TASKS["sf_change"], train.predict_fold(QUESTIONS["sf_change"], cohort, bank, fold, p, network)
+    )
     own = scores[(scores["split"] == "validation") & (scores["model"] == "tsm")]
     pooled = own[own["patient_id"].fillna("") == ""].set_index("metric")["value"]
     done = pd.DataFrame(module.met).sum()

@@ -20,6 +20,7 @@ from lusnb.segment import fitting, frames, segmenter
 from lusnb.study import matrix
 from lusnb.tasks import batches, clipbank, train
 from lusnb.tasks import network as tasks_network
+from lusnb.tasks.questions import QUESTIONS
 from tests.benchmarks import cases
 
 REPEATS = 3
@@ -116,7 +117,10 @@ def network_step(
     if name == "segmenter":
         network, more, shape = segmenter.build(p, 6), (), (p.batch, 1, p.size, p.size)
     else:
-        network, more = tasks_network.TaskNetwork("sf_ratio", 7, p.task_frames), (None,)
+        network, more = (
+            tasks_network.TaskNetwork(0, 7, p.task_frames),
+            (None,),
+        )
         shape = (scale.clips, p.task_frames, 7, p.task_size, p.task_size)
     network = network.to(where, memory_format=layout).train()
     inputs = torch.rand(shape, device=where)
@@ -145,7 +149,7 @@ def random_bank(scale: Scale, cohort: Cohort) -> clipbank.ClipBank:
 def drawn_batches(task: str, cohort: Cohort, bank: clipbank.ClipBank, p: Params, count: int) -> list:
     """So many batches of a task, of all the patients of a cohort."""
     rng, found = np.random.default_rng(0), []
-    lesson = batches.lesson(task, bank, cohort, list(cohort.patients["patient_id"]), p)
+    lesson = batches.lesson(QUESTIONS[task], bank, cohort, list(cohort.patients["patient_id"]), p)
     while len(found) < count:
         found += batches.one_epoch(lesson, rng)
     return found[:count]
@@ -158,7 +162,7 @@ def task_speed(scale: Scale, cohort: Cohort) -> pd.DataFrame:
         batch = scale.clips // 2 if task == "readmission" else scale.clips
         for precision in PRECISIONS:
             p = cases.params_of(task, "paper", batch=batch, precision=precision, refresh_norm=False)
-            network = train.build(task, bank, 1, p, None)
+            network = train.build(QUESTIONS[task], bank, 1, p, None)
             drawn = drawn_batches(task, cohort, bank, p, scale.steps)
             learn = seconds(lambda: fit(network, bank, drawn, p))  # noqa: B023
             where = np.arange(min(len(cohort.clips), 8 * scale.clips))

@@ -21,6 +21,7 @@ from lusnb.phantom.plan import Plan
 from lusnb.study import matrix
 from lusnb.study import profile as study_profile
 from lusnb.tasks import batches, clipbank
+from lusnb.tasks.questions import QUESTIONS
 
 TRAIN = matrix.NOTEBOOKS["train"]
 TASK_OF = {matrix.NOTEBOOKS[task]: task for task in matrix.TASKS}
@@ -96,11 +97,11 @@ def _task(node: study_profile.Node, cohort: Cohort) -> Work:
     steps = learnt = seen = 0
     for fold in splits.task_folds(cohort.patients, p.protocol):
         roles = splits.task_roles(cohort.patients, fold, p.protocol)
-        lesson = batches.lesson(task, bank, cohort, roles["train"], p)
+        lesson = batches.lesson(QUESTIONS[task], bank, cohort, roles["train"], p)
         drawn = list(batches.one_epoch(lesson, np.random.default_rng(0)))
         clips = {}
         for role in ("validation", "test"):
-            units = batches.units(task, cohort, roles[role], p)
+            units = batches.units(QUESTIONS[task], cohort, roles[role], p)
             clips[role] = len(batches.as_batch(bank, units).clips) if len(units) else 0
         again = cohort.clips["patient_id"].isin(roles["train"]).sum() if p.refresh_norm else 0
         epochs = p.epochs * len(p.learning_rates)
