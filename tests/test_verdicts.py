@@ -25,7 +25,7 @@ NEEDED = (
     "Patients needed: paired t-test, 80 % power, two-sided 5 % divided by the number of comparisons, if mean "
     "and SD of the difference are as here."
 )
-BLANK = "Too few trainings to say anything about arms trained anew: p_retrained is blank."
+BLANK = "Too few trainings to say anything about retrained arms: p_retrained is blank."
 
 
 def rng() -> np.random.Generator:
@@ -225,7 +225,7 @@ def test_an_arm_that_beats_the_mean_the_network_without_masks_and_its_reference(
     )
     assert said[3] == (
         f"  Do arms differ ({error})? Shown: t060 over t000 by 0.2 (no interval, corrected p 0.00049), "
-        "unknown for arms trained anew."
+        "unknown for retrained arms."
     )
     assert said[4:] == [NONE, GIVEN, BLANK]
 
@@ -248,7 +248,7 @@ def test_nothing_beats_the_mean_and_how_many_patients_it_would_take():
         "Not shown; none has the better mean. Shown to be worse: true masks."
     )
     assert said[3].endswith(
-        ", unknown for arms trained anew, but t060 is not shown to beat the trivial model."
+        ", unknown for retrained arms, but t060 is not shown to beat the trivial model."
     )
 
 
@@ -261,11 +261,11 @@ def test_a_shown_difference_says_whether_arms_trained_anew_differ():
     said = verdicts.of_tasks(scores, pd.DataFrame(columns=tasks.COMPARED), rows, {}).split("\n")
     assert said[1] == (
         "  Do arms differ (squared error of S/F / maximum)? Shown: t000 over t050 by 0.2 (95 % interval 0.1 "
-        "to 0.3, corrected p 0.002), also shown for arms trained anew, but t000 is not shown to beat the "
+        "to 0.3, corrected p 0.002), also shown for retrained arms, but t000 is not shown to beat the "
         "trivial model; t060 over t000 by 0.1 (95 % interval 0.05 to 0.2, corrected p 0.002), not shown for "
-        "arms trained anew, but t060 is not shown to beat the trivial model."
+        "retrained arms, but t060 is not shown to beat the trivial model."
     )
-    assert said[-1] == "p_retrained, which is about arms trained anew, is below 0.05 in 1 of 3 pairs."
+    assert said[-1] == "p_retrained, which is about retrained arms, is below 0.05 in 1 of 3 pairs."
 
 
 def test_few_patients_alike_arms_one_arm_and_tasks_that_did_not_run():

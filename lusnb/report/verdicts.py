@@ -243,7 +243,7 @@ def _shown_pair(row: pd.Series, beats: set[str]) -> str:
     better, p = _order(row)[0], row["p_retrained"]
     anew = "unknown" if p != p else "also shown" if p < LEVEL else "not shown"
     alone = "" if better in beats else f", but {better} is not shown to beat the trivial model"
-    return f"{_lead(row)}, {anew} for arms trained anew{alone}"
+    return f"{_lead(row)}, {anew} for retrained arms{alone}"
 
 
 def _model(row: pd.Series) -> str:
@@ -264,9 +264,9 @@ def _retrained(compared: pd.DataFrame) -> list[str]:
     if compared["p_holm"].isna().all():
         return []
     if known.empty:
-        return ["Too few trainings to say anything about arms trained anew: p_retrained is blank."]
+        return ["Too few trainings to say anything about retrained arms: p_retrained is blank."]
     found, pairs = int((known < LEVEL).sum()), counted(len(known), "pair")
-    return [f"p_retrained, which is about arms trained anew, is below {LEVEL:g} in {found} of {pairs}."]
+    return [f"p_retrained, which is about retrained arms, is below {LEVEL:g} in {found} of {pairs}."]
 
 
 # -- both
