@@ -175,10 +175,10 @@ def skew_told(patients: int) -> str:
 def patients_needed(differences: np.ndarray, power: float = 0.8, level: float = 0.05) -> float:
     """How many patients a paired two-sided test would need, if mean and SD are as in these differences.
 
-    differences: one a patient, blank ones left out. By the t-test's power (noncentral t), and never fewer than
-    FEW or than `sign_flip` needs to reach `level`; for several comparisons divide the level by their number.
-    A whole number; inf where the mean is 0, or where no number of patients reaches the level; nan under FEW
-    differences, whose SD says too little. A forecast from the data at hand: as uncertain as they are.
+    differences: one a patient, blank ones left out. By the power of the t-test (noncentral t), and never
+    fewer than FEW or than `sign_flip` needs to reach `level`; for several comparisons divide the level by
+    their number. A whole number; inf where the mean is 0, or where no number of patients reaches the level;
+    nan under FEW differences, whose SD says too little. A forecast, as uncertain as mean and SD are.
 
     >>> patients_needed(np.array([0.1, 0.2, 0.3, -0.1, 0.2, 0.0]))
     15.0

@@ -247,9 +247,7 @@ def test_nothing_beats_the_mean_and_how_many_patients_it_would_take():
         "  Does anything with the true masks beat the training mean (squared error of S/F / maximum)? "
         "Not shown; none has the better mean. Shown to be worse: true masks."
     )
-    assert said[3].endswith(
-        ", unknown for retrained arms, but t060 is not shown to beat the trivial model."
-    )
+    assert said[3].endswith(", unknown for retrained arms, but t060 is not shown to beat the trivial model.")
 
 
 def test_a_shown_difference_says_whether_arms_trained_anew_differ():
