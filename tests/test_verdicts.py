@@ -245,9 +245,11 @@ def test_nothing_beats_the_mean_and_how_many_patients_it_would_take():
     )
     assert said[2] == (
         "  Does anything with the true masks beat the training mean (squared error of S/F / maximum)? "
-        "Not shown; none has the better mean. Shown to be worse: true masks."
+        "Not shown; none has a better mean. Shown to be worse: true masks."
     )
-    assert said[3].endswith(", unknown for retrained arms, but t060 is not shown to beat the trivial model.")
+    assert said[3].endswith(
+        ", unknown for retrained arms, though t060 is not shown to beat the trivial model."
+    )
 
 
 def test_a_shown_difference_says_whether_arms_trained_anew_differ():
@@ -259,11 +261,14 @@ def test_a_shown_difference_says_whether_arms_trained_anew_differ():
     said = verdicts.of_tasks(scores, pd.DataFrame(columns=tasks.COMPARED), rows, {}).split("\n")
     assert said[1] == (
         "  Do arms differ (squared error of S/F / maximum)? Shown: t000 over t050 by 0.2 (95 % interval 0.1 "
-        "to 0.3, corrected p 0.002), also shown for retrained arms, but t000 is not shown to beat the "
+        "to 0.3, corrected p 0.002), also shown for retrained arms, though t000 is not shown to beat the "
         "trivial model; t060 over t000 by 0.1 (95 % interval 0.05 to 0.2, corrected p 0.002), not shown for "
-        "retrained arms, but t060 is not shown to beat the trivial model."
+        "retrained arms, though t060 is not shown to beat the trivial model."
     )
-    assert said[-1] == "p_retrained, which is about retrained arms, is below 0.05 in 1 of 3 pairs."
+    both = "Shown both for these trained models and for retrained arms (p_retrained): {} of 3 pairs."
+    assert said[-1] == both.format(1)
+    rows = rows.assign(p_holm=[0.002, 0.002, 0.9], p_retrained=[0.06, np.nan, 0.01])  # never both
+    assert verdicts.of_tasks(scores, pd.DataFrame(columns=tasks.COMPARED), rows, {}).endswith(both.format(0))
 
 
 def test_few_patients_alike_arms_one_arm_and_tasks_that_did_not_run():
@@ -272,7 +277,7 @@ def test_few_patients_alike_arms_one_arm_and_tasks_that_did_not_run():
     assert said == ["S/F ratio: 4 patients. Under 6 patients nothing is claimed.", NONE]
     alike = {("tsm", "t060"): [0.5] * 8, ("tsm", "t000"): [0.5] * 8, ("mean", "t000"): [0.5] * 8}
     said = task_verdict({"sf_ratio": task_scores("sf_ratio", alike)}, ["t000", "t060"])
-    assert said[1].endswith("? Not shown; none has the better mean.")
+    assert said[1].endswith("? Not shown; none has a better mean.")
     assert said[2].endswith("? Not shown; every mean difference is 0.")
     alone = {("mean", "t060"): [0.5] * 8, ("tsm", "t060"): [0.6] * 8}
     said = task_verdict({"sf_ratio": task_scores("sf_ratio", alone)}, ["t060"])

@@ -210,7 +210,7 @@ def _beating(rows: pd.DataFrame, family: pd.DataFrame, scores: pd.DataFrame) -> 
         return f"Shown: {_some(better)}.{end}"
     row = rows.iloc[0]
     if not row["difference"] > 0:
-        return f"Not shown; none has the better mean.{end}"
+        return f"Not shown; none has a better mean.{end}"
     needed = _needed(_differences(scores, row), family)
     return f"Not shown. Largest lead: {_model(row)} by {_tested(row)}.{needed}{end}"
 
@@ -242,7 +242,7 @@ def _shown_pair(row: pd.Series, beats: set[str]) -> str:
     """A pair that differs: does it if trained anew, and does its better arm beat the trivial model?"""
     better, p = _order(row)[0], row["p_retrained"]
     anew = "unknown" if p != p else "also shown" if p < LEVEL else "not shown"
-    alone = "" if better in beats else f", but {better} is not shown to beat the trivial model"
+    alone = "" if better in beats else f", though {better} is not shown to beat the trivial model"
     return f"{_lead(row)}, {anew} for retrained arms{alone}"
 
 
@@ -259,14 +259,14 @@ def _differences(scores: pd.DataFrame, row: pd.Series) -> pd.Series:
 
 
 def _retrained(compared: pd.DataFrame) -> list[str]:
-    """What p_retrained adds; nothing where no pair of arms was tested."""
-    known = compared.dropna(subset="p_holm")["p_retrained"].dropna()
-    if compared["p_holm"].isna().all():
+    """In how many tested pairs both p are small; nothing where no pair of arms was tested."""
+    rows = compared.dropna(subset="p_holm")
+    if rows.empty:
         return []
-    if known.empty:
+    if rows["p_retrained"].isna().all():
         return ["Too few trainings to say anything about retrained arms: p_retrained is blank."]
-    found, pairs = int((known < LEVEL).sum()), counted(len(known), "pair")
-    return [f"p_retrained, which is about retrained arms, is below {LEVEL:g} in {found} of {pairs}."]
+    both, pairs = (rows[["p_holm", "p_retrained"]] < LEVEL).all(axis=1).sum(), counted(len(rows), "pair")
+    return [f"Shown both for these trained models and for retrained arms (p_retrained): {both} of {pairs}."]
 
 
 # -- both
@@ -276,7 +276,7 @@ def _tested(row: pd.Series) -> str:
     """Difference, interval and corrected p of a row of stats.compare_pairs."""
     limits = "no interval"
     if row["low"] == row["low"]:
-        limits = f"95 % interval {row['low']:.3g} to {row['high']:.3g}"
+        limits = f"95 % interval {row['low'] + 0.0:.3g} to {row['high'] + 0.0:.3g}"  # -0.0 is 0
     return f"{row['difference']:.3g} ({limits}, corrected p {row['p_holm']:.2g})"
 
 
