@@ -169,6 +169,39 @@ def skew_told(patients: int) -> str:
     return f"of {patients} patients p and interval are unreliable where differences are skewed"
 
 
+# -- how many patients
+
+
+def patients_needed(differences: np.ndarray, power: float = 0.8, level: float = 0.05) -> float:
+    """How many patients a paired two-sided test would need, if mean and SD are as in these differences.
+
+    differences: one a patient, blank ones left out. By the power of the t-test (noncentral t), and never
+    fewer than FEW or than `sign_flip` needs to reach `level`; for several comparisons divide the level by
+    their number. A whole number; inf where the mean is 0, or where no number of patients reaches the level;
+    nan under FEW differences, whose SD says too little. A forecast, as uncertain as mean and SD are.
+
+    >>> patients_needed(np.array([0.1, 0.2, 0.3, -0.1, 0.2, 0.0]))
+    15.0
+    """
+    values = np.asarray(differences, float)
+    values = values[~np.isnan(values)]
+    if len(values) < FEW:
+        return np.nan
+    mean, spread = abs(values.mean()), values.std(ddof=1)
+    most = np.abs(values).max()
+    reached = [n for n in range(FEW, RESAMPLES.bit_length() + 1) if attainable_p(n) <= level]
+    if mean <= 1e-12 * most or not reached:
+        return np.inf
+    if spread <= 1e-12 * most:
+        return float(reached[0])
+    effect = mean / spread
+    normal = (stats.norm.isf(level / 2) + stats.norm.isf(1 - power)) / effect
+    n = max(reached[0], int(np.ceil(normal**2)))  # the normal's number is the least that the t-test can need
+    while stats.nct.sf(stats.t.isf(level / 2, n - 1), n - 1, effect * np.sqrt(n)) < power:
+        n += 1
+    return float(n)
+
+
 # -- arms trained anew
 
 

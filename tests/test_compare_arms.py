@@ -270,7 +270,7 @@ def test_one_rater_leaves_nothing_to_stand_beside(part: Cohort, patients: list[s
     assert len(table) == 0 and list(table) == arms_beside_raters.RATERS
     said = arms_beside_raters.raters_told(part, table)
     assert said.startswith("one rater, ")
-    assert said.endswith("no two raters share a held-out image, so no model stands beside them")
+    assert said.endswith("no two raters share a held-out image, so no model is compared with them")
 
 
 def test_a_perfect_prediction_is_best_everywhere(part: Cohort, patients: list[str]):

@@ -458,9 +458,7 @@ def test_a_cohort_without_truth(tmp_path: Path):
     assert list(compare_truth.reliability(counts)) == [
         "rater", "feature", "level", "said", "share", "pixels", "right", "patients"
     ]  # fmt: skip
-    assert (
-        compare_truth.right_told(counts) == "no truth in this cohort: whether a rater is right cannot be told"
-    )
+    assert compare_truth.right_told(counts) == "no truth in this cohort: whether a rater is right is unknown"
 
 
 def test_counts_of_a_phantom_are_those_of_its_pixels(cohort: Cohort):

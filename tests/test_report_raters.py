@@ -105,7 +105,7 @@ def test_an_empty_table_is_said_in_a_sentence(draw: Callable, table: Callable):
         "dice": "no image was labelled by two raters: nothing to compare",
         "alpha": "no feature: nothing to compare",
         "harmonisation": "no image was labelled by two raters: nothing to harmonise",
-        "reliability": "no truth in this cohort: whether a rater is right cannot be told",
+        "reliability": "no truth in this cohort: whether a rater is right is unknown",
     }
     assert words_of(ax) == said[draw.__name__] and not ax.axison
     assert report_raters.one(draw, table().iloc[:0]).get_figheight() < 1

@@ -427,7 +427,7 @@ def test_the_sentences_are_those_of_the_tables():
     first, *lines = text.splitlines()
     assert first == "At the learners' own cuts:"
     assert lines[0] == (
-        "60 % wins in 1 of 3 cells, and cannot be told from the winner in 2; "
+        "60 % wins in 1 of 3 cells, and cannot be distinguished from the winner in 2; "
         "it can at calibration 2 with noise 0.5."
     )
     assert lines[1].startswith("It costs 0.000 to 0.100 in IoU against the winner, most at calibration 2 ")

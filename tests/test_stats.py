@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from scipy import stats as scipy_stats
 from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.power import TTestPower
 
 from lusnb import stats
 
@@ -313,3 +314,44 @@ def test_what_patients_of_a_fold_share_is_no_difference_of_arms_trained_anew(fol
         found.append((stats.sign_flip(values, draw) < 0.05, stats.retrained(table) < 0.05))
     given, anew = np.mean(found, axis=0)
     assert given > 0.12 and 0.01 < anew < 0.1
+
+
+# -- how many patients
+
+
+def of_effect(effect: float, n: int = 20) -> np.ndarray:
+    """Differences whose SD (ddof = 1) is 1 and whose mean is `effect`."""
+    values = rng().normal(size=n)
+    return (values - values.mean()) / values.std(ddof=1) + effect
+
+
+@pytest.mark.parametrize("effect", [0.02, -0.2, 0.5, 1.0])
+@pytest.mark.parametrize(("power", "level"), [(0.8, 0.05), (0.9, 0.05), (0.8, 0.05 / 12)])
+def test_patients_needed_are_the_fewest_whose_power_statsmodels_finds_enough(effect, power, level):
+    n = stats.patients_needed(of_effect(effect), power, level)
+    reached, before = (TTestPower().power(abs(effect), m, level) for m in (n, n - 1))
+    assert before < power <= reached and stats.patients_needed(-of_effect(effect), power, level) == n
+
+
+def test_patients_needed_reject_as_often_as_they_should():
+    n = int(stats.patients_needed(of_effect(1.0)))
+    assert n == 10
+    draws = rng(1).normal(1.0, 1.0, (600, n))
+    rejected = np.mean([stats.sign_flip(row, rng()) < 0.05 for row in draws])
+    assert rejected == pytest.approx(0.8, abs=0.06)
+
+
+def test_no_fewer_patients_are_needed_than_the_sign_flip_test_can_use():
+    huge = of_effect(50.0)
+    assert [stats.patients_needed(huge, level=0.05 / k) for k in (1, 3, 12)] == [6, 7, 9]
+    assert [stats.attainable_p(n) <= 0.05 / 12 for n in (8, 9)] == [False, True]
+    assert stats.patients_needed(np.full(6, 0.3)) == 6  # no spread
+    assert stats.patients_needed(huge, level=1e-5) == np.inf  # 9999 resamples never get there
+
+
+def test_patients_needed_where_nothing_can_be_said():
+    assert np.isnan(stats.patients_needed(np.array([0.1, 0.2, 0.3, 0.1, 0.2])))
+    assert np.isnan(stats.patients_needed(np.array([0.1, 0.2, 0.3, 0.1, 0.2, np.nan])))
+    assert np.isnan(stats.patients_needed(np.array([])))
+    assert stats.patients_needed(np.array([0.1, -0.1] * 4)) == np.inf
+    assert stats.patients_needed(np.zeros(8)) == np.inf

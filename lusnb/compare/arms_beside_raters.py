@@ -84,4 +84,4 @@ def raters_told(cohort: Cohort, table: pd.DataFrame) -> str:
     """One sentence on who labelled, and whether models stand beside raters. table: `against_raters`."""
     if len(table):
         return f"{told(cohort)}; up to {table['images'].max()} held-out images of a rater and feature"
-    return f"{told(cohort)}; no two raters share a held-out image, so no model stands beside them"
+    return f"{told(cohort)}; no two raters share a held-out image, so no model is compared with them"

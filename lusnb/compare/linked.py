@@ -202,8 +202,8 @@ def _on_linked(table: pd.DataFrame) -> list[str]:
     for key, own in table.groupby(ROW, sort=False):
         saved, least = _span(100 * own["saved"], unit=" %"), (own["low"] / own["of_mean"]).min()
         lines.append(
-            f"{title(*key)}: squared error {saved} below the training mean's; of the difference the interval "
-            f"over patients lies above zero in {own['beats'].sum()} of {len(own)}, its least lower end at "
+            f"{title(*key)}: squared error {saved} below the training mean's; the interval of the difference "
+            f"lies above zero in {own['beats'].sum()} of {len(own)} cohorts, with its lowest end at "
             f"{100 * least:.0f} %."
         )
     return lines

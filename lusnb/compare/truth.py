@@ -191,7 +191,7 @@ def right_told(counts: pd.DataFrame) -> str:
         f"{name} says {mean.said:.0%} on average where it paints, {mean.right:.0%} is right"
         for name, mean in means.T.items()
     ]
-    return "\n".join(lines) or "no truth in this cohort: whether a rater is right cannot be told"
+    return "\n".join(lines) or "no truth in this cohort: whether a rater is right is unknown"
 
 
 def true_burden(cohort: Cohort, feature: str = "b_line") -> pd.DataFrame:

@@ -16,7 +16,7 @@ from lusnb.phantom import block
 from lusnb.report.looks import WIDTH
 
 NOTHING = "An imported cohort: nothing was simulated, so there is nothing to check here."
-NO_SAMPLE = "The real clip is not on this machine, so there is nothing to put beside the phantom."
+NO_SAMPLE = "The real clip is not on this machine, so the phantom is compared with nothing."
 
 
 @dataclass(frozen=True)

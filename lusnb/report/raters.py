@@ -60,7 +60,7 @@ def reliability(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
     ax = ax or plt.gca()
     painted = table[table["level"] > 0]
     if painted.empty:
-        return _nothing(ax, "no truth in this cohort:\nwhether a rater is right cannot be told")
+        return _nothing(ax, "no truth in this cohort:\nwhether a rater is right is unknown")
     _diagonal(ax, "calibrated")
     for rater, (colour, marker) in looks(painted["rater"].tolist()).items():
         rows = painted[painted["rater"] == rater].sort_values("level")

@@ -92,7 +92,10 @@ def maps(winners: Mapping[str, pd.DataFrame], optima: pd.DataFrame) -> Figure:
     )
     axes[0].set_ylabel("noise of the rater (logits)", fontsize=SMALL)
     paper = per_cent(own["paper"].iloc[0])
-    names = {"o": f"{paper} cannot be told from the winner", "*": "parts from the third map, and it holds"}
+    names = {
+        "o": f"{paper} cannot be distinguished from the winner",
+        "*": "differs from the third map, and it holds",
+    }
     keys = [plt.Line2D([], [], marker=m, markerfacecolor="white", color="black", linestyle="") for m in names]
     figure.legend(keys, list(names.values()), loc="lower left", ncols=2, frameon=False, fontsize=SMALL)
     figure.tight_layout(rect=(0, 0.07, 1, 1))

@@ -68,8 +68,8 @@ def _on_the_paper(w: pd.DataFrame) -> list[str]:
     worst = w.loc[[w["cost"].idxmax()]]
     most = "" if (w["winner"] == w["paper"]).all() else f", most at {_places(worst)} ({_within(worst)})"
     return [
-        f"{paper} wins in {(w['winner'] == w['paper']).sum()} of {n} cells, and cannot be told from the "
-        f"winner in {same.sum()}" + ("." if same.all() else f"; it can at {_places(w[~same])}."),
+        f"{paper} wins in {(w['winner'] == w['paper']).sum()} of {n} cells, and cannot be distinguished "
+        f"from the winner in {same.sum()}" + ("." if same.all() else f"; it can at {_places(w[~same])}."),
         f"It costs {_span(w['cost'])} in IoU against the winner{most}.",
         f"After Holm the winner is better than {paper} in {(w['cost_p'] < 0.05).sum()} of {n} cells.",
     ]

@@ -15,8 +15,8 @@ INVENTORY = [
         ),
         (
             "`stats.retrained`", "p",
-            "Two-sided: arms trained anew, other patients. t over folds, or trainings crossed with patients.",
-            "Arms alike, trained anew",
+            "Two-sided: retrained arms, other patients. t over folds, or trainings crossed with patients.",
+            "Arms alike, retrained",
         ),
         (
             "`arms.differences` (04)", "`p`, `p_holm`, interval",
@@ -38,7 +38,7 @@ INVENTORY = [
         ),
         (
             "`task_tables.main` (Tables 2 to 4)", "`<score>_low`, `_high`",
-            "`stats.interval` of a task's leading score, of an RMSE the root of that; the models given.",
+            "`stats.interval` of a task's leading score (for an RMSE its root); the models given.",
             "Coverage of the leading scores",
         ),
         (
@@ -48,7 +48,7 @@ INVENTORY = [
         ),
         (
             "`linked.rates` (13)", "`low`, `high`, `p_more`",
-            "Exact binomial over cohorts, 95 %; one-sided p that the rate is more than nominal.",
+            "Exact binomial over cohorts, 95 %; one-sided p of a rate above nominal.",
             "Coverage of a rate over cohorts",
         ),
         (
@@ -57,7 +57,7 @@ INVENTORY = [
         ),
         (
             "`sensitivity.curves`, `winners` (12)", "`frequency`",
-            "Bootstrap rank frequency: a description, no probability.", "Bootstrap rank frequency",
+            "Bootstrap rank frequency: a description, not a probability.", "Bootstrap rank frequency",
         ),
         (
             "`sensitivity.winners` (12)", "`alike`, `paper_alike`",
@@ -77,5 +77,6 @@ INVENTORY = [
 NEITHER = (
     "Without p or interval: SD over folds (retraining on the same patients), limits of agreement (where "
     "single days fall, if normal and independent), the range over seeds, Krippendorff's alpha, Dice with "
-    "raters, calibration errors, AUROC and rank correlations, which are single values."
+    "raters, calibration errors, AUROC and rank correlations, which are single values; and "
+    "`stats.patients_needed`, a forecast by the power of the t-test."
 )

@@ -41,27 +41,27 @@ class Section:
 SECTIONS = (
     Section(
         "alike", "Arms alike, the models given",
-        "`stats.compare_pairs` on four arms that are alike: the first pair's p and interval, and "
-        "whether any of three pairs is below 0.05 after Holm. In the last rows arms are alike in their "
-        "mean alone: one errs evenly, the other little in most patients and much in some, so that they "
-        "cannot be exchanged. The sign-flip test does not claim to hold its level there.",
+        "`stats.compare_pairs` on four arms that are alike: p and interval of the first pair, and whether "
+        "any of three pairs is below 0.05 after Holm. In the last rows the arms are alike only in their "
+        "mean: one errs evenly, the other little in most patients and much in some, so they cannot be "
+        "exchanged. The sign-flip test does not claim to hold its level there.",
         nullstudies.arms_alike,
     ),
     Section(
         "tables", "The same through the tables of 04 and 08",
-        "Images, pairs, days and votes are scored and averaged by the package. Of few pairs and votes "
-        "many patients differ by nothing, and the test rejects more rarely than it may.",
+        "The package itself scores and averages images, pairs, days and votes. With few pairs and votes, "
+        "many patients do not differ at all, and the test rejects less often than it may.",
         nullstudies.through_tables, share=0.25,
     ),
     Section(
-        "trained", "Arms alike, trained anew",
-        "The two arms are alike, but a training may be lucky, for all patients of its model. `luck`: "
-        "the share of the variance of a patient's difference that all patients of one training have in "
-        "common. `p` is conditional on the fitted models: it finds true differences between these "
-        "trainings, which says nothing of arms, and so as a statement about arms rejects as often as "
-        "stands here. `stats.retrained` asks of arms trained anew. Folds: as under `cross_fitted`, "
-        "patients of a fold share a model. Seeds: as under `paper`, each training predicts every test "
-        "patient; of one seed nothing can be said of another.",
+        "trained", "Arms alike, retrained",
+        "The two arms are alike, but a training may be lucky for all patients of its model. `luck`: the "
+        "share of the variance of a patient's difference that all patients of one training have in common. "
+        "`p` is conditional on the fitted models: it finds true differences between these trainings, which "
+        "say nothing about arms. Read as a statement about arms, it rejects as often as the table shows. "
+        "`stats.retrained` asks about retrained arms. Folds: as under `cross_fitted`, the patients of a "
+        "fold share a model. Seeds: as under `paper`, each training predicts every test patient; one seed "
+        "says nothing about another.",
         nullstudies.trained_anew,
     ),
     Section(
@@ -71,54 +71,56 @@ SECTIONS = (
     ),
     Section(
         "nothing", "Models that know nothing, against the training mean or the majority",
-        "`tasks.against_baselines` under `paper`, outcomes drawn at random. What is trivial is "
-        "learnt in each fold from half of the patients outside the test, and the reference is the mean "
-        "of that over folds. `constant`: one guess from all of these patients; `folds' constants`: each "
-        "fold's own, off by some; `folds' own means`: what is trivial there; `noise`: scatters about "
-        "it. The last three are worse than the reference in truth, by what they differ by between "
-        "folds; `folds' own means` in every patient alike, and so always found to be. `better` is what "
-        "nobody earns; it may reach 2.5 %.",
+        "`tasks.against_baselines` under `paper`, outcomes drawn at random. The trivial model is fitted in "
+        "each fold to half of the patients outside the test, and the reference is the mean of these models "
+        "over folds. `constant`: one guess from all of these patients; `folds' constants`: one for each "
+        "fold, each somewhat off; `folds' own means`: the trivial model of each fold; `noise`: scatters "
+        "about the reference. The last three are truly worse than the reference, by as much as they differ "
+        "between folds; `folds' own means` are worse in every patient alike, and so always found to be. "
+        "`better` is never deserved; it may reach 2.5 %.",
         nullstudies.knows_nothing, share=0.1,
     ),
     Section(
         "mean", "Models that know nothing, against the mean: notebook 13",
-        "`linked.compared`. The mean is learnt of 36 patients, another constant of half of them: where "
-        "both miss the test patients' mean, the nearer one errs less and knows nothing. `p` counts both "
-        "ways, `beats` and `worse` by the interval; each may reach 2.5 %. The more patients are tested, "
-        "the more surely the luck of the fitted mean is found: this is the level of the whole "
+        "`linked.compared`. The mean is fitted to 36 patients, another constant to half of them: where both"
+        " miss the test patients' mean, the nearer one errs less without knowing anything. `p` counts both "
+        "ways; `beats` and `worse` go by the interval, and each may reach 2.5 %. The more patients are "
+        "tested, the more surely the luck of the fitted mean is found: this is the level of the whole "
         "procedure, which null cohorts measure too.",
         nullstudies.against_the_mean,
     ),
     Section(
         "sweep", "The sweep over raters",
-        "`sensitivity.winners` where all thresholds are alike. Holm corrects over all thresholds and "
-        "cells, or, in `alike`, over the pairs of a cell, so that each of the first four may reach 5 % "
-        "in a whole sweep or cell. The interval of `cost` is not corrected for the winner's having been "
-        "chosen on the same patients.",
+        "`sensitivity.winners` where all thresholds are alike. Holm corrects over all thresholds and cells,"
+        " or, in `alike`, over the pairs of a cell, so each of the first four may reach 5 % in a whole "
+        "sweep or cell. The interval of `cost` is not corrected for the fact that the winner was chosen on "
+        "the same patients.",
         nullstudies.sweep, share=0.2,
     ),
     Section(
         "frequency", "Bootstrap rank frequency",
-        "`sensitivity.frequency` where no threshold is better than another: how large the leader's is. "
-        "It describes how firmly these patients agree; it is no probability that a threshold is best, "
-        "and 95 % is no level.",
+        "`sensitivity.frequency` where no threshold is better than another: how large the leader's is. It "
+        "describes how firmly these patients agree; it is not the probability that a threshold is best, and"
+        " 95 % is no level for it.",
         nullstudies.frequencies, share=0.5,
     ),
     Section(
         "means", "Coverage of the mean over patients, by their number",
-        "Per cent, nominal 95; below 93 in bold. `stats.interval` is what the sign-flip test does not "
-        "reject. Student's t and, on a quarter of the studies, BCa stand beside it. Blank intervals (all "
-        "patients alike) do not count.",
+        "Per cent, nominal 95; below 93 in bold. `stats.interval` is the set of means that the sign-flip "
+        "test does not reject. Student's t and, for a quarter of the studies, BCa are shown for comparison."
+        " Blank intervals (all patients alike) do not count.",
         coverage.of_means, share=2, wide=True,
     ),
     Section(
         "tasks", "Coverage of the leading scores in Tables 2 to 4",
-        "`task_tables.main` under `paper`: patients drawn from many, all of whose score is to be held.",
+        "`task_tables.main` under `paper`: the patients are drawn from many, and the interval should hold "
+        "the score over all of these.",
         coverage.of_tasks, share=0.1,
     ),
     Section(
         "rates", "Coverage of a rate over cohorts",
-        "`linked.rates`, the exact binomial interval; every count is weighed by its chance: no draws.",
+        "`linked.rates`, the exact binomial interval. Nothing is drawn: every count is weighted by its "
+        "probability.",
         coverage.of_rates,
     ),
 )  # fmt: skip

@@ -1,0 +1,320 @@
+"""What a comparison of arms, or of tasks, found: its verdict, in sentences that its tables bear out.
+
+A difference counts as shown where its corrected p (Holm) is below 0.05. Where none is shown, it is said how
+many patients would be needed to show the largest one (stats.patients_needed, the level divided by the number
+of comparisons). Under stats.FEW patients nothing is claimed. Tables in, text out; nothing is tested here.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from lusnb import stats
+from lusnb.arms import GRAYSCALE, TRUE_MASKS
+from lusnb.cohort.problems import counted, sentence
+from lusnb.compare.tasks import patient_values
+from lusnb.report.task_tables import in_words, tested, title
+from lusnb.tasks.kinds import TASKS
+from lusnb.tasks.reference import TRIVIAL
+
+LEVEL = 0.05
+ROUGH = 10  # forecasts from fewer patients are marked as rough
+MANY = 10_000  # more patients than this are not counted out
+NAMED = 3  # of a longer list so many are spelt out
+OPPONENTS = {
+    **{"majority": "the majority class", "mean": "the training mean"},
+    GRAYSCALE: "the network without masks",
+}
+FOOTNOTES = {  # the first word that calls for a note -> the note
+    "would be needed": "Patients needed: paired t-test, 80 % power, two-sided 5 % divided by the number of "
+    "comparisons, if mean and SD of the difference are as here.",
+    "corrected p": "Intervals are not corrected for the number of comparisons. Intervals and p are "
+    "conditional on these trained models. The largest of several means or leads is overstated on average, "
+    "since these same patients chose it.",
+}
+
+
+# -- segmentation
+
+
+def of_arms(
+    by_patient: pd.DataFrame,
+    means: pd.DataFrame,
+    compared: pd.DataFrame,
+    arms: pd.DataFrame,
+    compared_at: float,
+) -> str:
+    """Which arm has the highest IoU, and which of its leads are shown; a sentence or more a line.
+
+    Against the truth where it is known, then against the labels at `compared_at` (a fraction), at the arms'
+    own cuts; then whether another arm is highest at 0.5. by_patient: of averages.patient_scores; means and
+    compared: of compare.arms.intervals and .differences; arms: of arms.table. All but arms may be empty.
+    """
+    of_labels = f"IoU against the labels at {100 * compared_at:g} %"
+    lines: list[str] = []
+    known = means.dropna(subset="mean")
+    for metric, name in (("truth_iou", "IoU against the truth"), ("iou", of_labels)):
+        rows = known[known["metric"] == metric]
+        if len(rows):
+            values = by_patient[by_patient["metric"] == metric]
+            values = values.pivot(index="patient_id", columns="arm", values="value")
+            lines += _of_metric(name, rows, values, compared[compared["metric"] == metric], arms)
+            lines += _at_half(rows, known[known["metric"] == f"{metric}_fixed"])
+    if not lines:
+        return "No arm has an IoU on a held-out patient: nothing is compared."
+    return "\n".join([*lines, *_footnotes(lines)])
+
+
+def _of_metric(
+    name: str, rows: pd.DataFrame, values: pd.DataFrame, compared: pd.DataFrame, arms: pd.DataFrame
+) -> list[str]:
+    """The verdict on one metric: who is highest, over whom that is shown, each comparison, all pairs."""
+    patients, (top, highest) = int(rows["patients"].max()), _highest(rows)
+    start = f"{name}, own cuts, {counted(patients, 'patient')}: "
+    if len(rows) == 1:
+        return [f"{start}{highest}. It is the only arm, so nothing is compared."]
+    if len(top) == len(rows):
+        return [f"{start}{highest}: all arms are alike in it."]
+    first = f"{start}{highest}"
+    if patients < stats.FEW:
+        return [f"{first}. Under {stats.FEW} patients nothing is claimed about others."]
+    opponents = [_highest(rows[~rows["arm"].isin(top)])[0][0], *compared["reference"]]
+    lines: list[str] = []
+    over: dict[bool, list[str]] = {True: [], False: []}  # whether it is shown -> the other arms
+    means = rows.set_index("arm")["mean"]
+    for other in dict.fromkeys(arm for arm in opponents if arm in means and arm not in top):
+        row = _pair(compared, top[0], other)
+        if row is None:
+            lead = f"The lead over {_described(other, arms)} is {means[top[0]] - means[other]:.3g}"
+            lines.append(f"  {lead}; this pair was not tested.")
+            continue
+        shown = bool(row["p_holm"] < LEVEL and row["difference"] > 0)
+        over[shown].append(other)
+        needed = "shown." if shown else f"not shown.{_needed(values[top[0]] - values[other], compared)}"
+        lines.append(f"  {_described(top[0], arms)} less {_described(other, arms)}: {_tested(row)}; {needed}")
+    return [f"{first}; {_standing(top, over)}.", *lines, _all_pairs(compared)]
+
+
+def _highest(rows: pd.DataFrame) -> tuple[list[str], str]:
+    """The arm with the highest mean, several if they tie; and in words, with that of the first."""
+    found = rows[np.isclose(rows["mean"], rows["mean"].max(), rtol=0, atol=1e-9)]
+    top, (mean, low, high) = found["arm"].to_list(), found[["mean", "low", "high"]].to_numpy(float)[0]
+    which = "a mean of" if len(rows) == 1 else "the highest mean,"
+    limits = f" [{low:.3f}, {high:.3f}]" if low == low else ""
+    return top, f"{_listed(top)} {'has' if len(top) == 1 else 'share'} {which} {mean:.3f}{limits}"
+
+
+def _described(arm: str, arms: pd.DataFrame) -> str:
+    return f"{arm} ({arms.at[arm, 'shown']})" if arm in arms.index else arm
+
+
+def _pair(compared: pd.DataFrame, arm: str, reference: str) -> pd.Series | None:
+    """The tested pair as arm less reference, whichever way round it was tested; None where it was not."""
+    for one, other, sign in ((arm, reference, 1), (reference, arm, -1)):
+        rows = compared[(compared["arm"] == one) & (compared["reference"] == other)].dropna(subset="p_holm")
+        if len(rows):
+            return _turned(rows.iloc[0], sign)
+    return None
+
+
+def _turned(row: pd.Series, sign: int) -> pd.Series:
+    """A comparison as it is (1), or the other way round (-1)."""
+    if sign > 0:
+        return row
+    other = {"difference": -row["difference"], "low": -row["high"], "high": -row["low"]}
+    return pd.Series({**row, **other})
+
+
+def _standing(top: Sequence[str], over: Mapping[bool, Sequence[str]]) -> str:
+    said = [f"shown to be better than {_listed(over[True])}"] if over[True] else []
+    said += [f"not shown to be better than {_listed(over[False], 'or')}"] if over[False] else []
+    if not said:
+        return f"no tested pair compares {top[0]} with the runner-up or a reference"
+    return ("" if len(top) == 1 else f"{top[0]} is ") + ", ".join(said)
+
+
+def _all_pairs(compared: pd.DataFrame) -> str:
+    """How many of all tested pairs differ, the better arm named first."""
+    known = compared.dropna(subset="p_holm")
+    found = known[known["p_holm"] < LEVEL]
+    found = found.reindex(found["difference"].abs().sort_values(ascending=False, kind="stable").index)
+    over = [" over ".join(_order(row)) for _, row in found.iterrows()]
+    pairs = f"{len(found)} of {counted(len(known), 'tested pair')}"
+    return f"  Shown to differ: {pairs}" + (f" ({_some(over)})." if over else ".")
+
+
+def _at_half(own: pd.DataFrame, fixed: pd.DataFrame) -> list[str]:
+    """Whether masks cut at 0.5 name another arm; nothing for one arm."""
+    if len(own) < 2 or fixed.empty:
+        return []
+    (top, highest), (before, _) = _highest(fixed), _highest(own)
+    return [f"  Cut at 0.5, {highest}: {'' if top == before else 'not '}the same as at own cuts."]
+
+
+# -- tasks
+
+
+def of_tasks(
+    scores: Mapping[str, pd.DataFrame],
+    against: pd.DataFrame,
+    compared: pd.DataFrame,
+    lacks: Mapping[str, Sequence[str]],
+) -> str:
+    """Per task: does anything beat the trivial model, do masks help, do arms differ? A line each.
+
+    scores: task -> its tidy scores; against, compared: of compare.tasks.against_baselines and .differences;
+    lacks: task -> what the cohort misses for it (coverage.lacks), empty where nothing.
+    """
+    ran = [name for name in scores if tested(scores[name])]
+    lines = [line for name in ran for line in _of_task(name, scores[name], against, compared)]
+    lacking = [TASKS[name].title for name in scores if name not in ran and lacks.get(name)]
+    rest = [TASKS[name].title for name in scores if name not in ran and not lacks.get(name)]
+    lines += [f"Not possible with this cohort: {', '.join(lacking)}."] if lacking else []
+    lines += [f"No scores of held-out patients: {', '.join(rest)}."] if rest else []
+    return "\n".join([*lines, *_footnotes(lines), *_retrained(compared)])
+
+
+def _of_task(name: str, scores: pd.DataFrame, against: pd.DataFrame, compared: pd.DataFrame) -> list[str]:
+    rows, pairs = against[against["task"] == name], compared[compared["task"] == name]
+    start = sentence(TASKS[name].title)
+    patients = max([0, *rows["patients"], *pairs["patients"]])
+    if patients < 1:
+        return [f"{start}: no held-out patient has a value to compare."]
+    who = counted(patients, "patient")
+    if patients < stats.FEW:
+        return [f"{start}: {who}. Under {stats.FEW} patients nothing is claimed."]
+    trivial, oracle = rows["reference"].isin(TRIVIAL), rows["arm"] == TRUE_MASKS
+    asked = {
+        "Does anything beat": trivial & ~oracle,
+        "Does anything with the true masks beat": trivial & oracle,
+        "Does an arm beat": rows["reference"] == GRAYSCALE,
+    }
+    lines = [f"{start}, {who}:"]
+    for question, own in ((question, rows[chosen]) for question, chosen in asked.items() if chosen.any()):
+        reference, metric = OPPONENTS[own["reference"].iloc[0]], in_words(name, own["metric"].iloc[0])
+        lines.append(f"  {question} {reference} ({metric})? {_beating(own, rows, scores)}")
+    return [*lines, f"  Do arms differ{_between(name, pairs, rows[trivial], scores)}"]
+
+
+def _beating(rows: pd.DataFrame, family: pd.DataFrame, scores: pd.DataFrame) -> str:
+    """Which models of `rows`, which have one reference, beat it; family: all rows that Holm corrects for."""
+    rows = rows.dropna(subset="difference").sort_values("difference", ascending=False, kind="stable")
+    if rows.empty or rows["patients"].max() < stats.FEW:
+        return "Too few patients to compare."
+    shown = rows[rows["p_holm"] < LEVEL]
+    ahead, behind = shown[shown["difference"] > 0], shown[shown["difference"] < 0]
+    worse = _some([_model(row) for _, row in behind.iterrows()])
+    end = f" Shown to be worse: {worse}." if worse else ""
+    if len(ahead):
+        better = [f"{_model(row)} by {_tested(row)}" for _, row in ahead.iterrows()]
+        return f"Shown: {_some(better)}.{end}"
+    row = rows.iloc[0]
+    if not row["difference"] > 0:
+        return f"Not shown; none has a better mean.{end}"
+    needed = _needed(_differences(scores, row), family)
+    return f"Not shown. Largest lead: {_model(row)} by {_tested(row)}.{needed}{end}"
+
+
+def _between(name: str, pairs: pd.DataFrame, trivial: pd.DataFrame, scores: pd.DataFrame) -> str:
+    """Which arms differ from their reference, and whether they beat the trivial model; from the metric on."""
+    rows = pairs.dropna(subset="difference")
+    rows = rows.reindex(rows["difference"].abs().sort_values(ascending=False, kind="stable").index)
+    if rows.empty:
+        return "? There are no two arms to compare."
+    metric = rows["metric"].iloc[0]
+    start = f" ({in_words(name, metric)})? "
+    if rows["patients"].max() < stats.FEW:
+        return f"{start}Too few patients to compare."
+    shown = rows[rows["p_holm"] < LEVEL]
+    if len(shown):
+        beat = (trivial["model"] == "tsm") & (trivial["p_holm"] < LEVEL) & (trivial["difference"] > 0)
+        beats = set(trivial.loc[beat, "arm"])
+        return f"{start}Shown: {_some([_shown_pair(row, beats) for _, row in shown.iterrows()])}."
+    row = rows.iloc[0]
+    if row["difference"] == 0:
+        return f"{start}Not shown; every mean difference is 0."
+    values = patient_values(scores, metric)
+    needed = _needed(values[row["arm"]] - values[row["reference"]], pairs)
+    return f"{start}Not shown. Largest lead: {_lead(row)}.{needed}"
+
+
+def _shown_pair(row: pd.Series, beats: set[str]) -> str:
+    """A pair that differs: does it if trained anew, and does its better arm beat the trivial model?"""
+    better, p = _order(row)[0], row["p_retrained"]
+    anew = "unknown" if p != p else "also shown" if p < LEVEL else "not shown"
+    alone = "" if better in beats else f", though {better} is not shown to beat the trivial model"
+    return f"{_lead(row)}, {anew} for retrained arms{alone}"
+
+
+def _model(row: pd.Series) -> str:
+    return title(row["model"], row["arm"]).replace(", ", " on ")
+
+
+def _differences(scores: pd.DataFrame, row: pd.Series) -> pd.Series:
+    """Each patient's difference of a row of `against_baselines`; its sign does not matter here."""
+    own = patient_values(scores, row["metric"], row["model"])[row["arm"]]
+    trivial = row["reference"] in TRIVIAL
+    other = patient_values(scores, row["metric"], row["reference"] if trivial else "tsm")
+    return own - (other.iloc[:, 0] if trivial else other[row["reference"]])
+
+
+def _retrained(compared: pd.DataFrame) -> list[str]:
+    """In how many tested pairs both p are small; nothing where no pair of arms was tested."""
+    rows = compared.dropna(subset="p_holm")
+    if rows.empty:
+        return []
+    if rows["p_retrained"].isna().all():
+        return ["Too few trainings to say anything about retrained arms: p_retrained is blank."]
+    both, pairs = (rows[["p_holm", "p_retrained"]] < LEVEL).all(axis=1).sum(), counted(len(rows), "pair")
+    return [f"Shown both for these trained models and for retrained arms (p_retrained): {both} of {pairs}."]
+
+
+# -- both
+
+
+def _tested(row: pd.Series) -> str:
+    """Difference, interval and corrected p of a row of stats.compare_pairs."""
+    limits = "no interval"
+    if row["low"] == row["low"]:
+        limits = f"95 % interval {row['low'] + 0.0:.3g} to {row['high'] + 0.0:.3g}"  # -0.0 is 0
+    return f"{row['difference']:.3g} ({limits}, corrected p {row['p_holm']:.2g})"
+
+
+def _needed(differences: pd.Series, family: pd.DataFrame) -> str:
+    """How many patients would show the mean of these; family: the comparisons that Holm corrects for."""
+    have, comparisons = int(differences.notna().sum()), max(1, int(family["p_holm"].notna().sum()))
+    needed = stats.patients_needed(differences.to_numpy(float), level=LEVEL / comparisons)
+    if np.isnan(needed):
+        return ""
+    number = f"about {float(f'{needed:.2g}'):,.0f}" if needed <= MANY else f"more than {MANY:,}"
+    if needed <= have:
+        number = "about as many as here"
+    rough = f" (rough: from {have})" if have < ROUGH else ""
+    least = min(1.0, stats.attainable_p(have) * comparisons)
+    limit = f"; with {have} no corrected p can be below {least:.2g}" if least >= LEVEL else ""
+    return f" To show it, {number} patients would be needed{rough}{limit}."
+
+
+def _footnotes(lines: Iterable[str]) -> list[str]:
+    text = "\n".join(lines)
+    return [note for word, note in FOOTNOTES.items() if word in text]
+
+
+def _order(row: pd.Series) -> tuple[str, str]:
+    """The better of two arms, and the other one."""
+    return (row["arm"], row["reference"])[:: 1 if row["difference"] > 0 else -1]
+
+
+def _lead(row: pd.Series) -> str:
+    return f"{' over '.join(_order(row))} by {_tested(_turned(row, 1 if row['difference'] > 0 else -1))}"
+
+
+def _listed(names: Sequence[str], word: str = "and") -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} {word} {names[-1]}"
+
+
+def _some(names: Sequence[str]) -> str:
+    """The first few of a list, and how many more there are."""
+    more = f"; and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return "; ".join(names[:NAMED]) + more
