@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from lusnb.tasks import scores
-from lusnb.tasks.kinds import TASKS
+from lusnb.tasks.registry import TASKS
 
 ARMS = ("t000", "t060", "grayscale", "true_masks")
 SKILL = {"t000": 0.5, "t060": 1.0, "grayscale": 0.3, "true_masks": 2.0}  # how much of the truth a guess holds

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from lusnb.cohort import fingerprint
-from lusnb.study import outputs, proofs, reruns
+from lusnb.study import notebooks, proofs, reruns
 from lusnb.study import profile as study_profile
 
 
@@ -12,7 +12,7 @@ def finish(node: study_profile.Node, base: Path, text: str = "made", **change: o
     """A finished run of a node, as its notebook would leave it: its folder. change: other parameters."""
     folder = base / "runs" / node.folder
     staged = proofs.begin(folder)
-    for name in outputs.promised(node.notebook):
+    for name in notebooks.promised(node.notebook):
         (staged / name).parent.mkdir(parents=True, exist_ok=True)
         (staged / name).write_text(f"{node.folder} {name} {text}")
     identity = dict(node.identity)

@@ -8,7 +8,7 @@ from sklearn.linear_model import LogisticRegression, Ridge, RidgeClassifier
 from sklearn.model_selection import GroupKFold
 
 from lusnb.tasks import baselines, question
-from lusnb.tasks.questions import QUESTIONS
+from lusnb.tasks.registry import TASKS
 
 FEATURES = ("sharp_pleura", "fuzzy_pleura", "fascia_band", "a_line", "sub_a_line", "b_line")
 MEASURES = ["b_line_area", "b_line_columns", "pleura_columns", "pleura_thickness", "fuzzy_share"]
@@ -235,7 +235,7 @@ def units(task: str) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
         known["day"] = np.arange(len(known)) % 5 // 3  # two days a patient, three clips and two
         known["truth"] = rng.random(16)[np.arange(len(known)) // 5 * 2 + known["day"]]
     else:
-        known["truth"] = np.arange(len(known)) % len(QUESTIONS[task].classes)
+        known["truth"] = np.arange(len(known)) % len(TASKS[task].question.classes)
     if task == "sf_change":
         known["day_1"], known["day_2"] = 0, np.arange(len(known)) % 2
     return known, known.iloc[::-3].drop(columns="truth"), pd.DataFrame(rng.random((30, 2)), index=ids)
@@ -251,16 +251,16 @@ def units(task: str) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
 )
 def test_every_baseline_answers_every_unit(task: str, names: list[str], width: int):
     known, asked, measured = units(task)
-    found = baselines.predict(QUESTIONS[task], known, asked, measured)
+    found = baselines.predict(TASKS[task].question, known, asked, measured)
     assert list(found) == names
     assert all(value.shape == (len(asked), width) and np.isfinite(value).all() for value in found.values())
     for nothing in (None, measured[[]]):
-        assert list(baselines.predict(QUESTIONS[task], known, asked, nothing)) == names[:1]
+        assert list(baselines.predict(TASKS[task].question, known, asked, nothing)) == names[:1]
 
 
 def test_the_mean_and_the_regressions_learn_from_the_known_units_alone():
     known, asked, measured = units("sf_ratio")
-    found = baselines.predict(QUESTIONS["sf_ratio"], known, asked, measured)
+    found = baselines.predict(TASKS["sf_ratio"].question, known, asked, measured)
     days = known.groupby(["patient_id", "day"])["truth"].first()  # however many clips a day has
     assert len(days) < len(known) and found["mean"] == pytest.approx(days.mean())
     x, at = (measured.loc[t["clip_id"]].to_numpy() for t in (known, asked))
@@ -271,7 +271,7 @@ def test_the_mean_and_the_regressions_learn_from_the_known_units_alone():
 def test_the_majority_of_readmission_is_that_of_patients_and_not_of_their_views():
     rows = [("A", 1)] * 6 + [("B", 0), ("C", 0)]
     known = pd.DataFrame(rows, columns=["patient_id", "truth"])
-    found = baselines.predict(QUESTIONS["readmission"], known, known[:1], None)["majority"]
+    found = baselines.predict(TASKS["readmission"].question, known, known[:1], None)["majority"]
     np.testing.assert_allclose(np.exp(found), [[3 / 5, 2 / 5]])
 
 
@@ -279,5 +279,5 @@ def test_the_majority_of_a_change_is_that_of_pairs_of_one_day_or_of_two():
     rows = [("A", 0, 0, 1)] * 4 + [("A", 0, 1, 2)] * 2 + [("B", 0, 1, 0), ("B", 1, 2, 2)]
     known = pd.DataFrame(rows, columns=["patient_id", "day_1", "day_2", "truth"])
     asked = known.iloc[[4, 0]]
-    found = baselines.predict(QUESTIONS["sf_change"], known, asked, None)["majority"]
+    found = baselines.predict(TASKS["sf_change"].question, known, asked, None)["majority"]
     np.testing.assert_allclose(np.exp(found), [[2 / 7, 1 / 7, 4 / 7], [1 / 7, 5 / 7, 1 / 7]])

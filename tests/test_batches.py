@@ -16,7 +16,9 @@ from lusnb.tasks import batches, clipbank, sf_change_question
 from lusnb.tasks import masks as tasks_masks
 from lusnb.tasks import network as tasks_network
 from lusnb.tasks.clipbank import ClipBank
-from lusnb.tasks.questions import QUESTIONS
+from lusnb.tasks.registry import TASKS
+
+QUESTIONS = {name: task.question for name, task in TASKS.items()}
 
 SIZE, FRAMES = 32, 2
 

@@ -15,7 +15,7 @@ from lusnb.cohort import arrays, splits
 from lusnb.cohort import cohort as cohorts
 from lusnb.cohort.cohort import Cohort
 from lusnb.segment import predictions
-from lusnb.tasks import coverage
+from lusnb.tasks.registry import TASKS
 
 
 @pytest.fixture
@@ -101,11 +101,11 @@ def test_a_cohort_of_one_feature_without_views_and_exams_opens_and_says_what_it_
     assert len(cohort.exams) == len(cohort.truth) == len(cohort.masks) == 0
     no_sf = "no clip has an S/F ratio (exams.csv is absent or empty)"
     assert (
-        coverage.lacks("sf_change", cohort)
-        == coverage.lacks("sf_ratio", cohort)
+        TASKS["sf_change"].question.lacks(cohort)
+        == TASKS["sf_ratio"].question.lacks(cohort)
         == ["the cohort names no views", no_sf]
     )
-    assert coverage.lacks("readmission", cohort) == [
+    assert TASKS["readmission"].question.lacks(cohort) == [
         "the cohort names no views",
         "no patient has a value of readmitted_30d",
         "no clips of two days",
@@ -128,7 +128,11 @@ def test_an_optional_column_may_be_absent_and_is_then_blank(folder: Path, name: 
 
 
 def test_the_phantom_lacks_nothing_and_says_what_it_is(cohort: Cohort):
-    assert [coverage.lacks(task, cohort) for task in ("sf_change", "sf_ratio", "readmission")] == [[], [], []]
+    assert [TASKS[task].question.lacks(cohort) for task in ("sf_change", "sf_ratio", "readmission")] == [
+        [],
+        [],
+        [],
+    ]
     assert cohort.origin == "phantom"
 
 

@@ -11,8 +11,7 @@ from lusnb.compare import tasks
 from lusnb.report import task_tables
 from lusnb.tasks import baselines, reference
 from lusnb.tasks import scores as tasks_scores
-from lusnb.tasks.kinds import TASKS
-from lusnb.tasks.questions import QUESTIONS
+from lusnb.tasks.registry import TASKS
 from tests.guesses import errors, every, patient_scores, predictions
 
 ARMS = pd.DataFrame(
@@ -149,7 +148,7 @@ def of_a_constant(task: str, protocol: str, seed: int) -> pd.DataFrame:
             validates = (own == fold) & ~tested
         known, everybody, asked = units[~tested & ~validates], units[~tested], units[tested]
         for model, learnt in (("tsm", everybody), (reference.TRIVIAL[task == "sf_ratio"], known)):
-            (said,) = baselines.predict(QUESTIONS[task], learnt, asked, None).values()
+            (said,) = baselines.predict(TASKS[task].question, learnt, asked, None).values()
             names = ["prediction"] if task == "sf_ratio" else [f"logit_{k}" for k in range(said.shape[1])]
             made = asked.assign(**dict(zip(names, said.T, strict=True)))
             parts.append(made.assign(arm="t000", model=model, seed=0, fold=fold + 1, split="test"))

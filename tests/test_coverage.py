@@ -10,6 +10,7 @@ import pytest
 from lusnb.cohort.cohort import Cohort
 from lusnb.params import Params
 from lusnb.tasks import coverage, draws, question, readmission_question, sf_change_question
+from lusnb.tasks.registry import TASKS
 
 VIEWS = {"R1": 1, "L1": 1, "R2": 2}
 ASKED = Params("", {"tolerance": 0.0, "first_day": 0, "second_day": 1})
@@ -293,11 +294,11 @@ BY_HAND = {
 
 @pytest.mark.parametrize("task", BY_HAND)
 def test_coverage_by_hand(patchy: tuple, task: str):
-    assert counted(coverage.coverage(task, of(*patchy), ASKED)) == BY_HAND[task]
+    assert counted(coverage.coverage(TASKS[task].question, of(*patchy), ASKED)) == BY_HAND[task]
 
 
 def test_coverage_of_each_split_is_that_of_its_patients_alone(patchy: tuple):
-    table = coverage.coverage("sf_change", of(*patchy), ASKED)
+    table = coverage.coverage(TASKS["sf_change"].question, of(*patchy), ASKED)
     assert list(dict.fromkeys(table["split"])) == ["all", "train", "validation", "test"]
     assert counted(table, "test") == {
         ("all", "all"): (1, 3, 0),
@@ -336,7 +337,7 @@ def test_nothing_is_dropped_in_silence(task: str, seed: int):
             "split": rng.choice(["train", "test"], 12),
         }
     )
-    table = coverage.coverage(task, of(clips, patients), ASKED)
+    table = coverage.coverage(TASKS[task].question, of(clips, patients), ASKED)
     assert WHY["other"] not in set(table["what"])  # every reason has a name
     numbers = ["patients", "clips", "units"]
     for split, part in table.groupby("split"):
@@ -364,7 +365,7 @@ def test_nothing_is_dropped_in_silence(task: str, seed: int):
 def test_coverage_without_any_clip_still_counts_the_patients(patchy: tuple):
     clips, patients = patchy
     for task in BY_HAND:
-        table = coverage.coverage(task, of(clips[:0], patients), ASKED)
+        table = coverage.coverage(TASKS[task].question, of(clips[:0], patients), ASKED)
         assert counted(table) == {
             ("all", "all"): (4, 0, 0),
             ("left out", WHY["none"]): (4, 0, 0),
@@ -376,12 +377,12 @@ def test_coverage_without_any_clip_still_counts_the_patients(patchy: tuple):
 def test_coverage_names_a_clip_that_no_reason_explains(patchy: tuple, monkeypatch: pytest.MonkeyPatch):
     found = question.dated
     monkeypatch.setattr(question, "dated", lambda cohort: found(cohort).query("clip_id != 'a1'"))
-    table = coverage.coverage("sf_ratio", of(*patchy), ASKED)
+    table = coverage.coverage(TASKS["sf_ratio"].question, of(*patchy), ASKED)
     assert counted(table)[("left out", WHY["other"])] == (0, 1, 0)
 
 
 def test_coverage_in_words(patchy: tuple):
-    told = coverage.coverage_told(coverage.coverage("sf_ratio", of(*patchy), ASKED))
+    told = coverage.coverage_told(coverage.coverage(TASKS["sf_ratio"].question, of(*patchy), ASKED))
     assert told == (
         "Used: clips 7 of 11, patients 2 of 4, units 7. Left out: no view (clips 1, whole patients 0); "
         "a view that the cohort does not name (clips 1, whole patients 0); "
@@ -390,7 +391,7 @@ def test_coverage_in_words(patchy: tuple):
         "Views in use, a patient: 0 to 3, median 0.5."
     )
     clips, patients = (table[table["patient_id"] == "P3"] for table in patchy)
-    told = coverage.coverage_told(coverage.coverage("sf_change", of(clips, patients), ASKED))
+    told = coverage.coverage_told(coverage.coverage(TASKS["sf_change"].question, of(clips, patients), ASKED))
     assert told == (
         "Used: clips 2 of 2, patients 1 of 1, units 1. Left out: nothing. "
         "Views in use, a patient: 1 to 1, median 1."

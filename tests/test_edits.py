@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lusnb.study import outputs, reruns
+from lusnb.study import notebooks, reruns
 from lusnb.study.matrix import NOTEBOOKS
 from tests.studies import finish_all
 from tests.test_smoke import copy_project, planned
@@ -71,15 +71,15 @@ def test_a_figure_of_the_training_itself_trains_nothing(project):
 
 
 def test_a_figure_s_name_runs_the_notebook_that_promises_it(project, monkeypatch):
-    listed = {name: [*outputs.promised(name)] for name in NOTEBOOKS.values()}
-    monkeypatch.setattr(outputs, "_listed", lambda: listed)
+    listed = {name: {"leaves": [*notebooks.promised(name)]} for name in NOTEBOOKS.values()}
+    monkeypatch.setattr(notebooks, "_listed", lambda: listed)
     assert planned(project) == set()
-    listed["09_figures"].append("figures/another.pdf")
+    listed["09_figures"]["leaves"].append("figures/another.pdf")
     assert planned(project) == {"09_figures"}
 
 
 def test_the_list_of_promised_files_is_no_code(project):
-    assert not any("outputs.yaml" in path.name for path in reruns.used("03_train_segmentation", project))
+    assert not any("notebooks.yaml" in path.name for path in reruns.used("03_train_segmentation", project))
 
 
 def test_a_metric_runs_the_comparison(project):
@@ -138,9 +138,19 @@ def test_an_explanation_trains_nothing(project):
     assert edit(project, "tasks/shapley.py", "ORDERS = ", "ORDERS = EDITED = ") == {"14_what_drives"}
 
 
-def test_what_a_task_asks_trains_the_tasks_and_no_segmenter(project):
+def test_what_a_task_asks_trains_this_task_and_what_starts_from_it(project):
+    found = edit(project, "tasks/sf_ratio_question.py", "QUESTION = Question(", "EDITED = QUESTION = Question(")
+    assert trained(found) == {"06_sf_ratio"}
     found = edit(project, "tasks/sf_change_question.py", "ROUNDING = 1e-9", "ROUNDING = 1e-8")
     assert trained(found) == TASKS
+
+
+def test_another_task_trains_nothing_that_is_there(project):
+    found = edit(project, "tasks/registry.py", "readmission)", "readmission, another)")
+    assert trained(found) == set() and "08_compare_tasks" in found
+    path = project / "lusnb" / "study" / "notebooks.yaml"
+    path.write_text(path.read_text() + "15_another:\n  task: another\n  leaves: []\n")
+    assert planned(project) == found
 
 
 def test_a_loss_trains_the_arms_that_use_it(project):

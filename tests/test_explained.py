@@ -17,7 +17,9 @@ from lusnb.segment.predictions import Predictions, pack
 from lusnb.tasks import batches, explained, masks, shapley, train
 from lusnb.tasks.masks import Segmented
 from lusnb.tasks.network import TaskNetwork
-from lusnb.tasks.questions import QUESTIONS
+from lusnb.tasks.registry import TASKS
+
+QUESTIONS = {name: task.question for name, task in TASKS.items()}
 
 SIZE, SLOTS = 32, 2
 NOTEBOOKS = {"sf_change": "05_sf_change", "sf_ratio": "06_sf_ratio", "readmission": "07_readmission"}

@@ -10,7 +10,7 @@ from lusnb.params import ParameterError, Params
 from lusnb.study import matrix, places
 from lusnb.study import profile as study_profile
 from lusnb.tasks import scores
-from lusnb.tasks.kinds import TASKS
+from lusnb.tasks.registry import TASKS
 from tests.guesses import predictions
 
 ARMS = ("t060", "t000", "grayscale")  # not in the order of the alphabet

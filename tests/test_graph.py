@@ -22,11 +22,11 @@ WHERE = f"runs/tiny/c/{TRAIN}"
 MAKES = """import time
 from pathlib import Path
 
-from lusnb.study import making, outputs, runs
+from lusnb.study import making, notebooks, runs
 
 p = params.freeze("{name}", globals())
 run = making.start(p)
-for name in outputs.promised(p.notebook):
+for name in notebooks.promised(p.notebook):
     run.path(name).parent.mkdir(parents=True, exist_ok=True)
     run.path(name).write_text(f"{{name}} {{dict(p)}}")"""
 COHORT = """from lusnb import files

@@ -19,7 +19,9 @@ from lusnb.cohort import splits
 from lusnb.segment import frames as segment_frames
 from lusnb.segment import predict, predictions, segmenter
 from lusnb.tasks import masks, train
-from lusnb.tasks.questions import QUESTIONS
+from lusnb.tasks.registry import TASKS
+
+QUESTIONS = {name: task.question for name, task in TASKS.items()}
 
 pytestmark = pytest.mark.slow
 FOLDS, TESTED = 3, 1

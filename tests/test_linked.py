@@ -15,7 +15,7 @@ from lusnb import stats
 from lusnb.compare import linked
 from lusnb.report import linked as report_linked
 from lusnb.tasks import scores as tasks_scores
-from lusnb.tasks.kinds import TASKS
+from lusnb.tasks.registry import TASKS
 
 mpl.use("Agg")
 

@@ -27,7 +27,7 @@ from lusnb.phantom.plan import (
     scene_of,
 )  # fmt: skip
 from lusnb.phantom.scan import render
-from lusnb.phantom.structures import Grid, masks, pleura_depth, structures
+from lusnb.phantom.structures_and_artefacts import Grid, masks, pleura_depth, structures
 
 TINY = dict(
     name="tiny", n_patients=4, n_clips=9, size=64, n_frames=3, fps=20.0, split=(2, 1, 1), folds=2, seed=7

@@ -20,7 +20,7 @@ from lusnb.phantom.acoustics import (
 from lusnb.phantom.anatomy import BLine, draw_scene
 from lusnb.phantom.block import GRID
 from lusnb.phantom.scan import render
-from lusnb.phantom.structures import Grid, fascia_depth, masks, pleura_depth, structures
+from lusnb.phantom.structures_and_artefacts import Grid, fascia_depth, masks, pleura_depth, structures
 from tests.test_phantom import STILL, scene_with
 
 WALL = slice(25, 125)  # rows: 4.7 to 23.4 mm

@@ -25,7 +25,7 @@ from lusnb.phantom.raters import (
     strokes,
 )
 from lusnb.phantom.scan import render
-from lusnb.phantom.structures import Grid, Ribbon, masks, structures
+from lusnb.phantom.structures_and_artefacts import Grid, Ribbon, masks, structures
 from tests.test_phantom import TINY, bytes_of, scene_with
 
 PEOPLE = dict(n_patients=3, n_clips=8, split=(1, 1, 1), n_frames=1)

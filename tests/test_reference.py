@@ -6,7 +6,7 @@ import pytest
 
 from lusnb.tasks import reference
 from lusnb.tasks import scores as tasks_scores
-from lusnb.tasks.kinds import TASKS
+from lusnb.tasks.registry import TASKS
 
 SAME = {"arm": "t000", "seed": 0}
 

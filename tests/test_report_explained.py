@@ -14,7 +14,7 @@ from matplotlib.contour import ContourSet
 
 from lusnb.cohort import problems
 from lusnb.report import explained
-from lusnb.tasks.kinds import TASKS
+from lusnb.tasks.registry import TASKS
 
 mpl.use("Agg")
 CHANNELS = ("gray", "sharp_pleura", "b_line")

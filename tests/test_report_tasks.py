@@ -21,7 +21,7 @@ from lusnb.report import progress, tables, task_panels, task_tables, tasks
 from lusnb.study import runs
 from lusnb.tasks import readmission, sf_change
 from lusnb.tasks import scores as tasks_scores
-from lusnb.tasks.kinds import TASKS
+from lusnb.tasks.registry import TASKS
 from tests.guesses import every, predictions
 
 mpl.use("Agg")

@@ -11,7 +11,7 @@ from sklearn import metrics as sk
 from lusnb import calibration
 from lusnb.tasks import readmission, sf_change, sf_ratio
 from lusnb.tasks import scores as tasks_scores
-from lusnb.tasks.kinds import TASKS
+from lusnb.tasks.registry import TASKS
 from tests.guesses import predictions
 
 RUN = {"arm": "t060", "model": "tsm", "seed": 0, "fold": 1, "split": "test"}

@@ -15,7 +15,9 @@ from lusnb.tasks import shapley
 from lusnb.tasks.batches import Batch
 from lusnb.tasks.clipbank import ClipBank
 from lusnb.tasks.network import TaskNetwork, outputs
-from lusnb.tasks.questions import QUESTIONS
+from lusnb.tasks.registry import TASKS
+
+QUESTIONS = {name: task.question for name, task in TASKS.items()}
 
 CLIPS, SLOTS, SIZE, FEATURES = 8, 3, 8, ("pleura", "b_line")
 KNOWN = np.arange(4, CLIPS)  # the training clips; the others are asked about

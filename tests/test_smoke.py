@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from lusnb.study import graph, outputs, profile, proofs, reruns
+from lusnb.study import graph, notebooks, profile, proofs, reruns
 
 ROOT = Path(__file__).parents[1]
 COHORT = "runs/smoke/phantom_smoke"
@@ -65,7 +65,7 @@ def project(tmp_path_factory):
 def test_every_node_is_finished_and_left_what_it_promises(project):
     for node in profile.nodes(profile.load("smoke", project)):
         folder = project / "runs" / node.folder
-        for name in outputs.promised(node.notebook):
+        for name in notebooks.promised(node.notebook):
             assert proofs.place(folder, name).is_file(), name
         assert (
             proofs.damaged(folder, proofs.read(folder)) == [] and not (folder / "unfinished.ipynb").exists()

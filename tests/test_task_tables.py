@@ -7,7 +7,7 @@ import pytest
 from lusnb.compare import tasks
 from lusnb.report import tables, task_tables
 from lusnb.tasks import scores as tasks_scores
-from lusnb.tasks.kinds import TASKS
+from lusnb.tasks.registry import TASKS
 from tests.guesses import TIDY, every, patient_scores
 
 ARMS = pd.DataFrame(

@@ -21,9 +21,10 @@ from lusnb.tasks import network as tasks_network
 from lusnb.tasks import scores as tasks_scores
 from lusnb.tasks import train as tasks_train
 from lusnb.tasks.clipbank import ClipBank
-from lusnb.tasks.kinds import TASKS
 from lusnb.tasks.masks import Segmented
-from lusnb.tasks.questions import QUESTIONS
+from lusnb.tasks.registry import TASKS
+
+QUESTIONS = {name: task.question for name, task in TASKS.items()}
 
 SIZE, FRAMES = 32, 2
 NOTEBOOKS = {"sf_change": "05_sf_change", "sf_ratio": "06_sf_ratio", "readmission": "07_readmission"}
@@ -71,7 +72,9 @@ def p_of(params_of: Callable) -> Callable[..., Params]:
 @pytest.fixture(scope="module")
 def results(outcome_cohort: Cohort, segmented: Segmented, p_of: Callable) -> dict[str, tasks_train.Result]:
     """Every task, trained for one epoch on both folds."""
-    return {task: tasks_train.run(task, outcome_cohort, segmented, p_of(task)) for task in NOTEBOOKS}
+    return {
+        task: tasks_train.run(QUESTIONS[task], outcome_cohort, segmented, p_of(task)) for task in NOTEBOOKS
+    }
 
 
 @pytest.fixture
@@ -274,7 +277,7 @@ def test_readmission_starts_from_the_change_task_s_encoder_of_its_own_fold(
     tmp_path: Path,
 ):
     tasks_train.store(tmp_path, results["sf_change"])
-    tasks_train.run("readmission", outcome_cohort, segmented, p_of("readmission"), start=tmp_path)
+    tasks_train.run(QUESTIONS["readmission"], outcome_cohort, segmented, p_of("readmission"), start=tmp_path)
     started = [module.network.state_dict() for module, *_ in untrained]
     saved = [load_file(tmp_path / f"model_fold{fold}.safetensors") for fold in (1, 2)]
     names = [k for k in saved[0] if k.startswith("encoder.")]
@@ -312,7 +315,9 @@ def test_the_value_head_may_start_at_the_training_mean(
 def test_grayscale_has_one_channel_and_no_ridge(
     outcome_cohort: Cohort, segmented: Segmented, p_of: Callable, untrained: list
 ):
-    found = tasks_train.run("sf_ratio", outcome_cohort, segmented, p_of("sf_ratio", arm="grayscale"))
+    found = tasks_train.run(
+        QUESTIONS["sf_ratio"], outcome_cohort, segmented, p_of("sf_ratio", arm="grayscale")
+    )
     assert found.networks[1].encoder.body[0][0].in_channels == 1
     assert set(found.predictions["model"]) == {"tsm", "mean"}
     assert set(found.predictions["arm"]) == {"grayscale"}
@@ -342,7 +347,7 @@ def test_a_cohort_without_exams_gives_empty_tables_with_headers(
 ):
     blank = replace(cohort, clips=cohort.clips.assign(sf_ratio=np.nan), exams=cohort.exams[:0])
     for task in ("sf_change", "sf_ratio"):
-        result = tasks_train.run(task, blank, segmented, p_of(task))
+        result = tasks_train.run(QUESTIONS[task], blank, segmented, p_of(task))
         assert result.networks == {}
         tasks_train.store(tmp_path / task, result)
         names = sorted(path.name for path in (tmp_path / task).iterdir())
@@ -355,7 +360,9 @@ def test_a_cohort_without_exams_gives_empty_tables_with_headers(
 
 def test_a_cohort_without_outcomes_gives_no_readmission(cohort: Cohort, segmented: Segmented, p_of: Callable):
     patients = cohort.patients.assign(readmitted_30d=pd.array([pd.NA] * 6, "Int64"))
-    found = tasks_train.run("readmission", replace(cohort, patients=patients), segmented, p_of("readmission"))
+    found = tasks_train.run(
+        QUESTIONS["readmission"], replace(cohort, patients=patients), segmented, p_of("readmission")
+    )
     assert (len(found.predictions), found.networks) == (0, {})
 
 
@@ -365,7 +372,7 @@ def test_what_a_task_leaves_is_what_it_found(
 ):
     """To the last digit: its scores are computed from what is stored, and its networks explained."""
     tasks_train.store(tmp_path, results[task])
-    found = tasks_train.read(task, tmp_path, outcome_cohort, segmented, p_of(task))
+    found = tasks_train.read(QUESTIONS[task], tmp_path, outcome_cohort, segmented, p_of(task))
     for name in ("predictions", "history", "patients"):
         want = getattr(results[task], name).replace("", np.nan)
         pd.testing.assert_frame_equal(getattr(found, name), want, check_dtype=False, check_exact=True)
@@ -559,7 +566,9 @@ def test_who_was_what_is_left_beside_the_predictions(outcome_cohort: Cohort, res
 
 def test_cross_fitted_everybody_is_tested_once(outcome_cohort: Cohort, segmented: Segmented, p_of: Callable):
     """And scored once over all folds: fold 0."""
-    found = tasks_train.run("sf_ratio", outcome_cohort, segmented, p_of("sf_ratio", protocol="cross_fitted"))
+    found = tasks_train.run(
+        QUESTIONS["sf_ratio"], outcome_cohort, segmented, p_of("sf_ratio", protocol="cross_fitted")
+    )
     tested = found.predictions[(found.predictions["split"] == "test") & (found.predictions["model"] == "tsm")]
     assert sorted(tested["clip_id"]) == sorted(outcome_cohort.clips["clip_id"])
     outer = outcome_cohort.patients.set_index("patient_id")["outer_fold"]
@@ -573,6 +582,8 @@ def test_cross_fitted_everybody_is_tested_once(outcome_cohort: Cohort, segmented
 def test_readmission_is_left_out_where_the_change_task_was(
     outcome_cohort: Cohort, segmented: Segmented, p_of: Callable, tmp_path: Path, capsys
 ):
-    found = tasks_train.run("readmission", outcome_cohort, segmented, p_of("readmission"), start=tmp_path)
+    found = tasks_train.run(
+        QUESTIONS["readmission"], outcome_cohort, segmented, p_of("readmission"), start=tmp_path
+    )
     assert found.networks == {} and found.predictions.empty
     assert "sf_change, from whose networks it starts, was not trained" in capsys.readouterr().out

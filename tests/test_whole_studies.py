@@ -10,7 +10,7 @@ import yaml
 
 from lusnb.cohort import arrays, painting
 from lusnb.cohort import cohort as cohorts
-from lusnb.study import matrix, outputs, places, profile
+from lusnb.study import matrix, notebooks, places, profile
 from tests.test_smoke import call, copy_project, run_study
 
 pytestmark = pytest.mark.slow
@@ -52,7 +52,7 @@ def test_a_failed_node_is_repaired_and_a_second_run_gives_the_same_tables_to_the
     done = call(other, "lusnb.study", "run", "smoke", "--jobs", "1")  # whatever the number of workers
     assert done.returncode == 0, done.stderr[-3000:]
     first, second = (tables_of(one, "smoke/phantom_smoke") for one in (project, other))
-    promised = {name for notebook in matrix.NOTEBOOKS.values() for name in outputs.promised(notebook)}
+    promised = {name for notebook in matrix.NOTEBOOKS.values() for name in notebooks.promised(notebook)}
     assert {os.path.basename(name) for name in promised if name.startswith("tables/")} <= set(first)
     assert first == second
 

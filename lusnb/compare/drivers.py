@@ -10,6 +10,7 @@ from lusnb.study import profile
 from lusnb.tasks import explained as tasks_explained
 from lusnb.tasks import masks, train
 from lusnb.tasks.explained import Example
+from lusnb.tasks.registry import TASKS
 
 OF = ["task", "arm"]
 
@@ -44,7 +45,7 @@ def explained(
     tables, examples = [pd.DataFrame(columns=[*OF, *tasks_explained.COLUMNS])], {}
     for (task, arm), (folder, own) in asked.items():
         segmented = masks.open_segmenter(own, cohort, fingerprint)
-        result = train.read(task, folder, cohort, segmented, own)
+        result = train.read(TASKS[task].question, folder, cohort, segmented, own)
         table, example = tasks_explained.of_task(result, cohort, segmented, own, count)
         if example is not None:
             tables.append(table.assign(task=task, arm=arm)[[*OF, *tasks_explained.COLUMNS]])

@@ -8,7 +8,7 @@ from lusnb.params import ParameterError, Params
 from lusnb.study import matrix, places, profile
 from lusnb.study.runs import find, read_csv
 from lusnb.tasks import scores
-from lusnb.tasks.kinds import TASKS
+from lusnb.tasks.registry import TASKS
 
 
 def predictions(p: Params) -> dict[str, pd.DataFrame]:

@@ -16,8 +16,8 @@ import pandas as pd
 from lusnb import arms as describe
 from lusnb import stats
 from lusnb.arms import GRAYSCALE, TRUE_MASKS
-from lusnb.tasks.kinds import TASKS
 from lusnb.tasks.reference import TRIVIAL
+from lusnb.tasks.registry import TASKS
 from lusnb.tasks.scores import TIDY
 from lusnb.tasks.task import ROOT, UNDER
 

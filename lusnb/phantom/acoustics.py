@@ -20,7 +20,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 
 from lusnb.phantom.anatomy import draw_curve
-from lusnb.phantom.structures import Grid
+from lusnb.phantom.structures_and_artefacts import Grid
 
 # Axial resolution: a pulse of some four cycles at 7.5 MHz (wavelength 0.205 mm at 1540 m/s) spans half its
 # length in depth, 0.41 mm; the matched filter smooths it a little.

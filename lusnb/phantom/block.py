@@ -18,7 +18,7 @@ import pandas as pd
 from lusnb.phantom.acoustics import AXIAL_FWHM_MM, lateral_fwhm_mm
 from lusnb.phantom.anatomy import Pose, Scene, draw_scene
 from lusnb.phantom.scan import echo
-from lusnb.phantom.structures import Grid
+from lusnb.phantom.structures_and_artefacts import Grid
 from lusnb.phantom.tissue import REPEAT_WIDENING, draw_tissue
 
 REST = Pose(0.0, 0.0)

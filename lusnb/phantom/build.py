@@ -25,7 +25,7 @@ from lusnb.phantom.mistakes import paint
 from lusnb.phantom.plan import Plan, generator
 from lusnb.phantom.raters import Sight, recognise
 from lusnb.phantom.scan import render
-from lusnb.phantom.structures import masks, structures
+from lusnb.phantom.structures_and_artefacts import masks, structures
 
 Numbered = tuple[int, dict]  # a clip's place in the cohort and its row of the views
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from lusnb.phantom.anatomy import FEATURES
 from lusnb.phantom.raters import Habits, Mark, Sight, compose, contrast, widened
-from lusnb.phantom.structures import Grid, Ribbon
+from lusnb.phantom.structures_and_artefacts import Grid, Ribbon
 
 # A look-alike is bright, like what it is taken for: the best of this many places, found in so many tries.
 PLACES_TRIED, MOST_TRIES = 8, 80

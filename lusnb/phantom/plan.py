@@ -13,7 +13,7 @@ from lusnb.params import NULLS
 from lusnb.phantom.anatomy import FEATURES, Scene, draw_scene
 from lusnb.phantom.patients import SF_MAX, VIEWS, draw_tables
 from lusnb.phantom.raters import Habits, draw_habits
-from lusnb.phantom.structures import Grid, b_ribbons
+from lusnb.phantom.structures_and_artefacts import Grid, b_ribbons
 
 TABLES = (*schema.TABLES, "scenes", "raters")
 # Raised whenever the same parameters would give other bytes, so that an old cohort is made anew.

@@ -22,7 +22,7 @@ import numpy as np
 from scipy.special import ndtr
 
 from lusnb.phantom.anatomy import FEATURES
-from lusnb.phantom.structures import Grid, Ribbon
+from lusnb.phantom.structures_and_artefacts import Grid, Ribbon
 
 # How far a drawn edge lies from the true one, SD in mm: about half the axial extent of a line's echo.
 EDGE_MM = 0.3

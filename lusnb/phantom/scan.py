@@ -13,7 +13,7 @@ import numpy as np
 
 from lusnb.phantom.acoustics import amplitude, compress, display
 from lusnb.phantom.anatomy import Pose, Scene
-from lusnb.phantom.structures import (
+from lusnb.phantom.structures_and_artefacts import (
     Grid,
     Ribbon,
     b_half_width,

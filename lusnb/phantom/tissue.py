@@ -23,7 +23,7 @@ from lusnb.phantom.acoustics import (
     speckle,
 )
 from lusnb.phantom.anatomy import Pose, Scene
-from lusnb.phantom.structures import Grid, Ribbon, fascia_depth, fascia_ribbons, pleura_depth
+from lusnb.phantom.structures_and_artefacts import Grid, Ribbon, fascia_depth, fascia_ribbons, pleura_depth
 
 # Mean levels of fat and of muscle: fat of the chest wall is dark between bright septa.
 FAT_DB, MUSCLE_DB = -54.0, -41.5

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure, SubFigure
 
 from lusnb.cohort.problems import sentence, words
 from lusnb.report.looks import WIDTH, feature_colours
-from lusnb.tasks.kinds import TASKS
+from lusnb.tasks.registry import TASKS
 
 SMALL = 8
 GRAY = "0.35"  # colour of the gray channel

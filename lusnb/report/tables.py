@@ -31,7 +31,7 @@ TABLE1 = {
     "trimap_ce_foreground": "trimap CE, foreground",
     "trimap_ce_background": "trimap CE, background",
 }
-SEGMENTATION = 1  # its table; the tasks' own numbers: tasks/kinds.py
+SEGMENTATION = 1  # its table; the tasks' own numbers: tasks/registry.py
 
 
 def published() -> pd.DataFrame:

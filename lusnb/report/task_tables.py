@@ -19,8 +19,8 @@ from lusnb.compare import tasks
 from lusnb.compare.tasks import REGRESSIONS
 from lusnb.report import tables
 from lusnb.tasks import scores as tasks_scores
-from lusnb.tasks.kinds import TASKS
 from lusnb.tasks.reference import TRIVIAL
+from lusnb.tasks.registry import TASKS
 
 ROWS = ["model", "arm", "threshold"]
 SIGNS = ("_positive", "_negative")  # counts again: no spread is shown

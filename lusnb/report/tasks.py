@@ -15,8 +15,8 @@ from lusnb.arms import GRAYSCALE, TRUE_MASKS
 from lusnb.compare import tasks
 from lusnb.report import task_tables
 from lusnb.report.looks import PALETTE, WIDTH, nothing
-from lusnb.tasks.kinds import TASKS
 from lusnb.tasks.reference import TRIVIAL
+from lusnb.tasks.registry import TASKS
 
 BLUE, ORANGE, GREEN, GREY = "#0072b2", "#d55e00", "#009e73", "0.55"
 SMALL = 8

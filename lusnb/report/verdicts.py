@@ -15,8 +15,8 @@ from lusnb.arms import GRAYSCALE, TRUE_MASKS
 from lusnb.cohort.problems import counted, sentence
 from lusnb.compare.tasks import patient_values
 from lusnb.report.task_tables import in_words, tested, title
-from lusnb.tasks.kinds import TASKS
 from lusnb.tasks.reference import TRIVIAL
+from lusnb.tasks.registry import TASKS
 
 LEVEL = 0.05
 ROUGH = 10  # forecasts from fewer patients are marked as rough

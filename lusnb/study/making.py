@@ -15,7 +15,7 @@ import yaml
 from lusnb import files
 from lusnb.params import ParameterError, Params
 from lusnb.segment import choices
-from lusnb.study import locks, matrix, outputs, places, profile, proofs, reruns
+from lusnb.study import locks, matrix, notebooks, places, profile, proofs, reruns
 
 PACKAGES = ("lusnb", "torch", "torchvision", "lightning", "segmentation-models-pytorch", "numpy", "pandas")
 LOADED = time.time_ns()  # code that is written later is not what this process runs
@@ -65,10 +65,10 @@ class Run:
         where = self.place.relative_to(self.base)
         if not self.folder.is_dir():
             raise RuntimeError(f"{where}: this run is finished; run the notebook again from the top.")
-        promised = outputs.promised(self.params.notebook)
+        promised = notebooks.promised(self.params.notebook)
         if lacks := [name for name in promised if not self.path(name).is_file()]:
             raise RuntimeError(
-                f"{where}: expected it to leave {', '.join(lacks)} (study/outputs.yaml), found none."
+                f"{where}: expected it to leave {', '.join(lacks)} (study/notebooks.yaml), found none."
             )
         made = {**self.made, **{name: dict(found) for name, found in READ.items()}}
         if not _as_written(self.params.notebook, self.base):

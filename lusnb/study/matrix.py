@@ -6,12 +6,9 @@ from pathlib import Path
 
 from lusnb import arms, params
 from lusnb.params import PROTOCOLS
+from lusnb.study import notebooks
 
-TASKS = {  # in the order of their tables; what each of them is: tasks/kinds.py
-    "sf_change": "05_sf_change",
-    "sf_ratio": "06_sf_ratio",
-    "readmission": "07_readmission",
-}
+TASKS = notebooks.tasks()  # task -> notebook
 NOTEBOOKS = {
     "cohort": "00_cohort",
     "explore": "01_explore_data",
@@ -27,7 +24,7 @@ NOTEBOOKS = {
 }
 # notebooks over all cohorts of a profile, and the comparison of each cohort that they read
 ACROSS = {"12_sensitivity": "04_compare_segmentation", "13_outcome": "08_compare_tasks"}
-STARTS_FROM = {"readmission": "sf_change"}  # a task -> that from whose networks it starts
+STARTS_FROM = notebooks.starts_from()
 OPTIONAL_KEYS = {
     "null_arms": int,  # how many copies of the one arm, which differ by their seed alone
     "across": str,  # a notebook that reads the finished comparisons of all the cohorts

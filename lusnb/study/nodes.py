@@ -13,7 +13,7 @@ from pathlib import Path
 
 from lusnb.cohort import fingerprint
 from lusnb.params import ParameterError
-from lusnb.study import locks, making, outputs, proofs, reruns
+from lusnb.study import locks, making, notebooks, proofs, reruns
 from lusnb.study import places as study_places
 from lusnb.study import profile as study_profile
 from lusnb.study.matrix import NOTEBOOKS
@@ -40,7 +40,7 @@ def differs(node: Node, base: Path) -> list[str]:
         found.append(proof["code"] if proof["code"] in making.NOT_ITS_CODE else "its code changed")
     found += [f"files of {k} changed" for k, then in proof["outside"].items() if outside.get(k, then) != then]
     found += [f"{name} is not what it left" for name in proofs.damaged(folder, proof)]
-    found += [f"{name} is new" for name in outputs.promised(node.notebook) if name not in proof["files"]]
+    found += [f"{name} is new" for name in notebooks.promised(node.notebook) if name not in proof["files"]]
     return found + (_changed_cohorts(node, proof, base) or _changed_inputs(proof, base))
 
 

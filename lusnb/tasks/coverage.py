@@ -1,4 +1,4 @@
-"""What each clinical task uses of a cohort, what it leaves out and why, counted; and what a cohort lacks."""
+"""What each clinical task uses of a cohort, what it leaves out and why, counted."""
 
 from collections.abc import Mapping
 
@@ -8,7 +8,6 @@ import pandas as pd
 from lusnb.cohort.cohort import Cohort
 from lusnb.params import Params
 from lusnb.tasks.question import Question
-from lusnb.tasks.questions import QUESTIONS
 
 REASONS = {
     "outcome": "its patient has no outcome",
@@ -24,11 +23,6 @@ REASONS = {
     "none": "a patient without clips",
 }
 SPLITS = ("train", "validation", "test")
-
-
-def lacks(task: str, cohort: Cohort) -> list[str]:
-    """What a cohort misses for a task, one sentence each; [] when the task can be done."""
-    return QUESTIONS[task].lacks(cohort)
 
 
 def _reasons(question: Question) -> tuple[str, ...]:
@@ -86,10 +80,10 @@ def _tally(question: Question, clips: pd.DataFrame, people: pd.DataFrame) -> pd.
     return table[(table["what"] != REASONS["other"]) | (table[["patients", "clips"]].sum(axis=1) > 0)]
 
 
-def coverage(task: str, cohort: Cohort, p: Params) -> pd.DataFrame:
+def coverage(question: Question, cohort: Cohort, p: Params) -> pd.DataFrame:
     """What a task asks of a cohort, and what it leaves out and why: every patient and every clip once.
 
-    task: of questions.QUESTIONS; p: its parameters. Columns: split (`all`, then those of the patients), kind,
+    p: the task's parameters. Columns: split (`all`, then those of the patients), kind,
     what, patients, clips, units. Kinds: `all`; `left out`, one row a reason; `used`; `views` and `days`, all
     patients again, by how many different ones their used clips show. So left out and used add up to all, and
     so do views, and days, in each column.
@@ -97,7 +91,7 @@ def coverage(task: str, cohort: Cohort, p: Params) -> pd.DataFrame:
     used clip, else with the clip that came furthest. A clip that is alone in its patient's zone is in no pair
     within a patient, but still trains S/F change, whose training pairs cross patients.
     """
-    question, patients = QUESTIONS[task], cohort.patients
+    patients = cohort.patients
     units = question.units(cohort, p)
     clips = cohort.clips.assign(status=_status(question, cohort, units, p))
     people = _people(question, clips, units, patients)

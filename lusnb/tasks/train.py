@@ -25,7 +25,6 @@ from lusnb.tasks.clipbank import ClipBank
 from lusnb.tasks.masks import Segmented
 from lusnb.tasks.network import ClipTask, TaskNetwork, class_weights, outputs
 from lusnb.tasks.question import Question
-from lusnb.tasks.questions import QUESTIONS
 
 RUN = ["arm", "model", "seed", "fold", "split"]  # what a prediction is of, first in its table
 
@@ -215,14 +214,16 @@ def open_bank(cohort: Cohort, segmented: Segmented) -> ClipBank:
     return clipbank.load(cohort, segmented.task_size, segmented.task_frames)
 
 
-def run(task: str, cohort: Cohort, segmented: Segmented, p: Params, start: Path | None = None) -> Result:
+def run(
+    question: Question, cohort: Cohort, segmented: Segmented, p: Params, start: Path | None = None
+) -> Result:
     """Train and predict every fold of one arm's task.
 
-    task: of questions.QUESTIONS. segmented: the masks that each fold may read (for `grayscale`, size and
+    segmented: the masks that each fold may read (for `grayscale`, size and
     frames alone count). start: folder of the finished task of the same arm from whose networks this one
     starts. A cohort that lacks what the task needs gives an empty result.
     """
-    question = QUESTIONS[task]
+    task = question.name
     if question.lacks(cohort):
         return _empty(question)
     if thin := _thin(question, cohort, p):
@@ -262,9 +263,9 @@ def store(folder: Path, result: Result) -> None:
     files.write_csv(folder / "patients.csv", result.patients)
 
 
-def read(task: str, folder: Path, cohort: Cohort, segmented: Segmented, p: Params) -> Result:
+def read(question: Question, folder: Path, cohort: Cohort, segmented: Segmented, p: Params) -> Result:
     """What `store` left of a task that `run` trained; the same arguments."""
-    question, networks = QUESTIONS[task], {}
+    networks = {}
     for fold, path in _models(folder).items():
         channels = 1 if p.arm == GRAYSCALE else 1 + len(cohort.features)
         networks[fold] = TaskNetwork(len(question.classes), channels, segmented.task_frames)

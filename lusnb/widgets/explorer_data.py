@@ -151,10 +151,10 @@ def outcomes_of(folder: Path, sf_max: float) -> tuple[dict[str, pd.DataFrame], s
     What they are says each task's card (tasks/task.py); numbers as 08 has them. A task without a finished run
     is not in the result.
     """
-    from lusnb.tasks import kinds, scores  # whose SciPy takes half a second, which only patients wait for
+    from lusnb.tasks import registry, scores  # whose SciPy takes half a second, which only patients wait for
 
     found, odd = {}, []
-    for name, task in kinds.TASKS.items():
+    for name, task in registry.TASKS.items():
         tables = []
         for run in sorted(folder.glob(f"{matrix.TASKS[name]}/*/seed*/finished")):
             path = run.with_name("predictions.csv")
@@ -171,10 +171,10 @@ def outcomes_of(folder: Path, sf_max: float) -> tuple[dict[str, pd.DataFrame], s
 
 def cards(tasks: Iterable[str]) -> list[dict[str, str]]:
     """How each of some tasks is shown, in words: task, title, and task.Card.words."""
-    from lusnb.tasks import kinds
+    from lusnb.tasks import registry
 
-    titles = {name: problems.sentence(kinds.TASKS[name].title) for name in tasks}
-    return [{"task": name, "title": titles[name], **kinds.TASKS[name].card.words} for name in tasks]
+    titles = {name: problems.sentence(registry.TASKS[name].title) for name in tasks}
+    return [{"task": name, "title": titles[name], **registry.TASKS[name].card.words} for name in tasks]
 
 
 def follows_split(tasks: Mapping[str, pd.DataFrame], cohort: Cohort) -> bool:

@@ -25,7 +25,9 @@ from lusnb.tasks import batches, clipbank
 from lusnb.tasks import network as tasks_network
 from lusnb.tasks import train as tasks_train
 from lusnb.tasks.clipbank import ClipBank
-from lusnb.tasks.questions import QUESTIONS
+from lusnb.tasks.registry import TASKS
+
+QUESTIONS = {name: task.question for name, task in TASKS.items()}
 
 ROOT = Path(__file__).parents[2]
 FOLDS = 2

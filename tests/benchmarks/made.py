@@ -6,7 +6,7 @@ from numpy.random import Generator
 
 from lusnb.segment import averages
 from lusnb.tasks import scores as tasks_scores
-from lusnb.tasks.kinds import TASKS
+from lusnb.tasks.registry import TASKS
 
 TRUTH_SD = 0.2  # of a patient's S/F / maximum about the mean of all, and of the days about the patient's
 DAY_SD = 0.1

@@ -36,9 +36,10 @@ from lusnb.tasks import network as tasks_network
 from lusnb.tasks import scores as tasks_scores
 from lusnb.tasks.batches import Batch, Lesson
 from lusnb.tasks.clipbank import ClipBank
-from lusnb.tasks.kinds import TASKS
-from lusnb.tasks.questions import QUESTIONS
+from lusnb.tasks.registry import TASKS
 from tests.benchmarks import cases
+
+QUESTIONS = {name: task.question for name, task in TASKS.items()}
 
 SIZE, FRAMES, FOLDS, PARTS = 32, 2, 2, 10
 NUMBERS = ("validation loss", "accuracy_3class", "accuracy_2class_cross_day", "auroc", "train loss")

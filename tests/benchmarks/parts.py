@@ -20,8 +20,10 @@ from lusnb.segment import fitting, frames, segmenter
 from lusnb.study import matrix
 from lusnb.tasks import batches, clipbank, train
 from lusnb.tasks import network as tasks_network
-from lusnb.tasks.questions import QUESTIONS
+from lusnb.tasks.registry import TASKS
 from tests.benchmarks import cases
+
+QUESTIONS = {name: task.question for name, task in TASKS.items()}
 
 REPEATS = 3
 PAPER = {"encoder": "resnet34", "decoder_channels": 256, "size": 512, "task_size": 224, "task_frames": 8}

@@ -21,7 +21,9 @@ from lusnb.phantom.plan import Plan
 from lusnb.study import matrix
 from lusnb.study import profile as study_profile
 from lusnb.tasks import batches, clipbank
-from lusnb.tasks.questions import QUESTIONS
+from lusnb.tasks.registry import TASKS
+
+QUESTIONS = {name: task.question for name, task in TASKS.items()}
 
 TRAIN = matrix.NOTEBOOKS["train"]
 TASK_OF = {matrix.NOTEBOOKS[task]: task for task in matrix.TASKS}

@@ -22,9 +22,8 @@ from lusnb.study import matrix
 from lusnb.study import profile as study_profile
 from lusnb.tasks import coverage, explained, masks, question, sf_ratio, train
 from lusnb.tasks import scores as tasks_scores
-from lusnb.tasks.kinds import TASKS
 from lusnb.tasks.question import Question
-from lusnb.tasks.questions import QUESTIONS
+from lusnb.tasks.registry import TASKS
 from lusnb.tasks.task import Card, Task
 from lusnb.widgets import explorer_data
 
@@ -81,8 +80,7 @@ JUDGED = Task(
 
 @pytest.fixture(autouse=True)
 def fourth(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What adding a task takes: a line in each of the two tables, and its notebook in the matrix."""
-    monkeypatch.setitem(QUESTIONS, STAY, ASKED)
+    """What adding a task takes: a line in the registry, and its notebook in study/notebooks.yaml."""
     monkeypatch.setitem(TASKS, STAY, JUDGED)
     monkeypatch.setitem(matrix.TASKS, STAY, NOTEBOOK)
     monkeypatch.setitem(matrix.NOTEBOOKS, STAY, NOTEBOOK)
@@ -99,12 +97,9 @@ def segmented(cohort: Cohort) -> masks.Segmented:
 @pytest.fixture(scope="module")
 def trained(cohort: Cohort, segmented: masks.Segmented, params_of) -> dict[str, train.Result]:
     """Trained by the parameters of the S/F ratio, one epoch, an arm each."""
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setitem(QUESTIONS, STAY, ASKED)
-        same = {"epochs": 1, "batch": 8}
-        return {
-            arm: train.run(STAY, cohort, segmented, params_of("06_sf_ratio", arm=arm, **same)) for arm in ARMS
-        }
+    same = {"epochs": 1, "batch": 8}
+    asked = {arm: params_of("06_sf_ratio", arm=arm, **same) for arm in ARMS}
+    return {arm: train.run(ASKED, cohort, segmented, p) for arm, p in asked.items()}
 
 
 @pytest.fixture
@@ -113,9 +108,9 @@ def made(trained: dict[str, train.Result]) -> pd.DataFrame:
 
 
 def test_it_is_asked_and_counted(cohort: Cohort):
-    assert coverage.lacks(STAY, cohort) == []
-    assert coverage.lacks(STAY, replace(cohort, views={})) == ["the cohort names no views"]
-    counts = coverage.coverage(STAY, cohort, SimpleNamespace())
+    assert ASKED.lacks(cohort) == []
+    assert ASKED.lacks(replace(cohort, views={})) == ["the cohort names no views"]
+    counts = coverage.coverage(ASKED, cohort, SimpleNamespace())
     used = counts[(counts["split"] == "all") & (counts["kind"] == "used")].iloc[0]
     assert used["clips"] == used["units"] == len(cohort.clips)
 
