@@ -139,7 +139,7 @@ def test_an_explanation_trains_nothing(project):
 
 
 def test_what_a_task_asks_trains_this_task_and_what_starts_from_it(project):
-    found = edit(project, "tasks/sf_ratio_question.py", "QUESTION = Question(", "EDITED = QUESTION = Question(")
+    found = edit(project, "tasks/sf_ratio_question.py", "QUESTION = Q", "EDITED = QUESTION = Q")
     assert trained(found) == {"06_sf_ratio"}
     found = edit(project, "tasks/sf_change_question.py", "ROUNDING = 1e-9", "ROUNDING = 1e-8")
     assert trained(found) == TASKS

@@ -269,16 +269,6 @@ def test_the_temperature_is_that_of_the_least_cross_entropy():
     assert (after.mean(0) < metrics.cross_entropy(z, c).mean(0)).all()
 
 
-def test_one_temperature_for_all_features_lies_between_theirs():
-    z, c = soft_sample(8, [1.2, 3.0])
-    shared = metrics.temperatures(z, c, all_known(z), shared=True)
-    assert shared[0] == shared[1]
-    assert 1.2 < shared[0] < 3.0
-    together = torch.cat([z[:, :1], z[:, 1:]]), torch.cat([c[:, :1], c[:, 1:]])
-    alone = metrics.temperatures(*together, torch.ones(4, 1, dtype=torch.bool))
-    assert shared[0] == pytest.approx(alone[0])
-
-
 def test_unknown_features_and_pixels_left_out_do_not_count():
     z, c = soft_sample(9, [2.0, 2.0])
     c[1, 0] = 0.9
@@ -286,8 +276,7 @@ def test_unknown_features_and_pixels_left_out_do_not_count():
     found = metrics.temperatures(z, c, known)
     assert found[0] == pytest.approx(2.0)
     assert np.isnan(found[1])
-    assert metrics.temperatures(z, c, known, shared=True) == pytest.approx([2.0, 2.0])
-    assert np.isnan(metrics.temperatures(z, c, torch.zeros_like(known), shared=True)).all()
+    assert np.isnan(metrics.temperatures(z, c, torch.zeros_like(known))).all()
     z, c = soft_sample(10, [2.0])
     band = torch.zeros(z.shape, dtype=torch.bool)
     band[..., 10:20] = True
@@ -312,19 +301,13 @@ def test_a_temperature_never_raises_the_cross_entropy_that_it_is_fitted_to(kind,
         known.flat[0] = known.flat[-1] = True
         every = np.broadcast_to(known if pixels == "band" else known[:, :, None, None], z.shape)
         tensors = [torch.from_numpy(a) for a in (np.where(every, z, nan), np.where(every, c, nan), known)]
-        own, shared = (metrics.temperatures(*tensors, shared=both) for both in (False, True))
+        own = metrics.temperatures(*tensors)
         for k in range(2):
             zk, ck = z[:, k][every[:, k]], c[:, k][every[:, k]]
             least = likelihood(zk / own[k], ck)
-            for other in (1.0, shared[k], own[k] * 1.01, own[k] / 1.01):
+            for other in (1.0, *own, own[k] * 1.01, own[k] / 1.01):
                 if 0.05 <= other <= 20:
                     assert least <= likelihood(zk / other, ck) + 1e-12
-        for other in (1.0, *own, *(shared * 1.01), *(shared / 1.01)):
-            if 0.05 <= other <= 20:
-                assert (
-                    likelihood(z[every] / shared[0], c[every])
-                    <= likelihood(z[every] / other, c[every]) + 1e-12
-                )
 
 
 def test_logits_of_half_precision_give_the_temperature_of_the_same_numbers():

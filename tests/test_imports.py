@@ -52,7 +52,7 @@ def wing_of(name):
 def imports_of(path):
     """The modules of the package that a module imports, at its top or within a function."""
     known = {name_of(p) for p in modules()}
-    return {name for name in reruns._imported(path.read_text()) if name in known}
+    return {name for name in reruns.imported(path.read_text()) if name in known}
 
 
 def broken(imports):
@@ -130,7 +130,7 @@ def notebook_modules(name):
 
     cells = json.loads((ROOT / "notebooks" / f"{name}.ipynb").read_text())["cells"]
     code = "\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "code")
-    return sorted({n for n in reruns._imported(code) if n.startswith("lusnb.")})
+    return sorted({n for n in reruns.imported(code) if n.startswith("lusnb.")})
 
 
 @pytest.mark.parametrize("name", LIGHT)

@@ -301,38 +301,29 @@ def test_a_map_by_hand(tmp_path: Path):
     assert r["mapped"][[0, 51, 102, 255]].to_list() == pytest.approx([0, 0.4, 0.4, 1.0])
     assert r["mapped"][[17, 34]].to_list() == pytest.approx([0.4 / 3, 0.8 / 3])  # never said: on the line
     assert r["mapped"][153] == pytest.approx(0.4 + 0.6 * 51 / 153)
-    fitted = harmonise.fit(painted(tmp_path / "c", images), ["p"], zero="fitted")
-    r = fitted[fitted["rater"] == "r"].set_index("level")
-    assert r["mapped"][[0, 51, 102, 255]].to_list() == pytest.approx([0.1, 0.4, 0.4, 1.0])
 
 
-@pytest.mark.parametrize("per_feature", [False, True])
-@pytest.mark.parametrize("zero", ["kept", "fitted"])
-def test_the_fit_is_isotonic_regression_on_every_pixel(tmp_path: Path, per_feature: bool, zero: str):
+def test_the_fit_is_isotonic_regression_on_every_painted_pixel(tmp_path: Path):
     images = random_images(4)
     del images["p0_0", "t", "a_line"]
-    table = harmonise.fit(painted(tmp_path / "c", images), ["p0"], per_feature, zero)
-    groups = [(f,) for f in FEATURES] if per_feature else [FEATURES]
-    assert len(table) == 256 * 3 * len(groups)
-    for features in groups:
-        for rater in "rst":
-            own, others = [], []
-            for (clip, name, feature), image in images.items():
-                if name == rater and clip.startswith("p0") and feature in features:
-                    rest = [
-                        images[clip, o, feature] for o in "rst" if o != rater and (clip, o, feature) in images
-                    ]
-                    own.append(image.ravel())
-                    others.append(np.mean(rest, axis=0).ravel() / 255)
-            own, others = np.concatenate(own), np.concatenate(others)
-            counted = np.full(own.shape, True) if zero == "fitted" else own > 0
-            reference = IsotonicRegression().fit(own[counted], others[counted])
-            feature = features[0] if per_feature else arrays.ALL
-            rows = table[(table["rater"] == rater) & (table["feature"] == feature)]
-            said = np.unique(own[counted])
-            np.testing.assert_allclose(rows["mapped"].to_numpy()[said], reference.predict(said), atol=1e-12)
-            assert (np.diff(rows["mapped"]) >= 0).all() and rows["mapped"].between(0, 1).all()
-            assert rows["pixels"].to_list() == np.bincount(own, minlength=256).tolist()
+    table = harmonise.fit(painted(tmp_path / "c", images), ["p0"])
+    assert len(table) == 256 * 3 and set(table["feature"]) == {arrays.ALL}
+    for rater in "rst":
+        own, others = [], []
+        for (clip, name, feature), image in images.items():
+            if name == rater and clip.startswith("p0"):
+                rest = [
+                    images[clip, o, feature] for o in "rst" if o != rater and (clip, o, feature) in images
+                ]
+                own.append(image.ravel())
+                others.append(np.mean(rest, axis=0).ravel() / 255)
+        own, others = np.concatenate(own), np.concatenate(others)
+        reference = IsotonicRegression().fit(own[own > 0], others[own > 0])
+        rows = table[table["rater"] == rater]
+        said = np.unique(own[own > 0])
+        np.testing.assert_allclose(rows["mapped"].to_numpy()[said], reference.predict(said), atol=1e-12)
+        assert (np.diff(rows["mapped"]) >= 0).all() and rows["mapped"].between(0, 1).all()
+        assert rows["pixels"].to_list() == np.bincount(own, minlength=256).tolist()
 
 
 def test_the_consensus_leaves_the_rater_out(tmp_path: Path):
@@ -366,30 +357,22 @@ def test_nothing_to_harmonise(tmp_path: Path):
     assert compare_raters.dice(alone).empty and list(compare_raters.dice(alone)) == compare_raters.DICE
     images = {("p_0", "r", "a_line"): row_of(255, 0), ("p_0", "s", "a_line"): row_of(0, 0)}
     assert set(harmonise.fit(painted(tmp_path / "two", images), ["p"])["rater"]) == {"r"}  # s painted nothing
-    with pytest.raises(ValueError, match="zero: expected kept or fitted, got 'free'; correct the parameter"):
-        harmonise.fit(alone, ["p"], zero="free")
 
 
-@pytest.mark.parametrize("per_feature", [False, True])
-def test_maps_are_applied_level_by_level(tmp_path: Path, per_feature: bool):
-    table = harmonise.fit(painted(tmp_path / "c", random_images(7)), ["p0", "p1"], per_feature)
+def test_a_map_of_each_rater_serves_every_feature(tmp_path: Path):
+    table = harmonise.fit(painted(tmp_path / "c", random_images(7)), ["p0", "p1"])
     found = harmonise.mappings(table, FEATURES)
     assert set(found) == {(rater, feature) for rater in "rst" for feature in FEATURES}
     mapping = found["r", "b_line"]
     assert mapping.dtype == np.uint8 and mapping.shape == (256,) and mapping[0] == 0
     rows = table[(table["rater"] == "r") & table["feature"].isin(["b_line", arrays.ALL])]
     assert mapping[102] == round(255 * rows.set_index("level")["mapped"][102])
-    image = np.array([[0, 102], [255, 102]], np.uint8)
-    mapped = harmonise.apply(image, mapping)
-    assert mapped.dtype == np.uint8
-    np.testing.assert_array_equal(mapped, [[0, mapping[102]], [mapping[255], mapping[102]]])
 
 
-@pytest.mark.parametrize("per_feature", [False, True])
-def test_the_gain_is_that_of_the_pixels(tmp_path: Path, per_feature: bool):
+def test_the_gain_is_that_of_the_pixels(tmp_path: Path):
     images = random_images(8)
     cohort = painted(tmp_path / "c", images)
-    table = harmonise.fit(cohort, ["p0"], per_feature)
+    table = harmonise.fit(cohort, ["p0"])
     gains = harmonise.gain(cohort, ["p1"], table)
     assert list(gains) == harmonise.GAINS
     for row in gains.itertuples():

@@ -28,7 +28,7 @@ def read(path: Path, whole: bool) -> tuple[dict, list[dict]]:
         return {}, [as_problem(path, None, error)]
     content = {} if content is None else content
     if not isinstance(content, dict):
-        return {}, [problem(path, None, "`key: value` lines", short(content), "see README.")]
+        return {}, [problem(path, None, "`key: value` lines", short(content), "see docs/formats.md.")]
     given = {key: value for key, value in content.items() if key in META and value is not None}
     meta = {key: value for key, value in given.items() if META[key].fits(value)}
     found = [

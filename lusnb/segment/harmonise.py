@@ -32,73 +32,57 @@ def joint_counts(cohort: Cohort, patients: list[str]) -> pd.DataFrame:
     return ordered(cohort, table, ["rater", "feature", "patient_id", "level"])
 
 
-def fit(cohort: Cohort, patients: list[str], per_feature: bool = False, zero: str = "kept") -> pd.DataFrame:
+def fit(cohort: Cohort, patients: list[str]) -> pd.DataFrame:
     """For each rater the non-decreasing map from a level to the consensus of the other raters.
 
     Isotonic regression (scikit-learn) on the pixels of `patients` alone, the training patients: the others'
-    mean at each level, weighted by pixels. Features pooled, or each apart. Levels never said lie on the line
-    between their neighbours; beyond the last one they keep its value.
+    mean at each level, weighted by pixels, features pooled. Levels never said lie on the line between their
+    neighbours; beyond the last one they keep its value. Unpainted pixels stay 0 and are no part of the fit,
+    so that c > 0 still means that the rater painted: they are most pixels, and what the others say there
+    tells what the rater misses, which no map of levels can put in its place.
 
-    zero: 'kept': unpainted pixels stay 0 and are no part of the fit, so that c > 0 still means that the rater
-    painted. They are most pixels, and what the others say there tells what the rater misses, which no map of
-    levels can put in its place. 'fitted': level 0 is fitted too, and becomes a haze over the whole frame.
-
-    Columns: rater, feature ('all' when pooled), level (0 to 255), pixels, consensus (the others' mean at this
-    level, a fraction; NaN where it was never said), mapped (a fraction). No rows for a rater who painted
-    nothing that another looked at: nothing to harmonise. Raises ValueError for an unknown `zero`.
+    Columns: rater, feature ('all'), level (0 to 255), pixels, consensus (the others' mean at this level, a
+    fraction; NaN where it was never said), mapped (a fraction). No rows for a rater who painted nothing that
+    another looked at: nothing to harmonise.
     """
-    if zero not in ("kept", "fitted"):
-        raise ValueError(f"zero: expected kept or fitted, got {zero!r}; correct the parameter.")
-    counts = joint_counts(cohort, patients)
-    if not per_feature:
-        counts = counts.assign(feature=ALL)
-    tables = [pd.DataFrame(columns=MAPS)]
-    for (rater, feature), group in counts.groupby(["rater", "feature"], sort=False):
+    counts, tables = joint_counts(cohort, patients), [pd.DataFrame(columns=MAPS)]
+    for rater, group in counts.groupby("rater", sort=False):
         sums = group.groupby("level")[["pixels", "total"]].sum().reindex(LEVELS, fill_value=0)
         if sums.loc[1:, "pixels"].any():
-            tables.append(_isotonic(sums, zero).assign(rater=rater, feature=feature)[MAPS])
+            tables.append(_isotonic(sums).assign(rater=rater, feature=ALL)[MAPS])
     return pd.concat(tables[1:] or tables, ignore_index=True)
 
 
-def _isotonic(sums: pd.DataFrame, zero: str) -> pd.DataFrame:
+def _isotonic(sums: pd.DataFrame) -> pd.DataFrame:
     """One rater's map. sums: pixels and total of the consensus, one row for each of the 256 levels."""
     from sklearn.isotonic import IsotonicRegression
 
     pixels = sums["pixels"].to_numpy()
     consensus = np.divide(sums["total"], pixels, out=np.full(256, np.nan), where=pixels > 0)
-    said = np.flatnonzero((pixels > 0) & ((LEVELS > 0) | (zero == "fitted")))
+    said = np.flatnonzero((pixels > 0) & (LEVELS > 0))
     regression = IsotonicRegression(y_min=0, y_max=1)
     fitted = regression.fit(said, consensus[said], sample_weight=pixels[said]).predict(said)
-    if zero == "kept":
-        said, fitted = np.append(0, said), np.append(0, fitted)
-    mapped = np.interp(LEVELS, said, fitted)
+    mapped = np.interp(LEVELS, np.append(0, said), np.append(0, fitted))
     return pd.DataFrame({"level": LEVELS, "pixels": pixels, "consensus": consensus, "mapped": mapped})
 
 
 def mappings(table: pd.DataFrame, features: tuple[str, ...]) -> dict[tuple[str, str], np.ndarray]:
-    """The maps of `fit`'s table, for `apply`: (rater, feature) -> uint8 (256,), 255 = 100 %."""
+    """The maps of `fit`'s table, an array indexed by level: (rater, feature) -> uint8 (256,), 255 = 100 %."""
     found = {}
-    for (rater, feature), group in table.groupby(["rater", "feature"], sort=False):
+    for rater, group in table.groupby("rater", sort=False):
         levels = np.rint(255 * group.sort_values("level")["mapped"].to_numpy(float)).astype(np.uint8)
-        found |= {(rater, name): levels for name in (features if feature == ALL else [feature])}
+        found |= {(rater, name): levels for name in features}
     return found
-
-
-def apply(image: np.ndarray, mapping: np.ndarray) -> np.ndarray:
-    """One rater's confidence image, uint8 of any shape, with every level replaced by what it maps to."""
-    return mapping[image]
 
 
 def gain(cohort: Cohort, patients: list[str], table: pd.DataFrame) -> pd.DataFrame:
     """How far each rater is from the others' consensus before and after harmonisation, where it painted.
 
     table: of `fit`. patients: others than those it was fitted on, since on these it cannot do worse. Columns:
-    rater, feature (as in the table), patients, pixels (painted by the rater), before, after (root mean square
+    rater, feature ('all'), patients, pixels (painted by the rater), before, after (root mean square
     difference to the others' consensus, a fraction; exact over all these pixels).
     """
-    counts = joint_counts(cohort, patients).query("level > 0")
-    if (table["feature"] == ALL).all():
-        counts = counts.assign(feature=ALL)
+    counts = joint_counts(cohort, patients).query("level > 0").assign(feature=ALL)
     joined = counts.merge(table[["rater", "feature", "level", "mapped"]], on=["rater", "feature", "level"])
     for name, own in (("before", joined["level"] / 255), ("after", joined["mapped"].astype(float))):
         joined[name] = joined["squares"] - 2 * own * joined["total"] + own**2 * joined["pixels"]

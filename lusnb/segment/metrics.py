@@ -183,24 +183,20 @@ def _temperature_of_pixels(cells: list[tuple[Tensor, Tensor]]) -> float:
     return calibration.temperature(slope)
 
 
-def temperatures(logits: Tensor, c: Tensor, known: Tensor, shared: bool = False) -> np.ndarray:
+def temperatures(logits: Tensor, c: Tensor, known: Tensor) -> np.ndarray:
     """Temperature T of each feature, so that sigmoid(logits / T) has the least cross-entropy against c.
 
     Guo et al. 2017, with soft labels; exact, over all known pixels. logits, c: float (N, C, H, W), of
-    validation images; known: bool (N, C), or (N, C, H, W) to fit on some pixels alone. shared: one T for all
-    features. Returns float64 (C,) from 0.05 to 20; NaN without a known pixel, or where all logits are 0.
-    Takes beside its arrays a copy of one feature's logits and labels, or, shared, of all.
+    validation images; known: bool (N, C), or (N, C, H, W) to fit on some pixels alone. Returns float64 (C,)
+    from 0.05 to 20; NaN without a known pixel, or where all logits are 0. Takes besides its arrays a copy of
+    one feature's logits and labels.
     """
-    features = range(logits.shape[1])
 
     def cells(k: int) -> list[tuple[Tensor, Tensor]]:
         at = [(n, k) for n in range(len(logits))]
         return [tuple(a[cell][known[cell]].cpu() for a in (logits, c)) for cell in at]
 
-    if shared:
-        every = [cell for k in features for cell in cells(k)]
-        return np.full(len(features), _temperature_of_pixels(every))
-    return np.array([_temperature_of_pixels(cells(k)) for k in features])
+    return np.array([_temperature_of_pixels(cells(k)) for k in range(logits.shape[1])])
 
 
 def level_counts(levels: np.ndarray, c: np.ndarray, known: np.ndarray) -> np.ndarray:

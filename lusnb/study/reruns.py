@@ -26,21 +26,23 @@ REGISTRIES = {  # tables, name -> how it is done, of which a training uses the e
 
 
 @cache
-def _imports(path: Path) -> frozenset:
-    return frozenset(_imported_by(_parsed(path)))
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
 
 
-def _imported(source: str) -> Iterator[str]:
-    return _imported_by(ast.parse(source))
+# What is found in a text is remembered by the text itself: a plan after an edit looks at that file alone.
 
 
-def _imported_by(tree: ast.Module) -> Iterator[str]:
-    for node in ast.walk(tree):
+@cache
+def imported(source: str) -> frozenset[str]:
+    """The modules, and the names in them, that a piece of source imports."""
+    found: set[str] = set()
+    for node in ast.walk(_syntax(source)):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return frozenset(found)
 
 
 def _files(name: str, base: Path) -> Iterator[Path]:
@@ -54,12 +56,12 @@ def _files(name: str, base: Path) -> Iterator[Path]:
 def closure(source: str, base: Path) -> list[Path]:
     """The files of the package that a piece of source uses, directly or through others, sorted."""
     found: set[Path] = set()
-    waiting = [name for name in _imported(source) if name.split(".")[0] == "lusnb"]
+    waiting = [name for name in imported(source) if name.split(".")[0] == "lusnb"]
     while waiting:
         for path in _files(waiting.pop(), base):
             if path not in found:
                 found.add(path)
-                waiting += [name for name in _imports(path) if name.split(".")[0] == "lusnb"]
+                waiting += [name for name in imported(_text(path)) if name.split(".")[0] == "lusnb"]
     return sorted(found)
 
 
@@ -105,18 +107,19 @@ def _fingerprint(notebook: str, base: Path, chosen: tuple[tuple[str, str], ...])
         digest.update(name.encode() + b"\0")
         if path.suffix != ".py":
             digest.update(path.read_bytes())
-        elif trains and _registries(_parsed(path)):
+        elif trains and _registries(_syntax(_text(path))):
             digest.update(_dumped(_pruned(path, notebook, base, dict(chosen))))
         else:
-            digest.update(_of_file(path))
+            digest.update(_digest(_text(path)))
     return digest.hexdigest()[:16]
 
 
 # -- code as syntax
 
 
+@cache
 def _syntax(source: str) -> ast.Module:
-    """Code without docstrings; comments are none already."""
+    """Code without docstrings; comments are none already. The tree is shared: copy it before changing it."""
     tree = ast.parse(source)
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
@@ -131,13 +134,8 @@ def _dumped(tree: ast.Module) -> bytes:
 
 
 @cache
-def _parsed(path: Path) -> ast.Module:
-    return _syntax(path.read_text(encoding="utf-8"))
-
-
-@cache
-def _of_file(path: Path) -> bytes:
-    return hashlib.sha256(_dumped(_parsed(path))).digest()
+def _digest(source: str) -> bytes:
+    return hashlib.sha256(_dumped(_syntax(source))).digest()
 
 
 def _registries(tree: ast.Module) -> dict[str, ast.Dict]:
@@ -152,7 +150,7 @@ def _registries(tree: ast.Module) -> dict[str, ast.Dict]:
 
 def _pruned(path: Path, notebook: str, base: Path, chosen: Mapping[str, str]) -> ast.Module:
     """A module without the entries of its registries that are not chosen, and without what only these use."""
-    tree = copy.deepcopy(_parsed(path))
+    tree = copy.deepcopy(_syntax(_text(path)))
     for name, table in _registries(tree).items():
         entries = zip(table.keys, table.values, strict=True)
         own = [(key, value) for key, value in entries if key.value == chosen[REGISTRIES[name]]]
@@ -177,28 +175,24 @@ def _asked_of(path: Path, notebook: str, base: Path) -> set[str]:
     """What a notebook, and the modules that it uses, take from one of these modules."""
     module = ".".join(path.relative_to(base).with_suffix("").parts)
     own = "\n".join(source for kind, source in cells(notebook, base) if kind == "code")
-    others = [_taken_by(p) for p in used(notebook, base) if p.suffix == ".py" and p != path]
-    return {name for taken in (_taken(_syntax(own)), *others) for of, name in taken if of == module}
+    others = [_taken(_text(p)) for p in used(notebook, base) if p.suffix == ".py" and p != path]
+    return {name for taken in (_taken(own), *others) for of, name in taken if of == module}
 
 
 @cache
-def _taken_by(path: Path) -> frozenset[tuple[str, str]]:
-    return frozenset(_taken(_parsed(path)))
-
-
-def _taken(tree: ast.Module) -> set[tuple[str, str]]:
+def _taken(source: str) -> frozenset[tuple[str, str]]:
     """What code takes from modules, by name or as an attribute: (module, name)."""
-    nodes = list(ast.walk(tree))
+    nodes = list(ast.walk(_syntax(source)))
     imported = [node for node in nodes if isinstance(node, ast.ImportFrom)]
     by_name = {(node.module or "", alias.name) for node in imported for alias in node.names}
     local = {alias.asname or alias.name: f"{n.module}.{alias.name}" for n in imported for alias in n.names}
     attributes = [n for n in nodes if isinstance(n, ast.Attribute) and isinstance(n.value, ast.Name)]
-    return by_name | {(local[n.value.id], n.attr) for n in attributes if n.value.id in local}
+    return frozenset(by_name | {(local[n.value.id], n.attr) for n in attributes if n.value.id in local})
 
 
 def forget() -> None:
     """Forget what was read of notebooks and code: they may be others now."""
-    for remembered in (_imports, used, _fingerprint, _parsed, _of_file, _taken_by):
+    for remembered in (_text, used, _fingerprint):
         remembered.cache_clear()
 
 
