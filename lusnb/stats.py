@@ -172,6 +172,12 @@ def skew_told(patients: int) -> str:
 # -- how many patients
 
 
+def least_patients(level: float) -> float:
+    """The fewest patients, FEW or more, of whom `sign_flip` can reach a level; inf where no number can."""
+    reached = (n for n in range(FEW, RESAMPLES.bit_length() + 1) if attainable_p(n) <= level)
+    return float(next(reached, np.inf))
+
+
 def patients_needed(differences: np.ndarray, power: float = 0.8, level: float = 0.05) -> float:
     """How many patients a paired two-sided test would need, if mean and SD are as in these differences.
 
@@ -189,14 +195,14 @@ def patients_needed(differences: np.ndarray, power: float = 0.8, level: float = 
         return np.nan
     mean, spread = abs(values.mean()), values.std(ddof=1)
     most = np.abs(values).max()
-    reached = [n for n in range(FEW, RESAMPLES.bit_length() + 1) if attainable_p(n) <= level]
-    if mean <= 1e-12 * most or not reached:
+    least = least_patients(level)
+    if mean <= 1e-12 * most or least == np.inf:
         return np.inf
     if spread <= 1e-12 * most:
-        return float(reached[0])
+        return least
     effect = mean / spread
     normal = (stats.norm.isf(level / 2) + stats.norm.isf(1 - power)) / effect
-    n = max(reached[0], int(np.ceil(normal**2)))  # the normal's number is the least that the t-test can need
+    n = max(int(least), int(np.ceil(normal**2)))  # the normal's number is the least that the t-test can need
     while stats.nct.sf(stats.t.isf(level / 2, n - 1), n - 1, effect * np.sqrt(n)) < power:
         n += 1
     return float(n)

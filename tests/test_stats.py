@@ -355,3 +355,9 @@ def test_patients_needed_where_nothing_can_be_said():
     assert np.isnan(stats.patients_needed(np.array([])))
     assert stats.patients_needed(np.array([0.1, -0.1] * 4)) == np.inf
     assert stats.patients_needed(np.zeros(8)) == np.inf
+
+
+def test_the_fewest_patients_who_can_reach_a_level_by_hand():
+    """2 / 2^n, n from 6 on: 1 / 32 of six patients, 1 / 64 of seven."""
+    assert [stats.least_patients(level) for level in (0.05, 1 / 32, 0.03, 1 / 64)] == [6, 6, 7, 7]
+    assert stats.least_patients(1e-9) == np.inf

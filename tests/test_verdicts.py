@@ -142,7 +142,8 @@ def test_under_six_patients_no_arm_is_claimed_to_be_better():
     said = verdict(scored(iou=four, iou_fixed=four), ["t000", "t050", "t060"])
     assert said == [
         "IoU against the labels at 50 %, own cuts, 4 patients: t060 has the highest mean, 0.530. Under 6 "
-        "patients nothing is claimed about others.",
+        "patients nothing is claimed: with 3 comparisons it takes at least 7 patients to show even a large "
+        "difference.",
         "  Cut at 0.5, t060 has the highest mean, 0.530: the same as at own cuts.",
     ]
     one = {arm: column[:1] for arm, column in EIGHT.items()}
@@ -274,7 +275,11 @@ def test_a_shown_difference_says_whether_arms_trained_anew_differ():
 def test_few_patients_alike_arms_one_arm_and_tasks_that_did_not_run():
     few = {("mean", "t060"): [0.5] * 4, ("tsm", "t060"): [0.1] * 4, ("tsm", "t000"): [0.6] * 4}
     said = task_verdict({"sf_ratio": task_scores("sf_ratio", few)}, ["t000", "t060"])
-    assert said == ["S/F ratio: 4 patients. Under 6 patients nothing is claimed.", NONE]
+    assert said == [
+        "S/F ratio: 4 patients. Under 6 patients nothing is claimed: with 2 comparisons it takes at least 7 "
+        "patients to show even a large difference.",
+        NONE,
+    ]
     alike = {("tsm", "t060"): [0.5] * 8, ("tsm", "t000"): [0.5] * 8, ("mean", "t000"): [0.5] * 8}
     said = task_verdict({"sf_ratio": task_scores("sf_ratio", alike)}, ["t000", "t060"])
     assert said[1].endswith("? Not shown; none has a better mean.")

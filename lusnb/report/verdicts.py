@@ -5,7 +5,7 @@ many patients would be needed to show the largest one (stats.patients_needed, th
 of comparisons). Under stats.FEW patients nothing is claimed. Tables in, text out; nothing is tested here.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -14,24 +14,14 @@ from lusnb import stats
 from lusnb.arms import GRAYSCALE, TRUE_MASKS
 from lusnb.cohort.problems import counted, sentence
 from lusnb.compare.tasks import patient_values
+from lusnb.report import wording
 from lusnb.report.task_tables import in_words, tested, title
 from lusnb.tasks.reference import TRIVIAL
 from lusnb.tasks.registry import TASKS
 
-LEVEL = 0.05
-ROUGH = 10  # forecasts from fewer patients are marked as rough
-MANY = 10_000  # more patients than this are not counted out
-NAMED = 3  # of a longer list so many are spelt out
 OPPONENTS = {
     **{"majority": "the majority class", "mean": "the training mean"},
     GRAYSCALE: "the network without masks",
-}
-FOOTNOTES = {  # the first word that calls for a note -> the note
-    "would be needed": "Patients needed: paired t-test, 80 % power, two-sided 5 % divided by the number of "
-    "comparisons, if mean and SD of the difference are as here.",
-    "corrected p": "Intervals are not corrected for the number of comparisons. Intervals and p are "
-    "conditional on these trained models. The largest of several means or leads is overstated on average, "
-    "since these same patients chose it.",
 }
 
 
@@ -63,7 +53,7 @@ def of_arms(
             lines += _at_half(rows, known[known["metric"] == f"{metric}_fixed"])
     if not lines:
         return "No arm has an IoU on a held-out patient: nothing is compared."
-    return "\n".join([*lines, *_footnotes(lines)])
+    return "\n".join([*lines, *wording.footnotes(lines)])
 
 
 def _of_metric(
@@ -78,7 +68,7 @@ def _of_metric(
         return [f"{start}{highest}: all arms are alike in it."]
     first = f"{start}{highest}"
     if patients < stats.FEW:
-        return [f"{first}. Under {stats.FEW} patients nothing is claimed about others."]
+        return [f"{first}. {wording.too_few(compared)}"]
     opponents = [_highest(rows[~rows["arm"].isin(top)])[0][0], *compared["reference"]]
     lines: list[str] = []
     over: dict[bool, list[str]] = {True: [], False: []}  # whether it is shown -> the other arms
@@ -89,10 +79,14 @@ def _of_metric(
             lead = f"The lead over {_described(other, arms)} is {means[top[0]] - means[other]:.3g}"
             lines.append(f"  {lead}; this pair was not tested.")
             continue
-        shown = bool(row["p_holm"] < LEVEL and row["difference"] > 0)
+        shown = bool(row["p_holm"] < wording.LEVEL and row["difference"] > 0)
         over[shown].append(other)
-        needed = "shown." if shown else f"not shown.{_needed(values[top[0]] - values[other], compared)}"
-        lines.append(f"  {_described(top[0], arms)} less {_described(other, arms)}: {_tested(row)}; {needed}")
+        needed = (
+            "shown." if shown else f"not shown.{wording.needed(values[top[0]] - values[other], compared)}"
+        )
+        lines.append(
+            f"  {_described(top[0], arms)} less {_described(other, arms)}: {wording.tested(row)}; {needed}"
+        )
     return [f"{first}; {_standing(top, over)}.", *lines, _all_pairs(compared)]
 
 
@@ -102,7 +96,7 @@ def _highest(rows: pd.DataFrame) -> tuple[list[str], str]:
     top, (mean, low, high) = found["arm"].to_list(), found[["mean", "low", "high"]].to_numpy(float)[0]
     which = "a mean of" if len(rows) == 1 else "the highest mean,"
     limits = f" [{low:.3f}, {high:.3f}]" if low == low else ""
-    return top, f"{_listed(top)} {'has' if len(top) == 1 else 'share'} {which} {mean:.3f}{limits}"
+    return top, f"{wording.listed(top)} {'has' if len(top) == 1 else 'share'} {which} {mean:.3f}{limits}"
 
 
 def _described(arm: str, arms: pd.DataFrame) -> str:
@@ -114,21 +108,13 @@ def _pair(compared: pd.DataFrame, arm: str, reference: str) -> pd.Series | None:
     for one, other, sign in ((arm, reference, 1), (reference, arm, -1)):
         rows = compared[(compared["arm"] == one) & (compared["reference"] == other)].dropna(subset="p_holm")
         if len(rows):
-            return _turned(rows.iloc[0], sign)
+            return wording.turned(rows.iloc[0], sign)
     return None
 
 
-def _turned(row: pd.Series, sign: int) -> pd.Series:
-    """A comparison as it is (1), or the other way round (-1)."""
-    if sign > 0:
-        return row
-    other = {"difference": -row["difference"], "low": -row["high"], "high": -row["low"]}
-    return pd.Series({**row, **other})
-
-
 def _standing(top: Sequence[str], over: Mapping[bool, Sequence[str]]) -> str:
-    said = [f"shown to be better than {_listed(over[True])}"] if over[True] else []
-    said += [f"not shown to be better than {_listed(over[False], 'or')}"] if over[False] else []
+    said = [f"shown to be better than {wording.listed(over[True])}"] if over[True] else []
+    said += [f"not shown to be better than {wording.listed(over[False], 'or')}"] if over[False] else []
     if not said:
         return f"no tested pair compares {top[0]} with the runner-up or a reference"
     return ("" if len(top) == 1 else f"{top[0]} is ") + ", ".join(said)
@@ -137,11 +123,11 @@ def _standing(top: Sequence[str], over: Mapping[bool, Sequence[str]]) -> str:
 def _all_pairs(compared: pd.DataFrame) -> str:
     """How many of all tested pairs differ, the better arm named first."""
     known = compared.dropna(subset="p_holm")
-    found = known[known["p_holm"] < LEVEL]
+    found = known[known["p_holm"] < wording.LEVEL]
     found = found.reindex(found["difference"].abs().sort_values(ascending=False, kind="stable").index)
-    over = [" over ".join(_order(row)) for _, row in found.iterrows()]
+    over = [" over ".join(wording.order(row)) for _, row in found.iterrows()]
     pairs = f"{len(found)} of {counted(len(known), 'tested pair')}"
-    return f"  Shown to differ: {pairs}" + (f" ({_some(over)})." if over else ".")
+    return f"  Shown to differ: {pairs}" + (f" ({wording.some(over)})." if over else ".")
 
 
 def _at_half(own: pd.DataFrame, fixed: pd.DataFrame) -> list[str]:
@@ -172,7 +158,7 @@ def of_tasks(
     rest = [TASKS[name].title for name in scores if name not in ran and not lacks.get(name)]
     lines += [f"Not possible with this cohort: {', '.join(lacking)}."] if lacking else []
     lines += [f"No scores of held-out patients: {', '.join(rest)}."] if rest else []
-    return "\n".join([*lines, *_footnotes(lines), *_retrained(compared)])
+    return "\n".join([*lines, *wording.footnotes(lines), *_retrained(compared)])
 
 
 def _of_task(name: str, scores: pd.DataFrame, against: pd.DataFrame, compared: pd.DataFrame) -> list[str]:
@@ -183,7 +169,7 @@ def _of_task(name: str, scores: pd.DataFrame, against: pd.DataFrame, compared: p
         return [f"{start}: no held-out patient has a value to compare."]
     who = counted(patients, "patient")
     if patients < stats.FEW:
-        return [f"{start}: {who}. Under {stats.FEW} patients nothing is claimed."]
+        return [f"{start}: {who}. {wording.too_few(max(rows, pairs, key=len))}"]
     trivial, oracle = rows["reference"].isin(TRIVIAL), rows["arm"] == TRUE_MASKS
     asked = {
         "Does anything beat": trivial & ~oracle,
@@ -202,18 +188,18 @@ def _beating(rows: pd.DataFrame, family: pd.DataFrame, scores: pd.DataFrame) -> 
     rows = rows.dropna(subset="difference").sort_values("difference", ascending=False, kind="stable")
     if rows.empty or rows["patients"].max() < stats.FEW:
         return "Too few patients to compare."
-    shown = rows[rows["p_holm"] < LEVEL]
+    shown = rows[rows["p_holm"] < wording.LEVEL]
     ahead, behind = shown[shown["difference"] > 0], shown[shown["difference"] < 0]
-    worse = _some([_model(row) for _, row in behind.iterrows()])
+    worse = wording.some([_model(row) for _, row in behind.iterrows()])
     end = f" Shown to be worse: {worse}." if worse else ""
     if len(ahead):
-        better = [f"{_model(row)} by {_tested(row)}" for _, row in ahead.iterrows()]
-        return f"Shown: {_some(better)}.{end}"
+        better = [f"{_model(row)} by {wording.tested(row)}" for _, row in ahead.iterrows()]
+        return f"Shown: {wording.some(better)}.{end}"
     row = rows.iloc[0]
     if not row["difference"] > 0:
         return f"Not shown; none has a better mean.{end}"
-    needed = _needed(_differences(scores, row), family)
-    return f"Not shown. Largest lead: {_model(row)} by {_tested(row)}.{needed}{end}"
+    needed = wording.needed(_differences(scores, row), family)
+    return f"Not shown. Largest lead: {_model(row)} by {wording.tested(row)}.{needed}{end}"
 
 
 def _between(name: str, pairs: pd.DataFrame, trivial: pd.DataFrame, scores: pd.DataFrame) -> str:
@@ -226,25 +212,25 @@ def _between(name: str, pairs: pd.DataFrame, trivial: pd.DataFrame, scores: pd.D
     start = f" ({in_words(name, metric)})? "
     if rows["patients"].max() < stats.FEW:
         return f"{start}Too few patients to compare."
-    shown = rows[rows["p_holm"] < LEVEL]
+    shown = rows[rows["p_holm"] < wording.LEVEL]
     if len(shown):
-        beat = (trivial["model"] == "tsm") & (trivial["p_holm"] < LEVEL) & (trivial["difference"] > 0)
+        beat = (trivial["model"] == "tsm") & (trivial["p_holm"] < wording.LEVEL) & (trivial["difference"] > 0)
         beats = set(trivial.loc[beat, "arm"])
-        return f"{start}Shown: {_some([_shown_pair(row, beats) for _, row in shown.iterrows()])}."
+        return f"{start}Shown: {wording.some([_shown_pair(row, beats) for _, row in shown.iterrows()])}."
     row = rows.iloc[0]
     if row["difference"] == 0:
         return f"{start}Not shown; every mean difference is 0."
     values = patient_values(scores, metric)
-    needed = _needed(values[row["arm"]] - values[row["reference"]], pairs)
-    return f"{start}Not shown. Largest lead: {_lead(row)}.{needed}"
+    needed = wording.needed(values[row["arm"]] - values[row["reference"]], pairs)
+    return f"{start}Not shown. Largest lead: {wording.lead(row)}.{needed}"
 
 
 def _shown_pair(row: pd.Series, beats: set[str]) -> str:
     """A pair that differs: does it if trained anew, and does its better arm beat the trivial model?"""
-    better, p = _order(row)[0], row["p_retrained"]
-    anew = "unknown" if p != p else "also shown" if p < LEVEL else "not shown"
+    better, p = wording.order(row)[0], row["p_retrained"]
+    anew = "unknown" if p != p else "also shown" if p < wording.LEVEL else "not shown"
     alone = "" if better in beats else f", though {better} is not shown to beat the trivial model"
-    return f"{_lead(row)}, {anew} for retrained arms{alone}"
+    return f"{wording.lead(row)}, {anew} for retrained arms{alone}"
 
 
 def _model(row: pd.Series) -> str:
@@ -266,55 +252,8 @@ def _retrained(compared: pd.DataFrame) -> list[str]:
         return []
     if rows["p_retrained"].isna().all():
         return ["Too few trainings to say anything about retrained arms: p_retrained is blank."]
-    both, pairs = (rows[["p_holm", "p_retrained"]] < LEVEL).all(axis=1).sum(), counted(len(rows), "pair")
+    both, pairs = (
+        (rows[["p_holm", "p_retrained"]] < wording.LEVEL).all(axis=1).sum(),
+        counted(len(rows), "pair"),
+    )
     return [f"Shown both for these trained models and for retrained arms (p_retrained): {both} of {pairs}."]
-
-
-# -- both
-
-
-def _tested(row: pd.Series) -> str:
-    """Difference, interval and corrected p of a row of stats.compare_pairs."""
-    limits = "no interval"
-    if row["low"] == row["low"]:
-        limits = f"95 % interval {row['low'] + 0.0:.3g} to {row['high'] + 0.0:.3g}"  # -0.0 is 0
-    return f"{row['difference']:.3g} ({limits}, corrected p {row['p_holm']:.2g})"
-
-
-def _needed(differences: pd.Series, family: pd.DataFrame) -> str:
-    """How many patients would show the mean of these; family: the comparisons that Holm corrects for."""
-    have, comparisons = int(differences.notna().sum()), max(1, int(family["p_holm"].notna().sum()))
-    needed = stats.patients_needed(differences.to_numpy(float), level=LEVEL / comparisons)
-    if np.isnan(needed):
-        return ""
-    number = f"about {float(f'{needed:.2g}'):,.0f}" if needed <= MANY else f"more than {MANY:,}"
-    if needed <= have:
-        number = "about as many as here"
-    rough = f" (rough: from {have})" if have < ROUGH else ""
-    least = min(1.0, stats.attainable_p(have) * comparisons)
-    limit = f"; with {have} no corrected p can be below {least:.2g}" if least >= LEVEL else ""
-    return f" To show it, {number} patients would be needed{rough}{limit}."
-
-
-def _footnotes(lines: Iterable[str]) -> list[str]:
-    text = "\n".join(lines)
-    return [note for word, note in FOOTNOTES.items() if word in text]
-
-
-def _order(row: pd.Series) -> tuple[str, str]:
-    """The better of two arms, and the other one."""
-    return (row["arm"], row["reference"])[:: 1 if row["difference"] > 0 else -1]
-
-
-def _lead(row: pd.Series) -> str:
-    return f"{' over '.join(_order(row))} by {_tested(_turned(row, 1 if row['difference'] > 0 else -1))}"
-
-
-def _listed(names: Sequence[str], word: str = "and") -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} {word} {names[-1]}"
-
-
-def _some(names: Sequence[str]) -> str:
-    """The first few of a list, and how many more there are."""
-    more = f"; and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return "; ".join(names[:NAMED]) + more

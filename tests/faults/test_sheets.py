@@ -199,7 +199,8 @@ CASES: dict[str, tuple[Break, Told]] = {
         ("cohort.yaml", None, "at most 1,000,000 char", "2,000,000", "shorten"),
     ),
     "a YAML list": (
-        text("cohort.yaml", "- a\n"), ("cohort.yaml", None, "`key: value` lines", r"\['a'\]", "docs/formats.md"),
+        text("cohort.yaml", "- a\n"),
+        ("cohort.yaml", None, "`key: value` lines", r"\['a'\]", "docs/formats.md"),
     ),
     "YAML with a date that is none": (
         text("cohort.yaml", "notes: 2020-13-45\n"),
