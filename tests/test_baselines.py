@@ -97,7 +97,7 @@ def chosen_alpha(x: np.ndarray, y: np.ndarray, patients: np.ndarray) -> float:
 
     def error(alpha: float) -> float:
         misses = []
-        for a, b in GroupKFold(baselines.SPLITS).split(x, y, patients):
+        for a, b in GroupKFold(baselines.PARTS).split(x, y, patients):
             z, z_at = standardised(x[a], x[b])
             misses.append(np.square(Ridge(alpha).fit(z, y[a]).predict(z_at) - y[b]).mean())
         return float(np.mean(misses))
@@ -201,7 +201,7 @@ def test_logistic_regression_is_the_one_of_greatest_likelihood_on_other_patients
 
     def likelihood(c: float) -> float:
         found = []
-        for a, b in GroupKFold(baselines.SPLITS).split(x, y, patients):
+        for a, b in GroupKFold(baselines.PARTS).split(x, y, patients):
             z, z_at = standardised(x[a], x[b])
             p = LogisticRegression(C=c, max_iter=1000).fit(z, y[a]).predict_proba(z_at)
             found.append(np.log(p[np.arange(len(b)), y[b]]).mean())

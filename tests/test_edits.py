@@ -79,7 +79,9 @@ def test_a_figure_s_name_runs_the_notebook_that_promises_it(project, monkeypatch
 
 
 def test_the_list_of_promised_files_is_no_code(project):
-    assert not any("notebooks.yaml" in path.name for path in reruns.used("03_train_segmentation", project))
+    assert not any(
+        "notebooks_and_outputs.yaml" in path.name for path in reruns.used("03_train_segmentation", project)
+    )
 
 
 def test_a_metric_runs_the_comparison(project):
@@ -148,7 +150,7 @@ def test_what_a_task_asks_trains_this_task_and_what_starts_from_it(project):
 def test_another_task_trains_nothing_that_is_there(project):
     found = edit(project, "tasks/registry.py", "readmission)", "readmission, another)")
     assert trained(found) == set() and "08_compare_tasks" in found
-    path = project / "lusnb" / "study" / "notebooks.yaml"
+    path = project / "lusnb" / "study" / "notebooks_and_outputs.yaml"
     path.write_text(path.read_text() + "15_another:\n  task: another\n  leaves: []\n")
     assert planned(project) == found
 

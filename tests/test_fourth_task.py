@@ -80,7 +80,7 @@ JUDGED = Task(
 
 @pytest.fixture(autouse=True)
 def fourth(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What adding a task takes: a line in the registry, and its notebook in study/notebooks.yaml."""
+    """What adding a task takes: a line in the registry, and its notebook's name among the data."""
     monkeypatch.setitem(TASKS, STAY, JUDGED)
     monkeypatch.setitem(matrix.TASKS, STAY, NOTEBOOK)
     monkeypatch.setitem(matrix.NOTEBOOKS, STAY, NOTEBOOK)

@@ -180,8 +180,8 @@ def _check_place(folder: Path, image: np.ndarray, label, shape: tuple, path: str
 def _check_masks(folder: Path, rows: pd.DataFrame, shapes: dict[str, tuple], features: int) -> list[dict]:
     """Open every file of true masks; `shapes` (T, H, W) of the clips that are known."""
     table, found = folder / "masks.csv", []
-    if len(rows) and features > true_masks.MOST:
-        expected = f"at most {true_masks.MOST} features, of which each has a bit"
+    if len(rows) and features > true_masks.MOST_FEATURES:
+        expected = f"at most {true_masks.MOST_FEATURES} features, of which each has a bit"
         return [problem(table, None, expected, f"{features}", "remove masks.csv, or leave features out.")]
     for row in rows.dropna(subset="path").itertuples():
         try:
@@ -197,7 +197,7 @@ def _check_pages(folder: Path, path: str, clip: tuple[int, int, int] | None, fea
     expected = "an 8-bit grayscale TIFF, a page a frame"
     remedy = "make the phantom again, or remove masks.csv."
     with decoding(expected, path, remedy), Image.open(file, formats=["TIFF"]) as image:
-        count, most = image.n_frames, 2 ** (features or true_masks.MOST) - 1
+        count, most = image.n_frames, 2 ** (features or true_masks.MOST_FEATURES) - 1
         if clip and count != clip[0]:
             raise Unfit(f"a page for each of the clip's {clip[0]} frames", f"{path} with {count}", remedy)
         for number, page in enumerate(ImageSequence.Iterator(image)):

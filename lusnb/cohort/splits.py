@@ -5,7 +5,10 @@ import pandas as pd
 
 from lusnb.cohort import schema
 
-FOLDS = {"paper": "fold", "cross_fitted": "outer_fold"}  # protocol -> the column that its folds stand in
+FOLD_COLUMNS = {
+    "paper": "fold",
+    "cross_fitted": "outer_fold",
+}  # protocol -> the column of its folds
 SHARE, TASK_SHARE = 6, 4  # one in so many of those who are not held out validates
 SHARES = {"test": 4 / 42, "validation": 6 / 42}  # the paper's split, 32 / 6 / 4 of 42 patients
 
@@ -48,11 +51,11 @@ def _outer(names: pd.Series, given: pd.Series, dealt: pd.Series, folds: int) -> 
 
 
 def _column(protocol: str) -> str:
-    if protocol not in FOLDS:
+    if protocol not in FOLD_COLUMNS:
         raise ValueError(
             f"protocol: expected paper or cross_fitted, got {protocol!r}; correct the parameter."
         )
-    return FOLDS[protocol]
+    return FOLD_COLUMNS[protocol]
 
 
 def task_folds(patients: pd.DataFrame, protocol: str = "paper") -> list[int]:

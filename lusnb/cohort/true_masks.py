@@ -12,7 +12,7 @@ from PIL import Image
 
 from lusnb import files
 
-MOST = 8  # features that fit into the bits of a pixel
+MOST_FEATURES = 8  # features that fit into the bits of a pixel
 
 
 def pack(true: np.ndarray) -> np.ndarray:
@@ -34,9 +34,9 @@ def _places(count: int) -> np.ndarray:
 
 def check_count(features: int) -> None:
     """Raise ValueError where so many features have no bit each."""
-    if features > MOST:
+    if features > MOST_FEATURES:
         raise ValueError(
-            f"true masks: expected at most {MOST} features, a bit of a pixel each, got {features}; "
+            f"true masks: expected at most {MOST_FEATURES} features, a bit of a pixel each, got {features}; "
             "leave some out of cohort.yaml's features."
         )
 

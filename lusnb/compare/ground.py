@@ -19,7 +19,6 @@ from lusnb.cohort.cohort import Cohort
 BAND = 5  # pixels of dilation: foreground and its surround, where the background does not dominate
 PORTION = 2**21  # pixels of labels held at once
 TIDY = ["arm", "seed", "patient_id", "clip_id", "frame", "feature", "metric", "value"]
-ALL = "all"  # the feature of a row that is pooled over features
 
 
 @dataclass(frozen=True)

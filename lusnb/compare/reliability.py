@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 
 from lusnb import calibration, confidence
+from lusnb.cohort.arrays import ALL
 from lusnb.cohort.cohort import Cohort
-from lusnb.compare.ground import ALL, Ground, grounds, size_of
+from lusnb.compare.ground import Ground, grounds, size_of
 from lusnb.segment import metrics as segment_metrics
 
 CURVES = ["arm", "seed", "pixels", "scaled", "against", "feature"]

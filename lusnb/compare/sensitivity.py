@@ -27,8 +27,8 @@ import numpy as np
 import pandas as pd
 
 from lusnb import stats
-from lusnb.compare import truth
 from lusnb.compare.truth import ALL, CELL
+from lusnb.segment import averages
 
 METRICS = {"own": "truth_iou", "fixed": "truth_iou_fixed"}  # by cut: the learner's own, or 0.5
 
@@ -88,7 +88,7 @@ def patient_values(images: pd.DataFrame) -> pd.DataFrame:
 
     images: of `gathered`.
     """
-    return truth.patient_means(images, [*CELL, "threshold", "seed"])
+    return averages.over_features(images, [*CELL, "threshold", "seed"])
 
 
 def feature_values(images: pd.DataFrame) -> pd.DataFrame:

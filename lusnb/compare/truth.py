@@ -13,24 +13,15 @@ import pandas as pd
 
 from lusnb import confidence
 from lusnb.cohort import arrays
-from lusnb.cohort.arrays import looked, ordered
+from lusnb.cohort.arrays import ALL, looked, ordered
 from lusnb.cohort.cohort import Cohort
 from lusnb.confidence import LEVELS, TENS
+from lusnb.segment import averages
 from lusnb.segment.harmonise import COUNTS
 
-ALL = "all"  # the feature of a row over all features
 CELL = ["cohort", "calibration", "noise"]
 FRAME = ["clip_id", "frame", "feature"]
 SAME_ARM = 0.02  # neighbouring thresholds whose targets differ by less than this share of the paint: one arm
-
-
-def patient_means(images: pd.DataFrame, by: list[str]) -> pd.DataFrame:
-    """Images -> each patient's mean per feature -> each patient's mean over the features it has.
-
-    images: `by`, patient_id, feature, value. Columns: `by`, patient_id, value.
-    """
-    per_feature = images.groupby([*by, "patient_id", "feature"], sort=False)["value"].mean()
-    return per_feature.groupby([*by, "patient_id"], sort=False).mean().reset_index()
 
 
 def labels_alone(cohort: Cohort, thresholds: Iterable[float], merge: str = "mean") -> pd.DataFrame:
@@ -43,7 +34,7 @@ def labels_alone(cohort: Cohort, thresholds: Iterable[float], merge: str = "mean
     thresholds = sorted(thresholds)
     images, counts = _compared(cohort, thresholds, merge)
     per_feature = images.groupby(["feature", "threshold", "patient_id"])["value"].mean().reset_index()
-    pooled = patient_means(images, ["threshold"]).assign(feature=ALL)
+    pooled = averages.over_features(images, ["threshold"]).assign(feature=ALL)
     iou = pd.concat([pooled, per_feature]).groupby(["feature", "threshold"])["value"]
     iou = iou.agg(iou="mean", patients="count")
     rows = []

@@ -15,12 +15,11 @@ from matplotlib.ticker import MaxNLocator
 
 from lusnb.cohort.problems import words
 from lusnb.report.figures import threshold_name
-from lusnb.report.looks import WIDTH, nothing
+from lusnb.report.looks import BLUE, ORANGE, SMALL, WIDTH, nothing
 from lusnb.report.raters import looks
 from lusnb.segment.predictions import FIXED
 
-BLUE, ORANGE, GREEN, GREY = "#0072b2", "#d55e00", "#009e73", "0.62"
-SMALL = 8
+GREY = "0.62"
 FILLED = {"s": 22, "color": BLUE, "marker": "d"}  # at the arm's own cut
 HOLLOW = {"s": 24, "facecolor": "white", "edgecolor": BLUE, "marker": "d"}  # at a cut of 0.5
 SCORES = {"truth_iou": "IoU, truth", "iou": "IoU, labels {}"}

@@ -12,10 +12,9 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure, SubFigure
 
 from lusnb.cohort.problems import sentence, words
-from lusnb.report.looks import WIDTH, feature_colours
+from lusnb.report.looks import SMALL, WIDTH, feature_colours
 from lusnb.tasks.registry import TASKS
 
-SMALL = 8
 GRAY = "0.35"  # colour of the gray channel
 OUTLINE, DIVERGING = "#f0e442", "RdBu_r"
 SHOWN = 8  # frames of the example, at most

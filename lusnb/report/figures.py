@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 
 from lusnb import files
 from lusnb.cohort.problems import words
-from lusnb.report.looks import WIDTH, feature_colours
+from lusnb.report.looks import BLUE, ORANGE, WIDTH, feature_colours
 
 FORMATS = ("pdf", "png", "svg")
 MANY = 9  # more arms than these cannot be told apart by colour
@@ -171,7 +171,7 @@ def matrix(table: pd.DataFrame, label: str = "IoU", ax: Axes | None = None) -> A
     values = np.nan_to_num(table.to_numpy(float), nan=-np.inf)
     for column, row in enumerate(values.argmax(0)):
         if np.isfinite(values[row, column]):
-            frame = {"edgecolor": "#d55e00", "linewidth": 2, "clip_on": False}
+            frame = {"edgecolor": ORANGE, "linewidth": 2, "clip_on": False}
             ax.add_patch(plt.Rectangle((column, row), 1, 1, fill=False, **frame))
     ax.set(xlabel="evaluated against labels at confidence", ylabel="arm")
     return ax
@@ -190,7 +190,7 @@ def sf_by_day(exams: pd.DataFrame, sf_max: float, ax: Axes | None = None) -> Axe
     sns.lineplot(
         exams, x="day", y="sf_ratio", units="patient_id", estimator=None, color="0.5", marker="o", ax=ax
     )
-    ax.axhline(sf_max, color="#d55e00", linestyle="--", linewidth=1)
+    ax.axhline(sf_max, color=ORANGE, linestyle="--", linewidth=1)
     ax.set(xlabel="day (0 admission, 1 next, 2 discharge)", ylabel="S/F", ylim=(0, sf_max * 1.08))
     ax.set_xticks(sorted(exams["day"].unique()))
     sns.despine(ax=ax)
@@ -200,7 +200,7 @@ def sf_by_day(exams: pd.DataFrame, sf_max: float, ax: Axes | None = None) -> Axe
 def burden_against_sf(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """B-line burden against S/F, one dot a clip, with Spearman's correlation. table: burden, sf_ratio."""
     ax = ax or plt.gca()
-    sns.scatterplot(table, x="burden", y="sf_ratio", s=18, color="#0072b2", alpha=0.6, ax=ax)
+    sns.scatterplot(table, x="burden", y="sf_ratio", s=18, color=BLUE, alpha=0.6, ax=ax)
     rho = table["burden"].corr(table["sf_ratio"], method="spearman")
     ax.set(
         xlabel="B lines, share of the frame",

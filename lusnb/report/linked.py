@@ -12,9 +12,9 @@ from matplotlib.figure import Figure
 
 from lusnb.compare import linked
 from lusnb.report import looks
+from lusnb.report.looks import BLUE, ORANGE, SMALL
 
-SMALL = 8
-BETTER, WORSE, NEITHER = "#0072b2", "#d55e00", "0.45"
+BETTER, WORSE, NEITHER = BLUE, ORANGE, "0.45"
 SPREAD = 0.74  # of a row's height, over which its cohorts lie
 
 

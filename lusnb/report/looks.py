@@ -1,4 +1,4 @@
-"""Colours, widths and names that all pictures share. Little changes here, as tasks run again when it does."""
+"""Colours, widths and names that all pictures share."""
 
 from matplotlib import colors
 from matplotlib import pyplot as plt
@@ -12,6 +12,8 @@ PALETTE = (
     "#cc79a7",
     "#d55e00",
 )  # Okabe and Ito, by feature order
+BLUE, ORANGE, GREEN = PALETTE[0], PALETTE[5], PALETTE[3]
+SMALL = 8  # points, of most words in a picture
 WIDTH = 7.2  # inches, a journal's double column
 
 

@@ -8,9 +8,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from lusnb.cohort.problems import words
-from lusnb.report.arms import SMALL, legend, mark
+from lusnb.report.arms import legend, mark
 from lusnb.report.figures import MANY
-from lusnb.report.looks import WIDTH, feature_colours
+from lusnb.report.looks import SMALL, WIDTH, feature_colours
 
 TOPS = (0.2, 0.5, 1)  # where the scale of precision may end, the same in all panels
 

@@ -13,7 +13,7 @@ from lusnb.cohort import arrays
 from lusnb.cohort.cohort import Cohort
 from lusnb.compare import truth
 from lusnb.phantom import block
-from lusnb.report.looks import WIDTH
+from lusnb.report.looks import BLUE, ORANGE, WIDTH
 
 NOTHING = "An imported cohort: nothing was simulated, so there is nothing to check here."
 NO_SAMPLE = "The real clip is not on this machine, so the phantom is compared with nothing."
@@ -36,7 +36,7 @@ def envelope_histogram(envelope: np.ndarray, ax: Axes | None = None) -> Axes:
     ratio = envelope.mean() / envelope.std()
     ax.hist(envelope.ravel(), bins=60, range=(0, 3), density=True, color="#56b4e9", label="block")
     amplitude = np.linspace(0, 3, 200)
-    ax.plot(amplitude, 2 * amplitude * np.exp(-(amplitude**2)), color="#d55e00", label="Rayleigh")
+    ax.plot(amplitude, 2 * amplitude * np.exp(-(amplitude**2)), color=ORANGE, label="Rayleigh")
     ax.set(xlabel="envelope / RMS", ylabel="density", title=f"mean / SD {ratio:.2f} (Rayleigh 1.91)")
     ax.legend(frameon=False, fontsize=7)
     return ax
@@ -78,9 +78,9 @@ def b_lines(cohort: Cohort) -> Figure:
     middle = scenes.groupby(pd.cut(scenes["congestion"], np.linspace(0, 1, 6)), observed=True)
     labels = {"b_lines": "B lines in the frame, count", "b_covered": "share of the view they cover"}
     for ax, (column, label) in zip(axes, labels.items(), strict=True):
-        sns.scatterplot(scenes, x="congestion", y=column, s=18, color="#0072b2", alpha=0.6, ax=ax)
+        sns.scatterplot(scenes, x="congestion", y=column, s=18, color=BLUE, alpha=0.6, ax=ax)
         means = middle[["congestion", column]].mean()
-        ax.plot(means["congestion"], means[column], color="#d55e00", marker="o", label="mean of a fifth")
+        ax.plot(means["congestion"], means[column], color=ORANGE, marker="o", label="mean of a fifth")
         ax.set(xlabel="congestion", ylabel=label, xlim=(0, 1.02))
         ax.legend(frameon=False, fontsize=7)
         sns.despine(ax=ax)

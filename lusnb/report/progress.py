@@ -7,9 +7,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from lusnb.cohort.problems import words
-from lusnb.report.looks import WIDTH, feature_colours, nothing
+from lusnb.report.looks import BLUE, SMALL, WIDTH, feature_colours, nothing
 
-SMALL = 8
 NOTHING = "not possible with this cohort"
 COLOURS = {"train_loss": "0.55"}  # the others are blue
 PANELS = {"loss": ["train_loss", "validation_loss"], "validation IoU": ["validation_iou"], "rate": ["lr"]}
@@ -25,7 +24,7 @@ def history(table: pd.DataFrame) -> Figure:
     for ax, (name, columns) in zip(axes, PANELS.items(), strict=True):
         measured = [column for column in columns if table[column].notna().any()]
         for column in measured:
-            colour = COLOURS.get(column, "#0072b2")
+            colour = COLOURS.get(column, BLUE)
             ax.plot(table["epoch"] + 1, table[column], ".-", color=colour, label=words(column), linewidth=1)
         if not measured:
             why = "no label to validate on:\nthe last epoch is kept"

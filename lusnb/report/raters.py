@@ -16,10 +16,10 @@ from matplotlib.figure import Figure
 from lusnb.cohort import problems
 from lusnb.report import figures
 from lusnb.report import looks as report_looks
+from lusnb.report.looks import BLUE, SMALL
 
 MARKERS = "osD^vP"  # a rater is told by its marker as well as by its colour
 CUSTOMARY = (0.667, 0.8)  # Krippendorff: below the first no conclusions, from the second on reliable
-SMALL = 8
 
 
 def looks(raters: list[str]) -> dict[str, tuple[str, str]]:
@@ -135,7 +135,7 @@ def alpha(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
         ax.axvline(mark, color="0.7", linewidth=1, linestyle=":", zorder=1)
         ax.text(mark, -0.52, f"{mark:g}", ha="center", va="bottom", fontsize=7, color="0.35")
     ax.axvline(0, color="0.7", linewidth=1, zorder=1)
-    ax.plot(table["value"], table["feature"].map(place), "o", color="#0072b2", markersize=5, clip_on=False)
+    ax.plot(table["value"], table["feature"].map(place), "o", color=BLUE, markersize=5, clip_on=False)
     for row in table[table["value"].isna()].itertuples():
         ax.text(0.02, place[row.feature], row.reading, fontsize=7, color="0.35", va="center")
     low = np.nanmin([0.0, *table["value"]])

@@ -15,10 +15,10 @@ from matplotlib.figure import Figure
 
 from lusnb.compare.truth import ALL
 from lusnb.report import looks
+from lusnb.report.looks import BLUE, ORANGE, SMALL
 
-SMALL = 8
 RATER = {-1: "too cautious", 0: "calibrated", 1: "too sure"}
-LEARNER, HALF, LABELS, PAPER = "#0072b2", "0.55", "#d55e00", "0.35"
+LEARNER, HALF, LABELS, PAPER = BLUE, "0.55", ORANGE, "0.35"
 
 
 def colours(thresholds: list[float]) -> dict[float, tuple]:

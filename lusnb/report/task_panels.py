@@ -16,8 +16,8 @@ from lusnb.arms import GRAYSCALE, TRUE_MASKS
 from lusnb.cohort import problems
 from lusnb.compare.tasks import REGRESSIONS
 from lusnb.report import task_tables
-from lusnb.report.looks import PALETTE, WIDTH, nothing
-from lusnb.report.tasks import BLUE, IMPOSSIBLE, ORANGE, SMALL
+from lusnb.report.looks import BLUE, ORANGE, PALETTE, SMALL, WIDTH, nothing
+from lusnb.report.tasks import IMPOSSIBLE
 from lusnb.tasks import readmission, reference, sf_ratio
 from lusnb.tasks import scores as tasks_scores
 from lusnb.tasks.reference import TRIVIAL

@@ -14,12 +14,11 @@ from matplotlib.lines import Line2D
 from lusnb.arms import GRAYSCALE, TRUE_MASKS
 from lusnb.compare import tasks
 from lusnb.report import task_tables
-from lusnb.report.looks import PALETTE, WIDTH, nothing
+from lusnb.report.looks import BLUE, GREEN, ORANGE, PALETTE, SMALL, WIDTH, nothing
 from lusnb.tasks.reference import TRIVIAL
 from lusnb.tasks.registry import TASKS
 
-BLUE, ORANGE, GREEN, GREY = "#0072b2", "#d55e00", "#009e73", "0.55"
-SMALL = 8
+GREY = "0.55"
 PROPORTIONS = ("recall", "precision")
 CROWDED = {"labelrotation": 90, "labelsize": 6}  # ticks of a dozen arms and more
 IMPOSSIBLE = "not possible with this cohort"

@@ -22,6 +22,15 @@ def patient_means(metrics: pd.DataFrame, patients: list[str]) -> pd.DataFrame:
     return groups.agg(value="mean", images="count").reset_index()
 
 
+def over_features(images: pd.DataFrame, by: list[str]) -> pd.DataFrame:
+    """Images -> each patient's mean per feature -> each patient's mean over the features it has.
+
+    images: `by`, patient_id, feature, value. Columns: `by`, patient_id, value. Blank values do not count.
+    """
+    per_feature = images.groupby([*by, "patient_id", "feature"], sort=False)["value"].mean()
+    return per_feature.groupby([*by, "patient_id"], sort=False).mean().reset_index()
+
+
 def feature_means(metrics: pd.DataFrame, patients: list[str]) -> pd.DataFrame:
     """Metrics per arm and feature: mean over patients of their means over images, with the counts of both."""
     means = patient_means(metrics, patients).groupby(["arm", "metric", "feature"], sort=False)
@@ -34,8 +43,8 @@ def patient_scores(images: pd.DataFrame, patients: list[str]) -> pd.DataFrame:
 
     images: tidy scores, as from arms.images. One row an arm, metric and patient; seeds are averaged.
     """
-    means = patient_means(images, patients).groupby(["arm", "metric", "patient_id"], sort=False)["value"]
-    return means.mean().reset_index()
+    chosen = images[images["patient_id"].isin(patients)].dropna(subset="value")
+    return over_features(chosen, ["arm", "metric"])
 
 
 def macro(metrics: pd.DataFrame, patients: list[str]) -> pd.DataFrame:

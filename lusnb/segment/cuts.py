@@ -17,7 +17,7 @@ from torch import Tensor
 from lusnb import confidence
 from lusnb.segment.predictions import CUT
 
-LEVELS = 256  # probabilities are stored as uint8, 255 = 1
+STORED = 256  # levels of a probability: it is kept as uint8, 255 = 1
 
 
 def counts(levels: Tensor, y: Tensor, known: Tensor) -> np.ndarray:
@@ -28,9 +28,9 @@ def counts(levels: Tensor, y: Tensor, known: Tensor) -> np.ndarray:
     """
     features = levels.shape[1]
     own = 2 * torch.arange(features, device=levels.device)[:, None, None]
-    code = (own + y) * LEVELS + levels  # (N, C, H, W)
-    found = torch.bincount(code[known].flatten(), minlength=2 * LEVELS * features)
-    return found.view(features, 2, LEVELS).cpu().numpy()
+    code = (own + y) * STORED + levels  # (N, C, H, W)
+    found = torch.bincount(code[known].flatten(), minlength=2 * STORED * features)
+    return found.view(features, 2, STORED).cpu().numpy()
 
 
 def at_each(counted: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -61,7 +61,7 @@ def best(counted: np.ndarray) -> tuple[int, float]:
     if not len(known):
         return CUT, float("nan")
     means = known[:, 1:].mean(0)
-    level = LEVELS - 1 - int(means[::-1].argmax())
+    level = STORED - 1 - int(means[::-1].argmax())
     return (level, float(means[level - 1])) if means.any() else (CUT, 0.0)
 
 
@@ -70,7 +70,7 @@ def own(levels: Tensor, labels: Tensor, known: Tensor, threshold: float) -> int:
 
     levels, labels: uint8 (N, C, H, W), 255 = 1 and 100 %; known: bool (N, C).
     """
-    counted = np.zeros((levels.shape[1], 2, LEVELS), np.int64)
+    counted = np.zeros((levels.shape[1], 2, STORED), np.int64)
     for n in range(len(levels)):  # one at a time: every pixel is counted as 8 bytes
         y = confidence.targets(labels[n : n + 1].float() / 255, threshold)
         counted += counts(levels[n : n + 1], y, known[n : n + 1])

@@ -18,7 +18,7 @@ from lusnb import calibration, confidence
 from lusnb.segment import losses
 from lusnb.segment.predictions import CUT, FIXED
 
-LEVELS = tuple(k / 10 for k in range(1, 10))  # 10 % ... 90 %
+TENTHS = tuple(k / 10 for k in range(1, 10))  # 10 % ... 90 %
 PERCENTILE = 95
 REFERENCE_THRESHOLD = 0.5  # the fixed weighting in which arms can be compared: labels and weights at 50 %
 SURFACE_TOLERANCE_MM = 1.0
@@ -122,7 +122,7 @@ def at_both(
 # -- levels
 
 
-def level_dice(p: Tensor, c: Tensor, levels: tuple[float, ...] = LEVELS) -> dict[str, Tensor]:
+def level_dice(p: Tensor, c: Tensor, levels: tuple[float, ...] = TENTHS) -> dict[str, Tensor]:
     """Dice of prediction and label cut at the same level, averaged over levels (QUBIQ, Li et al. 2024).
 
     p, c: float (N, C, H, W) in [0, 1]. A pixel is in where its value is >= level - 1/510, in both alike. Two

@@ -68,7 +68,8 @@ class Run:
         promised = notebooks.promised(self.params.notebook)
         if lacks := [name for name in promised if not self.path(name).is_file()]:
             raise RuntimeError(
-                f"{where}: expected it to leave {', '.join(lacks)} (study/notebooks.yaml), found none."
+                f"{where}: expected it to leave {', '.join(lacks)} (lusnb/study/notebooks_and_outputs.yaml), "
+                "found none."
             )
         made = {**self.made, **{name: dict(found) for name, found in READ.items()}}
         if not _as_written(self.params.notebook, self.base):

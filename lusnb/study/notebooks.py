@@ -1,4 +1,4 @@
-"""What is known of each notebook, notebooks.yaml: what its finished run leaves, and which task it is of.
+"""notebooks_and_outputs.yaml: what a finished run of each notebook leaves, and which task it trains.
 
 That is data, not code: a new name, and a new task, train nothing.
 """
@@ -11,7 +11,7 @@ from lusnb import params
 
 @cache
 def _listed() -> dict[str, dict]:
-    return params.read_yaml(Path(__file__).with_suffix(".yaml"))
+    return params.read_yaml(Path(__file__).with_name("notebooks_and_outputs.yaml"))
 
 
 def promised(notebook: str) -> list[str]:

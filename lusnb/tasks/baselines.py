@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_limits
 from lusnb.tasks.question import Question
 
 ALPHAS = np.logspace(-2, 3, 6)  # strengths of the penalty; of logistic regression their inverses
-SPLITS = 5  # of the training patients, to choose the strength
+PARTS = 5  # of the training patients, to choose the strength
 PLEURA = ("sharp_pleura", "fuzzy_pleura")
 B_LINE = "b_line"
 
@@ -77,7 +77,7 @@ def _fitted(
     does not count; without any split the model's own strength stays.
     """
     line = make_pipeline(MinMaxScaler(clip=True), StandardScaler(), model)
-    count = min(SPLITS, len(np.unique(patients)))
+    count = min(PARTS, len(np.unique(patients)))
     splits = list(GroupKFold(count).split(x, y, patients)) if count > 1 else []
     splits = [(a, b) for a, b in splits if len(np.unique(y[a], axis=0)) > 1]
     with threadpool_limits(1):  # so small that threads would but wait for each other

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from lusnb.cohort import schema
 from lusnb.cohort.cohort import Cohort
 from lusnb.params import Params
 from lusnb.tasks.question import Question
@@ -22,7 +23,6 @@ REASONS = {
     "other": "another reason",
     "none": "a patient without clips",
 }
-SPLITS = ("train", "validation", "test")
 
 
 def _reasons(question: Question) -> tuple[str, ...]:
@@ -97,7 +97,7 @@ def coverage(question: Question, cohort: Cohort, p: Params) -> pd.DataFrame:
     people = _people(question, clips, units, patients)
     split = clips["patient_id"].map(patients.set_index("patient_id")["split"])
     parts = [_tally(question, clips, people).assign(split="all")]
-    for name in SPLITS:
+    for name in schema.SPLITS:
         own = people[people["split"] == name]
         parts += [_tally(question, clips[split == name], own).assign(split=name)] if len(own) else []
     return pd.concat(parts, ignore_index=True)[["split", "kind", "what", "patients", "clips", "units"]]

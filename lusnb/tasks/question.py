@@ -13,6 +13,7 @@ from lusnb.cohort.cohort import Cohort
 from lusnb.params import Params
 
 Units = Callable[[Cohort, Params], pd.DataFrame]
+RUN = ["arm", "model", "seed", "fold", "split"]  # what a prediction, and then a score, is of
 
 
 @dataclass(frozen=True)

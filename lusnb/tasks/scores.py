@@ -14,9 +14,9 @@ import pandas as pd
 
 from lusnb import calibration
 from lusnb.tasks import reference
+from lusnb.tasks.question import RUN
 from lusnb.tasks.task import Task
 
-RUN = ["arm", "model", "seed", "fold", "split"]
 TIDY = [*RUN, "patient_id", "metric", "value"]
 POOLED = 0  # the "fold" of all outer folds' test predictions put together
 

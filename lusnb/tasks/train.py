@@ -24,9 +24,7 @@ from lusnb.tasks.batches import Lesson
 from lusnb.tasks.clipbank import ClipBank
 from lusnb.tasks.masks import Segmented
 from lusnb.tasks.network import ClipTask, TaskNetwork, class_weights, outputs
-from lusnb.tasks.question import Question
-
-RUN = ["arm", "model", "seed", "fold", "split"]  # what a prediction is of, first in its table
+from lusnb.tasks.question import RUN, Question
 
 
 def build(
