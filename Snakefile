@@ -1,4 +1,4 @@
-# Runs the nodes of a study, each by lusnb/study/nodes.py. `make study PROFILE=quick` calls it, with a plan: which nodes run
+# Runs the nodes of a study, each by lusnb/study/nodes.py, which lusnb/study/ask.py asks for. `make study PROFILE=quick` calls it, with a plan: which nodes run
 # at all is asked in lusnb/study/graph.py. By hand, `snakemake -j2 --config profile=quick` asks every node in its turn.
 import json
 import shlex
@@ -33,4 +33,4 @@ for node in NODES:
         params:
             node=node.folder,
         shell:
-            f"{shlex.quote(sys.executable)} -m lusnb.study.nodes {{params.node:q}}"
+            f"{shlex.quote(sys.executable)} -m lusnb.study.ask {{params.node:q}}"

@@ -147,10 +147,10 @@ def test_damage_is_named_and_repaired_by_one_command_and_equal_results_stop_ther
     assert (project / untouched).stat().st_mtime_ns == times[untouched]
 
 
-def started(base):
+def started(base, *more):
     """A driver whose two trainings wait, with the trainings' kernels holding their locks."""
     driver = subprocess.Popen(
-        [sys.executable, "-m", "lusnb.study", "run", "tiny", "--jobs", "2"],
+        [sys.executable, "-m", "lusnb.study", "run", "tiny", "--jobs", "2", *more],
         cwd=base, env=environment(base), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     waiting = [base / WHERE / arm / "seed0" / ".fold0.new" / "history.csv" for arm in ("t000", "t060")]
@@ -173,15 +173,36 @@ def processes(base):
     return found
 
 
-def test_after_a_killed_driver_nobody_writes_beside_what_goes_on(project):
-    """The lock of a study ends with its driver; its kernels go on, and hold their own runs' locks."""
-    epochs(project, 60)
-    driver = started(project)
+def kill(project, driver):
+    """Kill whoever drives a study, and Snakemake; with what they forked, that ends too."""
     for number, line in processes(project).items():
         if "snakemake" in line or number == driver.pid:
             os.kill(number, signal.SIGKILL)
     driver.wait()
     time.sleep(0.5)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="forks on Linux alone")
+def test_a_killed_driver_takes_with_it_what_was_forked_for_it(project):
+    """Half a training is lost, as at any kill; nothing goes on in secret, and the next study may start."""
+    epochs(project, 60)
+    kill(project, started(project))
+    until = time.monotonic() + 20
+    while processes(project):
+        assert time.monotonic() < until, processes(project)
+        time.sleep(0.2)
+    (project / "go").touch()
+    status, said = study(project)
+    assert status == 0, said
+    found = project / WHERE / "t060/seed0/fold0"
+    assert "'epochs': 60" in (found / "history.csv").read_text()
+    assert proofs.damaged(found, proofs.read(found)) == []
+
+
+def test_after_a_killed_driver_nobody_writes_beside_what_goes_on(project):
+    """The lock of a study ends with its driver; kernels of their own go on, and hold their runs' locks."""
+    epochs(project, 60)
+    kill(project, started(project, "--cold"))
     going = [
         n for n, line in processes(project).items() if "lusnb.study.nodes" in line or "ipykernel" in line
     ]

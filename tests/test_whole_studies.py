@@ -49,7 +49,8 @@ def test_a_failed_node_is_repaired_and_a_second_run_gives_the_same_tables_to_the
     repaired = run_study(project)
     assert repaired.returncode == 0, repaired.stderr[-3000:]
     assert kept.stat().st_mtime_ns == before and (project / node / "finished").is_file()
-    done = call(other, "lusnb.study", "run", "smoke", "--jobs", "1")  # whatever the number of workers
+    # whatever the number of workers, and whether each node imports for itself
+    done = call(other, "lusnb.study", "run", "smoke", "--jobs", "1", "--cold")
     assert done.returncode == 0, done.stderr[-3000:]
     first, second = (tables_of(one, "smoke/phantom_smoke") for one in (project, other))
     promised = {name for notebook in matrix.NOTEBOOKS.values() for name in notebooks.promised(notebook)}

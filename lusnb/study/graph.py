@@ -6,6 +6,7 @@ mark.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import shutil
@@ -16,7 +17,7 @@ from pathlib import Path
 
 from lusnb.cohort import fingerprint
 from lusnb.params import ParameterError, read_yaml
-from lusnb.study import locks, places, proofs
+from lusnb.study import locks, places, proofs, warm
 from lusnb.study.matrix import NOTEBOOKS
 from lusnb.study.nodes import differs, writers
 from lusnb.study.profile import Node, Study, check, load, nodes, parameters
@@ -162,11 +163,12 @@ def failure(study: Study, base: Path) -> str:
     )
 
 
-def run(profile: str, jobs: int, more: list[str], dry: bool = False) -> int:
+def run(profile: str, jobs: int, more: list[str], dry: bool = False, cold: bool = False) -> int:
     """Run what does not count of a profile, and say last where everything is; returns the exit status.
 
-    dry: only say what would run, and touch nothing. Raises ParameterError, and locks.Busy where another study
-    runs here, or another process writes what this one would.
+    dry: only say what would run, and touch nothing. cold: every node imports for itself. Raises
+    ParameterError, and locks.Busy where another study runs here, or another process writes what this one
+    would.
     """
     base = places.root()
     study = load(profile, base)
@@ -179,7 +181,7 @@ def run(profile: str, jobs: int, more: list[str], dry: bool = False) -> int:
     todo = plan(study, base)
     print(planned(study, todo), flush=True)
     refuse_written(todo, base)
-    status = _snakemake(todo, jobs, more, lock, base) if todo else 0
+    status = _snakemake(todo, jobs, more, lock, base, cold) if todo else 0
     left = plan(study, base) if todo else {}
     if left and not status:
         print(f"study {profile}: {len(left)} nodes are left; go on with: make study PROFILE={profile}")
@@ -188,8 +190,11 @@ def run(profile: str, jobs: int, more: list[str], dry: bool = False) -> int:
     return status
 
 
-def _snakemake(todo: Plan, jobs: int, more: list[str], lock: int, base: Path) -> int:
-    """Run Snakemake over the nodes of a plan; it holds the project's lock too, should this process end."""
+def _snakemake(todo: Plan, jobs: int, more: list[str], lock: int, base: Path, cold: bool) -> int:
+    """Run Snakemake over the nodes of a plan, next to a warm process that they are forked from.
+
+    Snakemake holds the project's lock too, and keeps the warm process, should this process end.
+    """
     shutil.rmtree(base / MARKS, ignore_errors=True)
     (base / MARKS).mkdir(parents=True)
     (base / MARKS / "plan.json").write_text(json.dumps([node.folder for node in todo]), encoding="utf-8")
@@ -198,10 +203,14 @@ def _snakemake(todo: Plan, jobs: int, more: list[str], lock: int, base: Path) ->
     options += ["--scheduler", "greedy"]  # solving for the best order of 100 nodes took a tenth of the time
     options += ["--quiet", "host", "reason", "rules", *more]
     signal.signal(signal.SIGINT, lambda *_: None)  # the terminal tells Snakemake too, and it stops its nodes
-    driver = subprocess.Popen([sys.executable, "-m", "snakemake", *options], cwd=base, pass_fds=(lock,))
-    locks.tell(lock, os.getpid(), driver.pid)
-    signal.signal(signal.SIGTERM, lambda *_: driver.terminate())
-    return driver.wait()
+    with contextlib.nullcontext(({}, ())) if cold else warm.process(base) as (environment, kept):
+        driver = subprocess.Popen(
+            [sys.executable, "-m", "snakemake", *options],
+            cwd=base, pass_fds=(lock, *kept), env=os.environ | environment,
+        )  # fmt: skip
+        locks.tell(lock, os.getpid(), driver.pid)
+        signal.signal(signal.SIGTERM, lambda *_: driver.terminate())
+        return driver.wait()
 
 
 def _touched(folder: Path) -> bool:
@@ -219,11 +228,12 @@ def main() -> None:
     parser.add_argument("what", choices=["run", "clean"])
     parser.add_argument("profile")
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
+    parser.add_argument("--cold", action="store_true", help="import anew for every node; default: once")
     parser.add_argument("-n", "--dry-run", "--dryrun", action="store_true", help="say what would run")
     asked, more = parser.parse_known_args()
     try:
         if asked.what == "run":
-            sys.exit(run(asked.profile, asked.jobs, more, asked.dry_run))
+            sys.exit(run(asked.profile, asked.jobs, more, asked.dry_run, asked.cold))
         removed = clean(asked.profile)
     except (ParameterError, FileNotFoundError, locks.Busy) as error:
         sys.exit(f"error: {error}")

@@ -1,0 +1,66 @@
+"""A kernel that is forked from a process which has imported everything, as Jupyter starts kernels: a kernel
+provisioner, lusnb-warm, which pyproject.toml names as an entry point. study/warm.py forks.
+"""
+
+import os
+import select
+import signal
+import socket
+from pathlib import Path
+from typing import Any
+
+from jupyter_client.provisioning import LocalProvisioner
+
+from lusnb.study import ask
+
+
+class Forked:
+    """A forked child in the manner of subprocess.Popen, as far as a provisioner asks of one."""
+
+    stdin = stdout = stderr = None
+
+    def __init__(self, line: socket.socket, pid: int):
+        self.line, self.pid, self.returncode = line, pid, None
+
+    def poll(self) -> int | None:
+        """Its exit status, None while it runs."""
+        if self.returncode is None and select.select([self.line], [], [], 0)[0]:
+            said = ask.receive(self.line)
+            self.returncode = int(said) if said else -signal.SIGKILL
+            self.line.close()
+        return self.returncode
+
+    def wait(self) -> int:
+        """Its exit status, once it has ended."""
+        while self.poll() is None:
+            select.select([self.line], [], [])
+        return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        """Send it a signal, if it still runs."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """End it at once."""
+        self.send_signal(signal.SIGKILL)
+
+    def terminate(self) -> None:
+        """Ask it to end."""
+        self.send_signal(signal.SIGTERM)
+
+
+class WarmProvisioner(LocalProvisioner):
+    """Starts a kernel as a fork of the warm process; where that refuses, as any local kernel."""
+
+    async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> dict:
+        files = (os.open(os.devnull, os.O_RDONLY), 1, 2)
+        try:
+            line, pid = ask.ask({"kind": "kernel", "argv": cmd[2:]}, files)
+        except ask.Refused:
+            return await super().launch_kernel(cmd, **kwargs)
+        finally:
+            os.close(files[0])
+        self.process, self.pid, self.pgid = Forked(line, pid), pid, pid
+        self.cwd = kwargs.get("cwd", Path.cwd())
+        return self.connection_info

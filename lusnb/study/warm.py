@@ -1,0 +1,228 @@
+"""One process that has imported everything, and forks a child for each node of a study and for each kernel.
+
+Importing takes longer than most nodes compute. `python -m lusnb.study.warm <socket>` imports the package and
+what it needs, starts no thread and touches no GPU, and then forks for whoever asks (study/ask.py): a child
+that runs a node by papermill, and, asked by that one through a Jupyter kernel provisioner, one that is the
+node's kernel. Each child has its own folder, environment, output, session and death; one that dies takes
+nobody with it, and each is ended when whoever asked for it ends. The process itself ends with the study that
+started it: when its input does.
+"""
+
+import atexit
+import contextlib
+import gc
+import importlib
+import importlib.metadata
+import json
+import os
+import pkgutil
+import select
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from lusnb.study import ask
+
+ONE_THREAD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+INLINE = "module://matplotlib_inline.backend_inline"  # as ipykernel sets it before matplotlib is imported
+OTHERS = ("papermill", "ipykernel.kernelapp", "ipykernel.zmqshell", "matplotlib_inline.backend_inline")
+PROVISIONERS, PROVISIONER = "jupyter_client.kernel_provisioners", "lusnb-warm"  # study/provisioner.py
+NOT_OURS = ("lusnb.widgets", "lusnb.study.__main__")  # what no node imports
+
+
+# -- the driver's side
+
+
+@contextlib.contextmanager
+def process(base: Path) -> Iterator[tuple[dict[str, str], tuple[int, ...]]]:
+    """A warm process for as long as a study runs: what its nodes need in their environment, and descriptors.
+
+    It ends when nobody holds these any more: neither this process nor one that it passes them to. Without
+    Linux there is none, since forking what has imported so much is not safe elsewhere.
+    """
+    if sys.platform != "linux":
+        yield {}, ()
+        return
+    with tempfile.TemporaryDirectory(prefix="lusnb-") as folder:
+        place = str(Path(folder) / "warm")
+        listens, keeps = os.pipe()
+        command = [sys.executable, "-m", "lusnb.study.warm", place]
+        warm = subprocess.Popen(command, cwd=base, stdin=listens, stdout=subprocess.DEVNULL)
+        os.close(listens)
+        try:
+            yield {ask.WARM: place}, (keeps,)
+        finally:
+            os.close(keeps)
+            warm.wait()
+
+
+# -- the process that forks
+
+
+def load() -> None:
+    """Import what nodes and their kernels import."""
+    import lusnb
+
+    for name in OTHERS:
+        importlib.import_module(name)
+    for found in pkgutil.walk_packages(lusnb.__path__, "lusnb."):
+        if not found.name.startswith(NOT_OURS):
+            importlib.import_module(found.name)
+
+
+def _written(package: Path) -> int:
+    """When the code of the package was last written."""
+    return max(path.stat().st_mtime_ns for path in package.rglob("*.py"))
+
+
+class Forking:
+    """Children by their connection: a line that tells the end of each, and ends it when it is closed."""
+
+    def __init__(self, listening: socket.socket):
+        self.listening, self.loaded = listening, time.time_ns()
+        self.children: dict[socket.socket, tuple[int, int]] = {}  # line -> process, its descriptor
+
+    def serve(self) -> None:
+        """Fork for whoever asks, until the input ends; then end all children."""
+        while True:
+            ended = {found: line for line, (_, found) in self.children.items()}
+            ready, _, _ = select.select([0, self.listening, *self.children, *ended], [], [])
+            for one in ready:
+                if one == 0:
+                    for line in list(self.children):
+                        self.end(line)
+                    return
+                if one is self.listening:
+                    self.hear(self.listening.accept()[0])
+                elif one in ended and ended[one] in self.children:
+                    self.tell(ended[one])
+                elif one in self.children and not one.recv(1, socket.MSG_PEEK):
+                    self.end(one)
+
+    def hear(self, line: socket.socket) -> None:
+        """Fork what is asked, or say why not."""
+        try:
+            first, files, _, _ = socket.recv_fds(line, 65536, 3)
+            text = first.decode() + ("" if first.endswith(b"\n") else ask.receive(line))
+            asked = json.loads(text)
+        except (OSError, ValueError):
+            line.close()
+            return
+        why = self.cannot()
+        if why:
+            line.sendall(f"{ask.REFUSED} {why}\n".encode())
+            line.close()
+        else:
+            self.fork(asked, files, line)
+        for one in files:
+            os.close(one)
+
+    def cannot(self) -> str:
+        """Why no child can be forked now; "" where it can."""
+        if len(os.listdir("/proc/self/task")) > 1:
+            return "it holds threads"
+        return "the code was changed" if _written(Path(__file__).parents[1]) > self.loaded else ""
+
+    def fork(self, asked: dict, files: list[int], line: socket.socket) -> None:
+        child = os.fork()
+        if child == 0:
+            _become(asked, files, [self.listening, line, *self.children])
+        self.children[line] = (child, os.pidfd_open(child))
+        with contextlib.suppress(OSError):
+            line.sendall(f"{ask.STARTED} {child}\n".encode())
+
+    def tell(self, line: socket.socket) -> None:
+        """A child has ended: tell whoever asked for it."""
+        child, descriptor = self.children.pop(line)
+        _, status = os.waitpid(child, 0)
+        os.close(descriptor)
+        with contextlib.suppress(OSError):
+            line.sendall(f"{os.waitstatus_to_exitcode(status)}\n".encode())
+        line.close()
+
+    def end(self, line: socket.socket) -> None:
+        """Whoever asked has ended, or all shall: so does the child, and what it started."""
+        child, descriptor = self.children.pop(line)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(child, signal.SIGKILL)  # it may not have come to a session of its own
+        os.waitpid(child, 0)
+        os.close(descriptor)
+        line.close()
+
+
+def _become(asked: dict, files: list[int], foreign: list[socket.socket]) -> None:
+    """In a child: be the process that was asked for, and never return."""
+    status = 1
+    try:
+        os.setsid()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+        for one in foreign:
+            one.close()
+        for number, one in enumerate(files):
+            os.dup2(one, number)
+            os.close(one)
+        os.environ.clear()
+        os.environ.update(asked["environment"])
+        os.chdir(asked["folder"])
+        sys.argv = asked["argv"]
+        gc.unfreeze()
+        KINDS[asked["kind"]]()
+        status = 0
+    except SystemExit as error:
+        status = error.code if isinstance(error.code, int) else int(error.code is not None)
+        if isinstance(error.code, str):
+            print(error.code, file=sys.stderr)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        with contextlib.suppress(BaseException):
+            atexit._run_exitfuncs()
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(status)
+
+
+def _node() -> None:
+    from lusnb.study import nodes
+
+    if importlib.metadata.entry_points(group=PROVISIONERS, name=PROVISIONER):
+        os.environ["JUPYTER_DEFAULT_PROVISIONER_NAME"] = PROVISIONER
+    nodes.main()
+
+
+def _kernel() -> None:
+    from ipykernel import kernelapp
+
+    kernelapp.launch_new_instance()
+
+
+KINDS: dict[str, Callable[[], None]] = {"node": _node, "kernel": _kernel}
+
+
+def main() -> None:
+    """`python -m lusnb.study.warm <socket>`: load, and fork until the input ends."""
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # the terminal tells those who asked, and they their children
+    os.environ |= dict.fromkeys(ONE_THREAD, "1") | {"MPLBACKEND": os.environ.get("MPLBACKEND", INLINE)}
+    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listening.bind(sys.argv[1])
+    listening.listen(64)  # who asks while it loads waits
+    loading = Forking(listening)
+    load()
+    gc.collect()
+    gc.freeze()  # so that a child's collections copy little
+    loading.serve()
+
+
+if __name__ == "__main__":
+    main()
