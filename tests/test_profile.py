@@ -1,6 +1,7 @@
 """The matrix, the nodes and their parameters; what makes a node run again."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -620,3 +621,47 @@ def test_a_cohort_with_a_seed_of_its_own_has_no_level_of_it():
     trained = asked | {"arm": "t060", "fold": 1, "inner": 2}
     found = places.run_folder("03_train_segmentation", trained)
     assert found == "outcome/null_06/03_train_segmentation/t060/seed106/fold1/inner2"
+
+
+def limited(project, **more):
+    edit(project / "params" / "smoke" / "study.yaml", **more)
+    return study_profile.load("smoke", project)
+
+
+def test_only_the_arms_that_are_named_go_on_to_the_tasks(project):
+    made = limited(project, task_arms=["t060"])
+    assert made.arms_on_tasks == ("t060",)
+    assert made.task_arms("phantom_smoke") == ("t060", "grayscale", "true_masks")
+    nodes = study_profile.nodes(made)
+    segmented = {dict(n.identity)["arm"] for n in nodes if n.notebook == "03_train_segmentation"}
+    asked = [n for n in nodes if n.notebook in matrix.TASKS.values()]
+    assert segmented == {"t000", "t060"}
+    assert {dict(n.identity)["arm"] for n in asked} == {"t060", "grayscale", "true_masks"}
+    for node in asked:  # a baseline takes size and frames of an arm that goes on
+        read = {dict(n.identity)["arm"] for n in node.needs if n.notebook == "03_train_segmentation"}
+        assert read == {"t060"}
+    crossed = limited(project, protocol="cross_fitted", folds=3)
+    inner = [n for n in study_profile.nodes(crossed) if dict(n.identity).get("inner")]
+    assert {dict(n.identity)["arm"] for n in inner} == {"t060"} and len(inner) == 3
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        ([], "expected at least one arm, each once, got"),
+        (["t060", "t060"], "expected at least one arm, each once, got"),
+        (["t06"], "expected one of t000, t060, got 't06'; did you mean t060?"),
+    ],
+)
+def test_arms_on_tasks_that_are_none_are_refused(project, names, said):
+    with pytest.raises(params.ParameterError, match=re.escape(f"task_arms: {said}")):
+        limited(project, task_arms=names)
+
+
+def test_pairs_of_tasks_are_of_arms_that_go_on_to_them(project):
+    edit(project / "params" / "smoke" / "08_compare_tasks.yaml", pairs=["t060 - t000"])
+    study_profile.check(limited(project), project)
+    with pytest.raises(
+        params.ParameterError, match="pairs: expected 'arm - reference' with arms of t060, got"
+    ):
+        study_profile.check(limited(project, task_arms=["t060"]), project)

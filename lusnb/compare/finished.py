@@ -69,6 +69,11 @@ def arms(p: Params) -> pd.DataFrame:
     )
 
 
+def arms_on_tasks(p: Params) -> pd.DataFrame:
+    """Of `arms` those that go on to the tasks."""
+    return arms(p).loc[list(profile.load(p.profile).arms_on_tasks)]
+
+
 def check_measured_on(p: Params) -> None:
     """Raise ParameterError unless every arm was measured on labels merged as `p.measured_on` says."""
     for arm, asked in asked_of_arms(p).items():

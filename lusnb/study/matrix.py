@@ -27,6 +27,7 @@ ACROSS = {"12_sensitivity": "04_compare_segmentation", "13_outcome": "08_compare
 STARTS_FROM = notebooks.starts_from()
 OPTIONAL_KEYS = {
     "null_arms": int,  # how many copies of the one arm, which differ by their seed alone
+    "task_arms": list,  # the arms that go on to the tasks; all where it is left out
     "across": str,  # a notebook that reads the finished comparisons of all the cohorts
 }
 STUDY_KEYS = {"cohorts": dict, "arms": dict, "tasks": list, "seeds": list, "folds": int, "protocol": str}
@@ -61,6 +62,8 @@ def check(path: Path, matrix: dict) -> None:
         )
     if "across" in matrix:
         _check_across(path, matrix)
+    if "task_arms" in matrix:
+        _check_task_arms(path, matrix)
     if matrix["protocol"] == "cross_fitted" and matrix["tasks"] and matrix["folds"] < 3:
         raise params.ParameterError(
             f"{path}: folds: expected at least 3 for tasks under cross_fitted, as inner segmenters leave out "
@@ -76,6 +79,19 @@ def check(path: Path, matrix: dict) -> None:
                 f"{path}: tasks: expected {first} besides {task}, which starts from its networks, got "
                 f"{matrix['tasks']}; add {first}."
             )
+
+
+def _check_task_arms(path: Path, matrix: dict) -> None:
+    """Names of arms, at least one, each once."""
+    names, known = matrix["task_arms"], [*arms.copies(matrix["arms"], matrix.get("null_arms"))]
+    if not names or len(set(map(str, names))) < len(names):
+        raise params.ParameterError(
+            f"{path}: task_arms: expected at least one arm, each once, got {names}; correct it, or leave it "
+            "out."
+        )
+    for name in names:
+        if told := arms.one_of("task_arms", name, known):
+            raise params.ParameterError(f"{path}: {told}")
 
 
 def _check_across(path: Path, matrix: dict) -> None:

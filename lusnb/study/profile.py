@@ -32,6 +32,7 @@ class Study:
     protocol: str
     across: str = ""
     phantoms: tuple = ()  # the cohorts that are simulated, whose true masks are known
+    chosen: tuple = ()  # the arms that go on to the tasks; none named: all of them
 
     @property
     def segmenter_folds(self) -> tuple:
@@ -46,10 +47,15 @@ class Study:
             return ()
         return tuple(combinations(self.segmenter_folds, 2))
 
+    @property
+    def arms_on_tasks(self) -> tuple:
+        """The segmentation arms that go on to the tasks, in their order."""
+        return tuple(arm for arm in self.arms if arm in self.chosen or not self.chosen)
+
     def task_arms(self, cohort: str) -> tuple:
-        """The arms whose tasks are trained: every segmentation arm, and as baselines grayscale alone and, for
+        """The arms whose tasks are trained: those of segmentation, and as baselines grayscale alone and, for
         a phantom, its true masks."""
-        return (*self.arms, GRAYSCALE, *([TRUE_MASKS] if cohort in self.phantoms else []))
+        return (*self.arms_on_tasks, GRAYSCALE, *([TRUE_MASKS] if cohort in self.phantoms else []))
 
 
 @dataclass(frozen=True)
@@ -103,13 +109,14 @@ def load(profile: str, base: Path | None = None) -> Study:
             for name, fields in matrix["cohorts"].items()
             if {**given, **(fields or {})}.get("source", "phantom") == "phantom"
         ),
+        tuple(matrix.get("task_arms", ())),
     )
 
 
 def segmenter_of(study: Study, arm: str) -> str:
-    """The arm whose stored frames a task arm reads: its own; for a baseline the first one, of which it takes
-    the size and the frames."""
-    return next(iter(study.arms)) if arm in (GRAYSCALE, TRUE_MASKS) else arm
+    """The arm whose stored frames a task arm reads: its own; for a baseline the first one on the tasks, of
+    which it takes the size and the frames."""
+    return study.arms_on_tasks[0] if arm in (GRAYSCALE, TRUE_MASKS) else arm
 
 
 def advice(profile: str, arm: str | None) -> str:
@@ -166,7 +173,7 @@ def _segmenters(study: Study, same: tuple, made: Node) -> tuple[list[Node], list
             own = (*same, ("arm", arm), *fields.items(), ("protocol", study.protocol), ("seed", seed))
             for fold in study.segmenter_folds:
                 trained.append(Node(NOTEBOOKS["train"], (*own, ("fold", fold)), (made,)))
-            for fold, other in study.inner_pairs:
+            for fold, other in study.inner_pairs if arm in study.arms_on_tasks else ():
                 identity = (*own, ("fold", fold), ("inner", other))
                 inner.append(Node(NOTEBOOKS["train"], identity, (made,)))
     return trained, inner
@@ -237,7 +244,7 @@ def _check_names(study: Study, node: Node, asked: dict, where: str, base: Path) 
     for arm in asked.get("explained_arms", []):
         if told := arms.one_of("explained_arms", arm, study.task_arms(asked["cohort"])):
             raise params.ParameterError(f"{where}: {told}")
-    known = set(study.arms)
+    known = set(study.arms_on_tasks if node.notebook == NOTEBOOKS["tasks"] else study.arms)
     for pair in asked.get("pairs", []):
         names = str(pair).split(" - ")
         if len(names) != 2 or not set(names) <= known:
