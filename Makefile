@@ -46,7 +46,7 @@ lint: types ## check style, format and types
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 
-types: $(READY_TEST) ## check the types of the modules that pyproject.toml lists
+types: $(READY_TEST) ## check types, but in the modules that pyproject.toml excepts
 	$(PY) -m mypy
 
 # the browser tests run alone: next to whole studies they would time out on a busy machine

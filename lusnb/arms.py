@@ -95,7 +95,7 @@ def copies(arms: dict, count: int | None) -> dict:
     return {f"{name}_{k + 1}": {**fields, "seed_offset": 1000 * k} for k in range(count)}
 
 
-def table(asked: dict[str, Mapping], defaults: Mapping) -> pd.DataFrame:
+def table(asked: Mapping[str, Mapping], defaults: Mapping) -> pd.DataFrame:
     """What the arms of a study are, one row an arm, indexed by arm.
 
     asked: all parameters of each arm's training; defaults: of a plain arm. Columns: threshold (a fraction);

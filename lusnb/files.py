@@ -126,10 +126,11 @@ def end_with_parent() -> None:
     To be given to a pool as its initializer: else its workers wait for work for ever.
     """
     parent = multiprocessing.parent_process()
+    if parent is None:
+        return
 
     def wait() -> None:
         parent.join()
         os._exit(1)
 
-    if parent is not None:
-        threading.Thread(target=wait, daemon=True).start()
+    threading.Thread(target=wait, daemon=True).start()

@@ -180,6 +180,11 @@ def test_a_new_loss_trains_nothing(project):
     assert trained(found) == set()
 
 
+def test_losses_from_elsewhere_may_be_those_of_any_arm(project):
+    found = edit(project, "segment/losses.py", "FORMS = {", "FORMS = {\n    **{},")
+    assert trained(found) >= {"03_train_segmentation/cut", "03_train_segmentation/soft"}
+
+
 def test_a_supervision_trains_the_arms_that_use_it(project):
     found = edit(
         project,

@@ -436,6 +436,11 @@ def test_writing_streams_what_numpy_then_reads(tmp_path, grey):
     assert seen == [(t, frame.sum()) for t, frame in enumerate(grey)]
 
 
+def test_no_frames_are_an_array_of_none(tmp_path):
+    assert clips.write_npy(iter([]), tmp_path / "out.npy") == (0, 0, 0)
+    assert np.load(tmp_path / "out.npy").shape == (0, 0, 0)
+
+
 def test_a_broken_stream_leaves_no_file(tmp_path, grey):
     def breaks():
         yield grey[0]

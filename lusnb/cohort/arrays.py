@@ -87,7 +87,7 @@ def confidence_of(
     return files.stack((maps(frame) for frame in keys), len(keys)), known
 
 
-def _changed(cohort: Cohort, row: tuple, change: dict) -> np.ndarray:
+def _changed(cohort: Cohort, row, change: dict) -> np.ndarray:
     levels, mapping = image(cohort, row.path), change.get((row.rater, row.feature))
     return levels if mapping is None else mapping[levels]
 

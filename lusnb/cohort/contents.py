@@ -35,14 +35,14 @@ def find(folder: Path, path: str, kind: str, where: str, remedy: str) -> Path:
     return folder / path
 
 
-def open_npy(path: Path, name: str) -> np.ndarray:
+def open_npy(path: Path, name: str) -> np.memmap:
     """A .npy file, memory-mapped and never unpickled. Raises Unfit where it is none."""
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except Exception as error:  # a damaged header may raise anything
         told = "pickled objects, which are never loaded" if "object" in str(error) else error
         raise Unfit("a .npy array", f"{name}: {told}", "save it again with numpy.save.") from None
-    if not isinstance(array, np.ndarray):
+    if not isinstance(array, np.memmap):
         raise Unfit("a .npy array", f"{name}: an archive of arrays", "save it again with numpy.save.")
     return array
 
@@ -141,14 +141,16 @@ def check_files(folder: Path, tables: dict[str, pd.DataFrame], features: int) ->
     Rows whose path is blank are passed over, and of a label whose clip or frame is not known, the image alone
     is looked at. `features`: how many the cohort has, 0 where that is not known.
     """
-    found, shapes, seen = [], {}, set()
+    found: list[dict] = []
+    shapes: dict[str, tuple[tuple[int, int, int], str]] = {}  # clip_id -> shape, path
+    seen: set[tuple[str, int]] = set()
     for clip in tables["clips"].dropna(subset="path").itertuples():
         try:
             shape = _clip_shape(folder, clip.path)
             shapes.setdefault(clip.clip_id, (shape, clip.path))
         except Unfit as error:
             found.append(as_problem(folder / "clips.csv", clip.Index, error))
-    scales = {}
+    scales: dict[tuple[str, str], tuple[tuple[Path, int], np.ndarray]] = {}
     for name in ("labels", "truth"):
         for label in tables[name].dropna(subset="path").itertuples():
             here = (folder / f"{name}.csv", label.Index)
@@ -157,8 +159,8 @@ def check_files(folder: Path, tables: dict[str, pd.DataFrame], features: int) ->
                 doubt = check_paint(image, label.path)
                 found += [as_problem(*here, doubt, warning=True)] if doubt else []
                 if name == "labels" and pd.notna(label.rater) and pd.notna(label.feature):
-                    sums = scales.setdefault((label.rater, label.feature), [here, np.zeros(256, int)])
-                    sums[1] += np.bincount(image.ravel(), minlength=256)
+                    _, counts = scales.setdefault((label.rater, label.feature), (here, np.zeros(256, int)))
+                    counts += np.bincount(image.ravel(), minlength=256)
                 if pd.notna(label.clip_id) and label.clip_id in shapes:
                     _check_place(folder, image, label, *shapes[label.clip_id], seen)
             except Unfit as error:
@@ -197,7 +199,7 @@ def _check_pages(folder: Path, path: str, clip: tuple[int, int, int] | None, fea
     expected = "an 8-bit grayscale TIFF, a page a frame"
     remedy = "make the phantom again, or remove masks.csv."
     with decoding(expected, path, remedy), Image.open(file, formats=["TIFF"]) as image:
-        count, most = image.n_frames, 2 ** (features or true_masks.MOST_FEATURES) - 1
+        count, most = getattr(image, "n_frames", 1), 2 ** (features or true_masks.MOST_FEATURES) - 1
         if clip and count != clip[0]:
             raise Unfit(f"a page for each of the clip's {clip[0]} frames", f"{path} with {count}", remedy)
         for number, page in enumerate(ImageSequence.Iterator(image)):

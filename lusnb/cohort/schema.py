@@ -7,6 +7,7 @@ writes a table and knows nothing of a column leaves it out or blank, which only 
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeGuard
 
 import pandas as pd
 import pandera.pandas as pa
@@ -193,7 +194,7 @@ class Key:
     needed: bool = False
 
 
-def _number(value: object) -> bool:
+def _number(value: object) -> TypeGuard[int | float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 

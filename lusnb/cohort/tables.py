@@ -51,7 +51,7 @@ def check_names(folder: Path, tables: dict[str, pd.DataFrame]) -> list[dict]:
     people = "patients" if (folder / "patients.csv").is_file() else "clips"
     written = [(people, "patient_id"), ("clips", "clip_id"), ("labels", "rater"), ("labels", "feature")]
     for name, column in written:
-        seen = {}
+        seen: dict[str, str] = {}
         for row, value in tables[name][column].dropna().drop_duplicates().items():
             other = seen.setdefault(plain(value), value)
             if other != value:
@@ -144,7 +144,9 @@ def read_table(path: Path, table: Table) -> tuple[pd.DataFrame, list[dict]]:
     if sorted_out(found)[0]:
         return empty, found
     rows, wrong = fitted(table, rows.replace("", np.nan).reindex(columns=columns))
-    return rows, found + [problem(path, row, *words) | {"column": name} for row, name, *words in wrong]
+    for row, name, expected, arrived, remedy in wrong:
+        found.append(problem(path, row, expected, arrived, remedy) | {"column": name})
+    return rows, found
 
 
 def text(path: Path) -> pd.DataFrame:

@@ -4,8 +4,9 @@ Held-out frames come in portions: only the arms' predictions, a byte a pixel, gr
 maps (arm, seed) to finished.Held everywhere: uint8 probabilities of all labelled frames, 255 = 1.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -100,7 +101,7 @@ def scored(
     patients: list[str],
     opened: dict,
     merge: str,
-    score: Callable[[object, Ground], dict[object, np.ndarray]],
+    score: Callable[[Any, Ground], Mapping[Any, np.ndarray]],
     size: int | None = None,
 ) -> dict[tuple, pd.DataFrame]:
     """Apply `score` to each prediction and portion, and put the portions together.

@@ -97,7 +97,7 @@ def calibration_columns(errors: pd.DataFrame) -> pd.DataFrame:
     `own_ece_<...>`, and the truth `truth_ece_<...>`.
     """
     pooled = errors[errors["feature"] == ALL]
-    columns = {}
+    columns: dict[str, pd.Series] = {}
     for (name, pixels, scaled), rows in pooled.groupby(["against", "pixels", "scaled"], sort=False):
         end = f"{pixels}_tempered" if scaled == "tempered" else pixels
         means = rows.groupby("arm")[["ece", "ace", "mce"]].mean()

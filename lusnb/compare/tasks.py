@@ -134,7 +134,7 @@ def _retrained(scores: pd.DataFrame, metric: str, pairs: Sequence[tuple[str, str
     return stats.holm(np.array(p, float))
 
 
-def _of_whom(row: tuple) -> str:
+def _of_whom(row) -> str:
     """The reading of a difference between fitted models, and whether it is shown of arms trained anew."""
     if not row.p_holm < 0.05 or row.p_retrained < 0.05:
         return row.reading
@@ -207,7 +207,8 @@ def _opponents(
         elif model not in TRIVIAL:
             known = [arm for arm in (*arms, GRAYSCALE, TRUE_MASKS) if arm in found]
             columns |= {f"{model}:{arm}": found[arm] for arm in known}
-    rows = [tuple(column.split(":", 1)) for column in columns if column != trivial]
+    named = (column.partition(":") for column in columns if column != trivial)
+    rows = [(model, arm) for model, _, arm in named]
     pairs = [(row, trivial) for row in rows if trivial]
     for arm in (GRAYSCALE, TRUE_MASKS):
         if f"tsm:{arm}" in columns:

@@ -146,7 +146,7 @@ def right_counts(cohort: Cohort) -> pd.DataFrame:
     feature); levels never said have no row. Empty where the cohort has no truth.
     """
     true = cohort.truth.set_index(["clip_id", "frame", "feature"])["path"].to_dict()
-    sums = {}
+    sums: dict[tuple[str, str, str], np.ndarray] = {}
     for (patient, *place), raters, maps in looked(cohort) if len(true) else []:
         if tuple(place) in true:
             there = arrays.image(cohort, true[tuple(place)]) > 0

@@ -39,7 +39,8 @@ def models(opened: dict, arms: pd.DataFrame) -> dict[tuple[str, str, int], tuple
     they were drawn; 'ensemble': all members of a group (arms: index arm, column group) with two or more arms
     or seeds, under the group's name.
     """
-    found, groups = {}, {}
+    found: dict[tuple[str, str, int], tuple[np.ndarray, ...]] = {}
+    groups: dict[str, list[np.ndarray]] = {}
     for (arm, seed), held in opened.items():
         found[arm, "single", seed] = (held.labelled,)
         if held.dropout is not None:
@@ -119,7 +120,8 @@ def compare(
     count). Metrics: those of `scores_of`, in the order of averages of report/tables.py;
     `ece_band` and `truth_ece_band` of all pixels of the band, features pooled. Seeds are averaged.
     """
-    asked, sums = models(opened, arms), {}
+    asked = models(opened, arms)
+    sums: dict[tuple, np.ndarray] = {}
 
     def score(model: Model, ground: Ground) -> dict[str, np.ndarray]:
         levels = mean_of(model.members, ground.where)

@@ -73,11 +73,11 @@ def label_clip(folder: Path, plan: Plan, clip: Numbered, lenders: list[Numbered]
     null = plan.null == "confidence"
     for k, person in enumerate(plan.people()):
         eyes = 0 if null else k
-        own, *lent = [
+        own, *rest = [
             recognise(generator(plan.seed, 1, place, 2, eyes), sight, person)
             for (place, _), sight in zip((clip, *lenders), sights, strict=True)
         ]
-        lent = [[(mark, sight.grid) for mark in marks] for marks, sight in zip(lent, sights[1:], strict=True)]
+        lent = [[(mark, sight.grid) for mark in marks] for marks, sight in zip(rest, sights[1:], strict=True)]
         apart = generator(plan.seed, 1, index, 4, k) if null else None
         label = paint(generator(plan.seed, 1, index, 3, eyes), sights[0], own, lent, person, apart)
         for image, path in zip(label, plans.label_paths(row["clip_id"], person.rater), strict=True):
@@ -176,8 +176,8 @@ def make_clips(
     painting = [(folder, plan, clip, [clips[k] for k in lenders[clip[0]]]) for clip in unpainted]
     most = min(workers, max(len(bare), len(unpainted)))
     context = multiprocessing.get_context("spawn")
-    workers = ProcessPoolExecutor(most, context, files.end_with_parent) if most > 1 else nullcontext()
-    with workers as pool:
+    executor = ProcessPoolExecutor(most, context, files.end_with_parent) if most > 1 else nullcontext()
+    with executor as pool:
         run(make_clip, rendering, pool, report)
         run(label_clip, painting, pool, report)
 

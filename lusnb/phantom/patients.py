@@ -154,8 +154,8 @@ def draw_clips(rng: np.random.Generator, n_clips: int, n_patients: int) -> list[
     singles = early - 2 * pairs
     clips = [(p, day, view) for p, view in units[:pairs] for day in (0, 1)]
     clips += [(p, int(rng.integers(2)), view) for p, view in units[pairs : pairs + singles]]
-    homes = max(round(DISCHARGE_SHARE * n_patients), int(np.ceil(on_discharge / len(VIEWS))))
-    homes = sorted(rng.permutation(n_patients)[: min(homes, max(on_discharge, 1))])
+    n_homes = max(round(DISCHARGE_SHARE * n_patients), int(np.ceil(on_discharge / len(VIEWS))))
+    homes = sorted(rng.permutation(n_patients)[: min(n_homes, max(on_discharge, 1))])
     places = [(int(p), 2, views[p][k]) for k in range(len(VIEWS)) for p in homes]
     clips += places[:on_discharge]
     order = list(VIEWS)

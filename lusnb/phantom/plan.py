@@ -2,7 +2,7 @@
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -66,7 +66,7 @@ class Plan:
         object.__setattr__(self, "split", tuple(int(count) for count in self.split))
 
     @classmethod
-    def of(cls, parameters: Mapping[str, object]) -> Self:
+    def of(cls, parameters: Mapping[str, Any]) -> Self:
         """The plan that the parameters of 00_cohort ask for; those that concern no phantom are ignored."""
         names = [field.name for field in fields(cls)]
         return cls(**{name: parameters[PARAMETERS.get(name, name)] for name in names})
@@ -188,7 +188,9 @@ def clip_tables(plan: Plan, views: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
     raters.csv holds each rater's habits; scenes.csv what was simulated.
     """
-    clips, scenes, labels, truth, masks = [], [], [], [], []
+    clips, scenes, masks = [], [], []
+    labels: list[dict] = []
+    truth: list[dict] = []
     people = plan.people()
     for index, row in enumerate(views.to_dict("records")):
         scene, clip_id = scene_of(plan, index, row), row["clip_id"]

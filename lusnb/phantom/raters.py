@@ -145,7 +145,7 @@ def confidence(rng: np.random.Generator, seen: float, feature: str, habits: Habi
 
 def recognise(rng: np.random.Generator, sight: Sight, habits: Habits) -> list[Mark]:
     """The strokes that a rater paints on true structures, each at its level; the missed ones are left out."""
-    taken = sight.true.any(axis=0)
+    taken = np.any(sight.true, axis=0)
     marks = []
     for ribbon in sight.ribbons:
         for stroke in strokes(rng, ribbon, sight.grid):

@@ -215,7 +215,7 @@ def sub_a_ribbons(scene: Scene, grid: Grid, pose: Pose) -> list[Ribbon]:
     brightest = max(scene.fasciae, key=lambda fascia: fascia.level_db)
     depth = pleura_depth(scene, grid.x_mm, pose)
     above = fascia_depth(scene, brightest, grid.x_mm, pose)
-    lines = []
+    lines: list[Ribbon] = []
     for centre, loss_db in ((depth + above, 0.0), (2 * depth - above, 3.0)):
         line = repeat(scene, grid, pose, "sub_a_line", centre, 1.7, scene.sub_a_level_db - loss_db)
         if line is not None and np.abs(centre - 2 * depth).min() > APART_MM:

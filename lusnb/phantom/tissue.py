@@ -68,8 +68,8 @@ def flattened_shift(scene: Scene, grid: Grid) -> np.ndarray:
     depth = pleura_depth(scene, grid.x_mm, still)
     knots.append(depth)
     shifts.append(depth - scene.pleura.depth_mm)
-    knots, shifts = np.array(knots), np.array(shifts)
-    columns = [np.interp(grid.z_mm, knots[:, j], shifts[:, j]) for j in range(grid.columns)]
+    by_column = zip(np.transpose(knots), np.transpose(shifts), strict=True)
+    columns = [np.interp(grid.z_mm, knot, shift) for knot, shift in by_column]
     return np.stack(columns, axis=1)
 
 
@@ -164,8 +164,8 @@ def draw_tissue(rng: np.random.Generator, scene: Scene, grid: Grid) -> Tissue:
     return Tissue(
         grid=grid,
         margin=margin,
-        wall=tuple(wall),
-        lung=tuple(lung),
+        wall=(wall[0], wall[1]),
+        lung=(lung[0], lung[1]),
         repeats=speckle(rng, (grid.rows, grid.columns), steps, AXIAL_FWHM_MM, width * REPEAT_WIDENING),
         noise=noise,
         gain=draw_gain(rng, grid),

@@ -29,7 +29,7 @@ def _dicom(path: Path) -> Clip:
 def _video(path: Path) -> Clip:
     from lusnb.readers import video
 
-    return video.open_video(path)
+    return video.open_video(path, path.name)
 
 
 OPENERS: dict[
@@ -103,18 +103,18 @@ def write_npy(
 
     `look(t, frame)` is shown each frame. Only one frame is ever in memory.
     """
-    count, size = 0, None
+    count = height = width = 0
     with files.whole(path) as beside, beside.open("wb") as out:
         for frame in frames:
-            size = frame.shape
+            height, width = frame.shape
             if count == 0:
-                _write_header(out, (0, *size))
+                _write_header(out, (0, height, width))
             look(count, frame)
             out.write(np.ascontiguousarray(frame).tobytes())
             count += 1
         out.seek(0)
-        _write_header(out, (count, *(size or (0, 0))))  # as long as the first one: numpy leaves room to grow
-    return (count, *size)
+        _write_header(out, (count, height, width))  # as long as the first one: numpy leaves room to grow
+    return count, height, width
 
 
 def _write_header(out, shape: tuple) -> None:

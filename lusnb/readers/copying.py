@@ -3,6 +3,7 @@
 import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -62,11 +63,11 @@ def copy_clips(work: Import, read: Sheets, names: dict[str, str]) -> None:
             )
             arrived = f"the same pixels as in row {first}"
             work.note(table, row, Unfit(expected, arrived, remedy), warning=not across)
-    for first, *others in (people.values() for people in work.owners.values()):
-        for row in others:
+    for first, *again in (people.values() for people in work.owners.values()):
+        for row in again:
             arrived = f"the person of row {first} under another"
-            error = Unfit("each person under one patient_id", arrived, "correct patient_id.")
-            work.note(table, row, error)
+            odd = Unfit("each person under one patient_id", arrived, "correct patient_id.")
+            work.note(table, row, odd)
 
 
 def _copy_clip(work: Import, row, place: str, labelled: set[int], table: Path) -> None:
@@ -200,7 +201,7 @@ def _label(work: Import, row) -> np.ndarray | None:
     where = "the folder of files"
     path = contents.find(work.source, row.path, "a label file", where, "copy the file into the folder.")
     foreground = int(row.foreground) if pd.notna(row.foreground) else None
-    how = {"layer": label_doubts.layer_of(row), "foreground": 1 if row.unsure else foreground}
+    how: dict[str, Any] = {"layer": label_doubts.layer_of(row), "foreground": 1 if row.unsure else foreground}
     if row.clip_id not in work.crops:
         if label_doubts.is_polygons(row.path):
             labels.polygon_frames(path)

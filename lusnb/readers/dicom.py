@@ -4,10 +4,10 @@ import math
 import struct
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import repeat
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 import numpy as np
 import pydicom
@@ -105,7 +105,7 @@ def open_dicom(path: Path) -> Clip:
         )
 
 
-def _header(file: BinaryIO, name: str, tags: tuple[str, ...] = ()) -> tuple[pydicom.Dataset, int]:
+def _header(file: BinaryIO, name: str, tags: Sequence[str] = ()) -> tuple[pydicom.Dataset, int]:
     """The few tags that are of use, and where the pixels begin: `file` stands there. Raises Unfit."""
     if read_file_meta_info(file.name).get("TransferSyntaxUID") == uid.DeflatedExplicitVRLittleEndian:
         remedy = "export it uncompressed."  # a deflated file may unfold to a thousand times its size
@@ -176,13 +176,14 @@ def _decoded_elsewhere(path: Path) -> Iterator[np.ndarray]:
     """Frames by way of one other process, which may break down over them. Raises ValueError."""
     for _ in _checked(path):  # it runs ahead
         pass
-    command = [sys.executable, "-c", DECODE, path.absolute()]
+    command = [sys.executable, "-c", DECODE, str(path.absolute())]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as child:
+        out = cast(BinaryIO, child.stdout)  # there, as it is a pipe
         try:
-            while (line := child.stdout.readline()).endswith(b"\n"):
-                kind, *shape = line.split()
-                shape, kind = tuple(map(int, shape)), np.dtype(kind.decode())
-                yield np.frombuffer(child.stdout.read(math.prod(shape) * kind.itemsize), kind).reshape(shape)
+            while (line := out.readline()).endswith(b"\n"):
+                name, *sides = line.split()
+                shape, kind = tuple(map(int, sides)), np.dtype(name.decode())
+                yield np.frombuffer(out.read(math.prod(shape) * kind.itemsize), kind).reshape(shape)
         finally:
             child.kill()
     if line != b"whole":
@@ -248,7 +249,8 @@ def _region(data: pydicom.Dataset) -> tuple[Crop | None, tuple[float, float] | N
     The largest whose scale is in centimetres, of tissue rather than of anything else; either may be unknown.
     Without such a scale it must at least be of tissue: a strip of text or a curve is a region too.
     """
-    best, known = (None, None), (False, False, 0)
+    best: tuple[Crop | None, tuple[float, float] | None] = (None, None)
+    known = (False, False, 0)
     for region in data.get("SequenceOfUltrasoundRegions") or []:
         ends = [region.get(f"RegionLocation{name}") for name in ("MinX0", "MinY0", "MaxX1", "MaxY1")]
         left, top, right, bottom = map(int, ends) if None not in ends else (0, 0, -1, -1)

@@ -19,7 +19,8 @@ DEEP = ("I;16", "I;16B", "I;16L", "I")  # Pillow's modes of 16-bit grey
 
 def open_npy_clip(path: Path) -> Clip:
     """Open an array of frames, uint8 or uint16: (T, H, W), (H, W), or with a last axis of 3 or 4 colours."""
-    array = open_npy(path, path.name)
+    stored = open_npy(path, path.name)
+    array: np.ndarray = stored
     still = array.ndim == 3 and array.shape[2] in (3, 4) and min(array.shape[:2]) >= LEAST_SIDE
     if still:
         array = array[None, ..., :3]
@@ -30,17 +31,18 @@ def open_npy_clip(path: Path) -> Clip:
         raise Unfit("a uint8 or uint16 array (frames, height, width[, 3])", arrived, remedy)
     array = array[None] if array.ndim == 2 else array
     white = 255 if array.dtype == np.uint8 else 65535
-    return Clip(path.name, *array.shape[1:3], lambda: _npy_frames(path, array), len(array), white)
+    height, width = array.shape[1:3]
+    return Clip(path.name, height, width, lambda: _npy_frames(path, array, stored.offset), len(array), white)
 
 
-def _npy_frames(path: Path, array: np.ndarray) -> Iterator[np.ndarray]:
+def _npy_frames(path: Path, array: np.ndarray, offset: int) -> Iterator[np.ndarray]:
     """Frames by plain reads, since pages of a memory map would pile up; a Fortran order leaves no choice."""
     if not array.flags.c_contiguous:
         yield from (np.array(frame) for frame in array)
         return
     size = int(np.prod(array.shape[1:]))
     with path.open("rb") as file:
-        file.seek(array.offset)
+        file.seek(offset)
         for _ in range(len(array)):
             yield np.fromfile(file, array.dtype, size).reshape(array.shape[1:])
 

@@ -70,7 +70,8 @@ def _misnamed(seen: Seen, drawn: dict[str, dict]) -> tuple[set[int], list[Told]]
 
     An error where it may be misspelt: another is written much like it, or no clip has it. Else a warning.
     """
-    there, rows = {}, {}
+    there: dict[str, set[str]] = {}  # clip_id -> labels drawn
+    rows: dict[tuple, list] = {}
     for row in seen.outlines:
         there.setdefault(row.clip_id, set()).update(drawn[row.path])
     anywhere = set().union(*there.values())

@@ -237,7 +237,7 @@ def polygon_frames(path: Path) -> dict[str, set[int | None]]:
     expected, remedy = "polygons as JSON", "see the guide in 00_bring_your_own."
     if path.stat().st_size > LARGEST_JSON:
         raise Unfit(f"at most {LARGEST_JSON / 1e6:g} MB of polygons", path.name, remedy)
-    found = {}
+    found: dict[str, set[int | None]] = {}
     with decoding(expected, path.name, remedy):
         for one in json.loads(path.read_text(encoding="utf-8-sig"))["shapes"]:
             found.setdefault(str(one.get("label")), set()).add(one.get("frame"))

@@ -1,8 +1,8 @@
 """Video by PyAV (FFmpeg): every frame that is stored, turned as the file says, one at a time."""
 
 from collections.abc import Iterator
+from io import RawIOBase
 from pathlib import Path
-from typing import BinaryIO
 
 import av
 import numpy as np
@@ -23,12 +23,11 @@ OPTIONS = {"ignore_editlist": "1", "format_whitelist": FORMATS, "protocol_whitel
 TURNS = {(1, 0, 0, 1): 0, (0, -1, 1, 0): 1, (-1, 0, 0, -1): 2, (0, 1, -1, 0): 3}
 
 
-def open_video(source: Path | BinaryIO, name: str | None = None) -> Clip:
+def open_video(source: Path | RawIOBase, name: str) -> Clip:
     """Open a video file, by its path or as an open file. Raises Unfit.
 
     A recording that is to be shown turned, as telephones mark theirs, is turned, by quarters of a circle.
     """
-    name = name or source.name
     with decoding(EXPECTED, name, REMEDY), _opened(source) as container:
         if not container.streams.video:
             raise Unfit("a file with a video in it", f"{name}, which has none", "export the clip again.")
@@ -43,7 +42,7 @@ def open_video(source: Path | BinaryIO, name: str | None = None) -> Clip:
     return Clip(name, *size, lambda: _frames(source, name, turns), count, fps=fps, tags=tags)
 
 
-def _opened(source: Path | BinaryIO):
+def _opened(source: Path | RawIOBase):
     if isinstance(source, Path):
         return av.open(str(source.absolute()), options=OPTIONS)  # a relative one may look like a protocol
     source.seek(0)
@@ -71,7 +70,7 @@ def _told(name: str, turned: tuple[float, ...]) -> str:
     return f"{name}, to be shown by the matrix {a:g} {b:g} {c:g} {d:g}"
 
 
-def _frames(source: Path | BinaryIO, name: str, turns: int) -> Iterator[np.ndarray]:
+def _frames(source: Path | RawIOBase, name: str, turns: int) -> Iterator[np.ndarray]:
     with decoding(EXPECTED, name, REMEDY), _opened(source) as container:
         for frame in container.decode(video=0):
             # Grey stays as it is stored; colour goes by way of RGB, so that its range is the one declared.

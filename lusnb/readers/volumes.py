@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -48,8 +49,9 @@ def _nifti(path: Path, frame: int) -> np.ndarray:
     import nibabel
 
     with decoding("a NIfTI volume", path.name, REMEDY):
-        image = nibabel.load(path)
-        columns, rows, *rest = (*image.shape, 1)
+        image: Any = nibabel.load(path)  # declared as a base class without pixels
+        sides = [*image.shape, 1]
+        columns, rows, *rest = sides
         count = math.prod(map(int, rest))
         packed = path.name.lower().endswith(".gz")
         _check_volume(rows, columns, count, image.get_data_dtype().itemsize, packed, path.name)
@@ -72,7 +74,7 @@ def _itk(path: Path, frame: int) -> np.ndarray:
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[object]:
+def _reading(path: Path) -> Iterator[Any]:
     """A SimpleITK reader that has read a header, whose volume is of a size that may be read."""
     import SimpleITK
 
@@ -84,7 +86,8 @@ def _reading(path: Path) -> Iterator[object]:
         reader.SetFileName(str(path))
         try:
             reader.ReadImageInformation()
-            columns, rows, *rest = (*reader.GetSize(), 1)
+            sides = [*reader.GetSize(), 1]
+            columns, rows, *rest = sides
             layers = reader.GetNumberOfComponents()
             one = SimpleITK.Image([1, 1], reader.GetPixelID(), layers if layers > 1 else 0)
             size = one.GetSizeOfPixelComponent() * layers
@@ -123,7 +126,7 @@ def _refuse_detached(path: Path) -> None:
         head = file.read(LONGEST_HEADER).lower()
     if path.name.lower().endswith(".mha"):
         named = re.findall(rb"elementdatafile[^\n]*", head)
-        own = len(named) == 1 and re.search(rb"(^|\n)elementdatafile\s*=\s*local\s*\n", head)
+        own = len(named) == 1 and bool(re.search(rb"(^|\n)elementdatafile\s*=\s*local\s*\n", head))
     else:
         text, end, _ = head.replace(b"\r\n", b"\n").partition(b"\n\n")
         if not (text.startswith(b"nrrd") and end):

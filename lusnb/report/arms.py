@@ -4,6 +4,8 @@ Tidy tables of compare/arms.py and compare/uncertainty.py to figures. Nothing he
 grow with the number of arms.
 """
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import seaborn as sns
@@ -20,8 +22,8 @@ from lusnb.report.raters import looks
 from lusnb.segment.predictions import FIXED
 
 GREY = "0.62"
-FILLED = {"s": 22, "color": BLUE, "marker": "d"}  # at the arm's own cut
-HOLLOW = {"s": 24, "facecolor": "white", "edgecolor": BLUE, "marker": "d"}  # at a cut of 0.5
+FILLED: dict[str, Any] = {"s": 22, "color": BLUE, "marker": "d"}  # at the arm's own cut
+HOLLOW: dict[str, Any] = {"s": 24, "facecolor": "white", "edgecolor": BLUE, "marker": "d"}  # at a cut of 0.5
 SCORES = {"truth_iou": "IoU, truth", "iou": "IoU, labels {}"}
 PAINTED = {"truth_painted_empty": "empty images\npainted, truth", "painted_empty": "empty images\npainted"}
 KINDS = {"single": ("one network", "o", GREY), "dropout": ("dropout mean", "D", ORANGE),
@@ -38,8 +40,8 @@ UNCERTAINTY = {
 def _panels(arms: list[str], titles: list[str], foot: float = 0.75) -> tuple[Figure, list[Axes]]:
     """Panels side by side that share their rows, one an arm, the first on top; foot: inches below."""
     height = foot + 0.45 + 0.21 * max(2, len(arms))
-    widths = {"figsize": (WIDTH, height), "squeeze": False, "sharey": True}
-    figure, axes = plt.subplots(1, len(titles), layout="constrained", **widths)
+    shared: dict[str, Any] = {"figsize": (WIDTH, height), "squeeze": False, "sharey": True}
+    figure, axes = plt.subplots(1, len(titles), layout="constrained", **shared)
     for ax, title in zip(axes[0], titles, strict=True):
         ax.set_title(title, fontsize=SMALL)
         ax.tick_params(labelsize=SMALL)
@@ -55,13 +57,13 @@ def _panels(arms: list[str], titles: list[str], foot: float = 0.75) -> tuple[Fig
 
 def legend(figure: Figure, handles: list, where: str = "lower", columns: int = 4) -> None:
     """A legend of some handles outside of the panels."""
-    place = f"outside {where} center"
-    figure.legend(handles=handles, loc=place, ncols=columns, frameon=False, fontsize=SMALL)
+    kept: dict[str, Any] = {"loc": f"outside {where} center", "frameon": False, "fontsize": SMALL}
+    figure.legend(handles=handles, ncols=columns, **kept)
 
 
 def mark(marker: str, colour: str, label: str, line: str = "none", edge: str | None = None) -> Line2D:
     """A marker for a legend; edge: the colour of its outline, where that is another one."""
-    drawn = {"marker": marker, "linestyle": line, "markersize": 4.5, "label": label}
+    drawn: dict[str, Any] = {"marker": marker, "linestyle": line, "markersize": 4.5, "label": label}
     return Line2D([], [], color=colour, markeredgecolor=edge or colour, **drawn)
 
 
@@ -159,7 +161,7 @@ def reliability(curves: pd.DataFrame, calibration: pd.DataFrame, columns: int = 
     rows = -(-len(arms) // columns)
     side = min(WIDTH / columns, 2.4)
     size = (side * columns, 0.9 + (side + 0.35) * rows)
-    same = {"sharex": True, "sharey": True, "squeeze": False, "layout": "constrained"}
+    same: dict[str, Any] = {"sharex": True, "sharey": True, "squeeze": False, "layout": "constrained"}
     figure, axes = plt.subplots(rows, columns, figsize=size, **same)
     looks_of = {
         ("labels", "raw"): ("labels, raw", "o", GREY),
@@ -209,7 +211,7 @@ def against_raters(table: pd.DataFrame, columns: int = 3) -> Figure:
     columns = min(columns, len(features))
     rows = -(-len(features) // columns)
     size = (WIDTH, 0.8 + (0.6 + 0.21 * max(2, len(arms))) * rows)
-    same = {"sharex": True, "sharey": True, "squeeze": False, "layout": "constrained"}
+    same: dict[str, Any] = {"sharex": True, "sharey": True, "squeeze": False, "layout": "constrained"}
     figure, axes = plt.subplots(rows, columns, figsize=size, **same)
     known = looks(table["rater"].tolist())
     for ax in axes.flat[len(features) :]:
@@ -239,7 +241,7 @@ def _one_feature(ax: Axes, table: pd.DataFrame, arms: list[str], known: dict) ->
             ax.axvline(own["others"].iloc[0], color=colour, linewidth=1, zorder=1)
             ax.axvline(own["pairs"].iloc[0], color=colour, linewidth=1, linestyle=":", zorder=1)
             rows = own["arm"].map(arms.index)
-            hollow = {"facecolor": "none", "edgecolor": colour, "linewidths": 0.8}
+            hollow: dict[str, Any] = {"facecolor": "none", "edgecolor": colour, "linewidths": 0.8}
             ax.scatter(own["model_fixed"], rows, s=16, marker=marker, **hollow, zorder=2)
             ax.scatter(own["model"], rows, s=22, color=colour, marker=marker, zorder=3)
     sns.despine(ax=ax)
@@ -259,7 +261,7 @@ def uncertainty(table: pd.DataFrame) -> Figure:
     for ax, name in zip(axes, shown, strict=True):
         for kind, (_, marker, colour) in KINDS.items():
             rows = table[(table["metric"] == name) & (table["kind"] == kind)]
-            style = {"s": 26, "color": colour, "marker": marker, "linewidths": 0}
+            style: dict[str, Any] = {"s": 26, "color": colour, "marker": marker, "linewidths": 0}
             ax.scatter(rows["value"], rows["arm"].map(arms.index), zorder=2 + (kind == "single"), **style)
         values = table.loc[table["metric"] == name, "value"]
         if name.startswith("auroc"):

@@ -3,6 +3,8 @@
 Nothing here computes an explanation, and no torch is needed.
 """
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
@@ -56,8 +58,8 @@ def heatmap(table: pd.DataFrame, ax: Axes) -> Axes:
         clips = ["clip 1,\ninput frames", "clip 2,\ninput frames"]
         ax.axhline(slots - 0.5, color="w", linewidth=2)
     for k, name in enumerate(clips):
-        place = {"xycoords": ("axes fraction", "data"), "ha": "center", "va": "center", "rotation": 90}
-        ax.annotate(name, (-0.09, (k + 0.5) * slots - 0.5), fontsize=7, **place)
+        place: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "ha": "center", "va": "center"}
+        ax.annotate(name, (-0.09, (k + 0.5) * slots - 0.5), fontsize=7, rotation=90, **place)
     error = 100 * sampling_error(table)
     told = f"; sampling error about {error:.1f}" if np.isfinite(error) else ""
     ax.set_title(f"mean share, %{told}", fontsize=SMALL)
@@ -126,7 +128,7 @@ def drivers(table: pd.DataFrame, example: tuple | None, task: str, arm: str = ""
 
     table, example: of explained.of_task. An empty table gives a figure that says so.
     """
-    if table.empty:
+    if table.empty or example is None:
         figure, ax = plt.subplots(figsize=(WIDTH, 0.6))
         ax.text(0.5, 0.5, "no test unit to explain", ha="center", va="center", fontsize=SMALL)
         ax.set_axis_off()
@@ -135,7 +137,7 @@ def drivers(table: pd.DataFrame, example: tuple | None, task: str, arm: str = ""
     columns = min(SHOWN, len(example[0]))
     top, below = max(2.4, 1.1 + 0.19 * rows), 0.45 + maps * min(1.5, 0.86 * WIDTH / columns)
     figure = plt.figure(figsize=(WIDTH, top + below + 0.3), layout="constrained")
-    upper, lower = figure.subfigures(2, 1, height_ratios=[top, below])
+    upper, lower = figure.subfigures(2, 1, squeeze=False, height_ratios=[top, below])[:, 0]
     left, right = upper.subplots(1, 2, width_ratios=[1.2, 1])
     heatmap(table, left)
     channel_shares(table, right)

@@ -1,7 +1,9 @@
 """Tidy tables and small stacks of images to Axes. Nothing here computes a result."""
 
 from collections.abc import Callable, Sized
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -24,15 +26,10 @@ ONE_LINE = 24  # letters of a title above one of four images
 def save(figure: Figure, folder: Path, name: str) -> None:
     """Write a figure as PDF, PNG (200 dpi) and SVG, each whole or not at all."""
     for ending in FORMATS:
-        still = (
-            {"metadata": {"CreationDate": None} if ending == "pdf" else {"Date": None}}
-            if ending != "png"
-            else {}
-        )
-        files.write_with(
-            folder / f"{name}.{ending}",
-            lambda p, still=still: figure.savefig(p, dpi=200, bbox_inches="tight", **still),
-        )
+        date = {"pdf": "CreationDate", "svg": "Date"}.get(ending)  # left out: it would differ each time
+        still: dict[str, Any] = {"metadata": {date: None}} if date else {}
+        write = partial(figure.savefig, dpi=200, bbox_inches="tight", **still)
+        files.write_with(folder / f"{name}.{ending}", write)
 
 
 def overlay(
@@ -140,7 +137,7 @@ def iou_by_feature(table: pd.DataFrame, features: tuple[str, ...], ax: Axes | No
     sns.stripplot(fixed, dodge=True, jitter=False, legend=False, **hollow, **kept)
     ax.set(xlabel="", ylabel=label)
     ax.set_xticks(range(len(features)), ["\n".join(words(f).rsplit(" ", 1)) for f in features])
-    beside = {"bbox_to_anchor": (1.01, 1), "loc": "upper left", "alignment": "left"}
+    beside: dict[str, Any] = {"bbox_to_anchor": (1.01, 1), "loc": "upper left", "alignment": "left"}
     handles, names = ax.get_legend_handles_labels()
     if len(fixed):
         handles.append(Line2D([], [], color="white", markeredgecolor="0.2", marker="d", linestyle="none"))
@@ -171,7 +168,7 @@ def matrix(table: pd.DataFrame, label: str = "IoU", ax: Axes | None = None) -> A
     values = np.nan_to_num(table.to_numpy(float), nan=-np.inf)
     for column, row in enumerate(values.argmax(0)):
         if np.isfinite(values[row, column]):
-            frame = {"edgecolor": ORANGE, "linewidth": 2, "clip_on": False}
+            frame: dict[str, Any] = {"edgecolor": ORANGE, "linewidth": 2, "clip_on": False}
             ax.add_patch(plt.Rectangle((column, row), 1, 1, fill=False, **frame))
     ax.set(xlabel="evaluated against labels at confidence", ylabel="arm")
     return ax

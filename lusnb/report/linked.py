@@ -3,6 +3,8 @@
 Tidy tables of compare/linked.py to Axes and figures. Nothing here computes a result.
 """
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import seaborn as sns
@@ -59,12 +61,11 @@ def p_values(table: pd.DataFrame, rows: list[tuple[str, str]], ax: Axes | None =
     """
     ax = ax or plt.gca()
     ax.plot([0, 1], [0, 1], color="0.6", linewidth=1, linestyle="--", label="nominal")
-    for (arm, model), colour in zip(
-        rows, looks.feature_colours(tuple(range(len(rows)))).values(), strict=True
-    ):
+    colours = looks.feature_colours(tuple(map(str, range(len(rows))))).values()
+    for (arm, model), colour in zip(rows, colours, strict=True):
         own = np.sort(table.loc[(table["arm"] == arm) & (table["model"] == model), "p_better"])
         share = np.arange(len(own) + 1) / len(own)
-        steps = {"where": "post", "color": colour, "linewidth": 1.4}
+        steps: dict[str, Any] = {"where": "post", "color": colour, "linewidth": 1.4}
         ax.step([0, *own, 1], [*share, 1], label=linked.title(arm, model), **steps)
     ax.set(xlim=(0, 1), ylim=(0, 1.01), aspect="equal", anchor="N")
     ax.set_xlabel("one-sided p, better than the mean", fontsize=SMALL)

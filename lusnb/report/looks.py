@@ -1,6 +1,6 @@
 """Colours, widths and names that all pictures share."""
 
-from matplotlib import colors
+from matplotlib import color_sequences, colors
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
@@ -19,7 +19,7 @@ WIDTH = 7.2  # inches, a journal's double column
 
 def feature_colours(features: tuple[str, ...]) -> dict[str, str]:
     """A fixed colour for each feature, in the cohort's order."""
-    more = [colors.to_hex(c) for c in plt.get_cmap("tab20").colors]
+    more = [colors.to_hex(c) for c in color_sequences["tab20"]]
     return dict(zip(features, [*PALETTE, *more][: len(features)], strict=True))
 
 

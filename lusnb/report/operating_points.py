@@ -1,5 +1,7 @@
 """Where each arm stands on its curve of precision and recall: at its own cut, and at 0.5."""
 
+from typing import Any
+
 import pandas as pd
 import seaborn as sns
 from matplotlib import pyplot as plt
@@ -56,7 +58,7 @@ def _panels(count: int, columns: int) -> tuple[Figure, list[Axes]]:
     """So many panels in a grid, all on the same two axes."""
     rows = -(-count // columns)
     size = (WIDTH, 0.9 + (1.9 if columns <= 3 else 1.55) * rows)
-    same = {"sharex": True, "sharey": True, "squeeze": False, "layout": "constrained"}
+    same: dict[str, Any] = {"sharex": True, "sharey": True, "squeeze": False, "layout": "constrained"}
     figure, axes = plt.subplots(rows, columns, figsize=size, **same)
     for ax in axes.flat[count:]:
         ax.set_axis_off()

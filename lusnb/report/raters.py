@@ -5,6 +5,7 @@ Tidy tables of compare/raters.py to Axes. Nothing here computes a result.
 
 from collections.abc import Callable
 from itertools import cycle
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -45,7 +46,7 @@ def _diagonal(ax: Axes, name: str) -> None:
 
 
 def _finish(ax: Axes, title: str | None = None) -> Axes:
-    beside = {"bbox_to_anchor": (1.02, 1), "loc": "upper left", "alignment": "left"}
+    beside: dict[str, Any] = {"bbox_to_anchor": (1.02, 1), "loc": "upper left", "alignment": "left"}
     ax.legend(frameon=False, fontsize=SMALL, title=title, title_fontsize=SMALL, **beside)
     sns.despine(ax=ax)
     return ax

@@ -5,6 +5,7 @@ result.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -111,7 +112,7 @@ def _marks(ax: Axes, winners: pd.DataFrame) -> None:
     ):
         for cohort in own["cohort"]:
             x, y = places[cohort]
-            white = {"markersize": 8, "markerfacecolor": "white", "markeredgecolor": "black"}
+            white: dict[str, Any] = {"markersize": 8, "markerfacecolor": "white", "markeredgecolor": "black"}
             ax.plot(x + left, y + 0.34, marker, **white)
 
 
@@ -133,7 +134,7 @@ def curve(
     own, half, alone = (table.sort_values("threshold") for table in (measured, fixed, labels))
     x = 100 * own["threshold"]
     ax.fill_between(x, own["low"], own["high"], color=LEARNER, alpha=0.2, linewidth=0)
-    white = {"markersize": 4, "markerfacecolor": "white"}
+    white: dict[str, Any] = {"markersize": 4, "markerfacecolor": "white"}
     ax.plot(x, own["iou"], color=LEARNER, marker="o", **white, label="learner, own cut")
     ax.plot(
         100 * half["threshold"], half["iou"], color=HALF, marker="v", **white, label="learner, cut at 0.5"
@@ -158,14 +159,14 @@ def curves(by_cut: Mapping[str, pd.DataFrame], labels: pd.DataFrame, paper: floa
     pooled = labels[labels["feature"] == ALL]
     for (row, col), ax in np.ndenumerate(axes):
         calibration, noise = across[col], up[len(up) - 1 - row]
-        here = [
+        own, half, alone = (
             table[(table["calibration"] == calibration) & (table["noise"] == noise)]
             for table in (measured, by_cut["fixed"], pooled)
-        ]
-        if here[0].empty:
+        )
+        if own.empty:
             ax.axis("off")
             continue
-        curve(*here, paper, ax=ax)
+        curve(own, half, alone, paper, ax=ax)
         ax.set_title(f"calibration {calibration:g}, noise {noise:g}", fontsize=SMALL)
     axes[0, 0].set_ylim(0, None)
     axes[0, 0].set_xticks(range(0, 101, 20)[: 1 + int(5 * measured["threshold"].max())])

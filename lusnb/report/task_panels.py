@@ -4,6 +4,8 @@ Test predictions and tidy scores (tasks/scores.py) to figures. Nothing here comp
 lines are the tables' own numbers, pooled over pairs and over days. At most nine panels.
 """
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import seaborn as sns
@@ -43,7 +45,7 @@ def _shown(scores: pd.DataFrame, arms: list[str], limit: int = PANELS) -> list[t
     middle = own[len(own) // 2][1] if own else ""
     rest += [(model, middle) for model in reversed(REGRESSIONS) if (model, middle) in there][:1]
     room = min(len(own), limit - len(rest))
-    kept = np.linspace(0, len(own) - 1, room).round().astype(int) if room else []
+    kept = np.linspace(0, len(own) - 1, room).round().astype(int).tolist() if room else []
     return [own[k] for k in kept] + rest
 
 
@@ -52,7 +54,7 @@ def _left_out(shown: list[tuple[str, str]], arms: list[str]) -> str:
     return "" if kept == len(arms) else f"{kept} of {len(arms)} arms. "
 
 
-def _grid(count: int, side: float = 2.3, **same: object) -> tuple[Figure, list[Axes]]:
+def _grid(count: int, side: float = 2.3, **same: Any) -> tuple[Figure, list[Axes]]:
     """Panels in rows of three, the empty places blank."""
     columns = min(3, count)
     rows = -(-count // columns)
@@ -116,7 +118,7 @@ def _confusion(ax: Axes, counts: np.ndarray) -> None:
     ax.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="equal")
     for (i, j), share in np.ndenumerate(shares):
         if not np.isnan(share):
-            text = f"{100 * share:.0f} %\n{round(counts[i, j], 1):g}"
+            text = f"{100 * share:.0f} %\n{np.round(counts[i, j], 1):g}"
             ax.text(j, i, text, ha="center", va="center", fontsize=7, color="w" if share > 0.55 else "0.1")
     names = list(CLASSES)
     ax.set_xticks(range(len(names)), names)
@@ -144,8 +146,9 @@ def ratio_agreement(
         for _, run in own.groupby(["seed", "fold"], sort=True):
             days = sf_ratio.patient_days(run)
             middle, error = (days["mean"] + days["truth"]) / 2, days["mean"] - days["truth"]
-            dots = {"s": 11, "alpha": 0.65, "linewidths": 0, "c": [colour[p] for p in days["patient_id"]]}
-            ax.scatter(sf_max * middle, sf_max * error, zorder=2, **dots)
+            dots: dict[str, Any] = {"s": 11, "alpha": 0.65, "linewidths": 0}
+            own_colours = [colour[p] for p in days["patient_id"]]
+            ax.scatter(sf_max * middle, sf_max * error, c=own_colours, zorder=2, **dots)
         bias, low, high = (
             sf_max * numbers[model, arm, f"{m}_mean"] for m in ("bias", "limit_low", "limit_high")
         )
@@ -157,9 +160,9 @@ def ratio_agreement(
         sns.despine(ax=ax)
     figure.supxlabel("mean of predicted and true S/F", fontsize=SMALL)
     figure.supylabel("predicted less true S/F", fontsize=SMALL)
-    dots = "a colour a patient" if len(set(colour.values())) > 1 else "a dot a patient's day"
+    each = "a colour a patient" if len(set(colour.values())) > 1 else "a dot a patient's day"
     who = _who(scores, task_tables.tested(scores))
-    told = f"{_left_out(shown, arms)}Bias [95 % limits of agreement]; {who}; {dots}"
+    told = f"{_left_out(shown, arms)}Bias [95 % limits of agreement]; {who}; {each}"
     figure.suptitle(told, fontsize=SMALL)
     return figure
 
@@ -206,7 +209,7 @@ def _probabilities(ax: Axes, votes: pd.DataFrame) -> None:
     height = truth + 0.36 * ((place - 0.5) / place.max() - 0.5)
     p = votes["probability_tempered"].to_numpy()
     ax.axvline(0.5, color="0.85", linewidth=0.8, zorder=0)
-    look = {"s": 11, "alpha": 0.6, "linewidths": 0, "c": np.where(truth == 1, ORANGE, BLUE)}
+    look: dict[str, Any] = {"s": 11, "alpha": 0.6, "linewidths": 0, "c": np.where(truth == 1, ORANGE, BLUE)}
     ax.scatter(p, height, zorder=2, **look)
     if votes["patient_id"].nunique() >= CURVE:
         observed, predicted = calibration_curve(truth, p, n_bins=BINS, strategy="quantile")

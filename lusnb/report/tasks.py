@@ -3,6 +3,8 @@
 Tidy tables of tasks/scores.py and report/task_tables.py to Axes and figures. Nothing here computes a result.
 """
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import seaborn as sns
@@ -46,7 +48,7 @@ def task_scores(task: str, scores: pd.DataFrame, metric: str = "", ax: Axes | No
     dots = tasks.means(scores, metric, by=["seed", "fold"])
     _dots(ax, dots[dots["model"] == "tsm"], order, max(2.5, width / 4))
     places = np.arange(len(order))
-    beside = {  # so that no mark hides another one
+    beside: dict[str, tuple[float, dict[str, Any]]] = {  # so that no mark hides another one
         "tsm": (0, {"marker": "_", "markersize": width, "markeredgewidth": 2, "color": BLUE, "label": "TSM"}),
         "ridge": (-0.15, {"marker": "x", "color": GREEN, "label": "ridge on measures of the masks"}),
         "logistic": (0.15, {"marker": "+", "color": PALETTE[4], "label": "logistic, the same"}),
@@ -57,10 +59,11 @@ def task_scores(task: str, scores: pd.DataFrame, metric: str = "", ax: Axes | No
             ax.plot(places + aside, found, linestyle="none", **{"markersize": width / 2.4, **look})
     for model in TRIVIAL:
         if model in means.index.get_level_values(0):
-            line = {"color": ORANGE, "linestyle": "--", "linewidth": 1}
+            line: dict[str, Any] = {"color": ORANGE, "linestyle": "--", "linewidth": 1}
             ax.axhline(means[model].iloc[0], label=task_tables.title(model), **line)
     ax.set(xlabel="", ylabel=task_tables.in_words(task, metric))
-    ax.set_ylim((-0.05, 1.05) if metric in PROPORTIONS or metric.startswith("accuracy") else (0, None))
+    share = metric in PROPORTIONS or metric.startswith("accuracy")
+    ax.set(ylim=(-0.05, 1.05) if share else (0, None))
     ax.tick_params(axis="x", **({"labelrotation": 45, "labelsize": 8} if len(order) <= 12 else CROWDED))
     ax.legend(frameon=False, fontsize=7, loc="upper left", bbox_to_anchor=(1, 1))
     sns.despine(ax=ax)
@@ -69,7 +72,7 @@ def task_scores(task: str, scores: pd.DataFrame, metric: str = "", ax: Axes | No
 
 def _dots(ax: Axes, scores: pd.DataFrame, order: list[str], size: float) -> None:
     """A gray dot a run, above its arm, and one in the legend. size: in points."""
-    look = {"color": "0.45", "alpha": 0.7}
+    look: dict[str, Any] = {"color": "0.45", "alpha": 0.7}
     sns.stripplot(scores, x="arm", y="value", order=order, size=size, jitter=False, **look, ax=ax)
     ax.plot([], [], "o", markersize=size, label="TSM, one fold and seed", **look)  # stripplot names nothing
 
@@ -78,7 +81,7 @@ def every_task(scores: pd.DataFrame) -> Figure:
     """One panel a task, of its leading score; scores: task_tables.stacked."""
     size = (0.5 * len(TASKS) * WIDTH, 0.55 * WIDTH)
     figure, axes = plt.subplots(1, len(TASKS), figsize=size, squeeze=False, layout="constrained")
-    marks = {}
+    marks: dict[str, Any] = {}
     for ax, (task, own) in zip(axes[0], TASKS.items(), strict=True):
         task_scores(task, scores[scores["task"] == task], ax=ax)
         ax.set_title(own.title, fontsize=9)
@@ -92,8 +95,8 @@ def every_task(scores: pd.DataFrame) -> Figure:
     lines = [marks.pop(name) for name in trivial]
     marks |= {" or ".join(trivial): lines[0]} if lines else {}
     if marks:
-        where = {"loc": "outside lower center", "ncols": len(marks), "frameon": False, "fontsize": 8}
-        figure.legend(marks.values(), marks.keys(), **where)
+        where: dict[str, Any] = {"loc": "outside lower center", "frameon": False, "fontsize": 8}
+        figure.legend(marks.values(), marks.keys(), ncols=len(marks), **where)
     return figure
 
 
@@ -127,7 +130,7 @@ def baselines(table: pd.DataFrame) -> Figure:
     axes[0, 0].set_yticks(range(len(rows)), rows, fontsize=SMALL)
     axes[0, 0].set_ylim(len(rows) - 0.4, -0.6)
     known = [look for against, look in looks.items() if (table["against"] == against).any()]
-    same = {"markersize": 4.5, "markerfacecolor": "white"}
+    same: dict[str, Any] = {"markersize": 4.5, "markerfacecolor": "white"}
     marks = [Line2D([], [], marker=m, color=c, label=f"against {name}", **same) for name, m, c, _ in known]
     figure.legend(handles=marks, loc="outside lower center", ncols=len(marks), frameon=False, fontsize=SMALL)
     return figure

@@ -19,7 +19,7 @@ def joint_counts(cohort: Cohort, patients: list[str]) -> pd.DataFrame:
     fraction. Columns: patient_id, rater, feature, level (0 to 255), pixels, total and squares (sums of the
     consensus and of its square); levels never said have no row.
     """
-    sums = {}
+    sums: dict[tuple[str, str, str], np.ndarray] = {}
     for (patient, _, _, feature), raters, maps in looked(cohort, patients):
         for a, rater in enumerate(raters if len(raters) > 1 else []):
             consensus = np.delete(maps, a, axis=0).mean(axis=0).ravel() / 255
@@ -68,7 +68,7 @@ def _isotonic(sums: pd.DataFrame) -> pd.DataFrame:
 
 def mappings(table: pd.DataFrame, features: tuple[str, ...]) -> dict[tuple[str, str], np.ndarray]:
     """The maps of `fit`'s table, an array indexed by level: (rater, feature) -> uint8 (256,), 255 = 100 %."""
-    found = {}
+    found: dict[tuple[str, str], np.ndarray] = {}
     for rater, group in table.groupby("rater", sort=False):
         levels = np.rint(255 * group.sort_values("level")["mapped"].to_numpy(float)).astype(np.uint8)
         found |= {(rater, name): levels for name in features}

@@ -147,7 +147,7 @@ def _as_written(notebook: str, base: Path) -> bool:
 
 
 def _provenance(code: str, base: Path) -> dict:
-    versions = {}
+    versions: dict[str, str | None] = {}
     for name in PACKAGES:
         try:
             versions[name] = importlib.metadata.version(name)

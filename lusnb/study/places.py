@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from lusnb.params import ParameterError
 
@@ -12,7 +13,7 @@ def samples(base: Path) -> Path:
     return Path(os.environ.get("LUSNB_SAMPLES", base.parent / "shared" / "data"))
 
 
-def import_places(asked: dict, base: Path) -> tuple[Path, Path]:
+def import_places(asked: Mapping[str, Any], base: Path) -> tuple[Path, Path]:
     """The folder of files and that of the spreadsheets, by the parameters of a 00_cohort that imports.
 
     Relative ones are below the samples and below the project. Raises ParameterError where none is named.

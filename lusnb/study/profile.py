@@ -119,7 +119,7 @@ def segmenter_of(study: Study, arm: str) -> str:
     return study.arms_on_tasks[0] if arm in (GRAYSCALE, TRUE_MASKS) else arm
 
 
-def advice(profile: str, arm: str | None) -> str:
+def advice(profile: str, arm: object) -> str:
     """What makes a missing run: the study; where that does not have the arm, another name, or 03 by hand."""
     known = load(profile).arms if (places.root() / "params" / profile / "study.yaml").is_file() else {}
     if not known or arm in (None, *known, GRAYSCALE, TRUE_MASKS):
@@ -181,7 +181,7 @@ def _segmenters(study: Study, same: tuple, made: Node) -> tuple[list[Node], list
 
 def _tasks(study: Study, same: tuple, made: Node, segmenters: list[Node]) -> list[Node]:
     """Every task of every arm and baseline."""
-    tasks = {}
+    tasks: dict[tuple[str, str, int], Node] = {}
     for seed in study.seeds:
         for arm in study.task_arms(dict(same)["cohort"]):
             for task in study.tasks:
@@ -238,8 +238,8 @@ def _check_names(study: Study, node: Node, asked: dict, where: str, base: Path) 
     """Names that only the whole study tells to be right: of raters, of arms that are compared."""
     if rater := asked.get("only_rater"):
         made = Node(NOTEBOOKS["cohort"], (*node.identity[:2], *study.cohorts[asked["cohort"]].items()))
-        known = _raters(parameters(made, base), base)
-        if known is not None and (told := arms.one_of("only_rater", rater, known)):
+        raters = _raters(parameters(made, base), base)
+        if raters is not None and (told := arms.one_of("only_rater", rater, raters)):
             raise params.ParameterError(f"{where}: {told}")
     for arm in asked.get("explained_arms", []):
         if told := arms.one_of("explained_arms", arm, study.task_arms(asked["cohort"])):

@@ -14,6 +14,7 @@ import os
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TypeGuard
 
 from lusnb import files
 from lusnb.study import locks
@@ -147,7 +148,7 @@ def _json(path: Path) -> object:
         return None
 
 
-def _is_proof(found: object) -> bool:
+def _is_proof(found: object) -> TypeGuard[dict]:
     return isinstance(found, dict) and all(isinstance(found.get(k), kind) for k, kind in PARTS.items())
 
 

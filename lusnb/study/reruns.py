@@ -143,8 +143,9 @@ def _registries(tree: ast.Module) -> dict[str, ast.Dict]:
     found = {}
     for node in tree.body:
         targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
-        if isinstance(targets[0], ast.Name) and isinstance(getattr(node, "value", None), ast.Dict):
-            found[targets[0].id] = node.value
+        value = getattr(node, "value", None)
+        if isinstance(targets[0], ast.Name) and isinstance(value, ast.Dict):
+            found[targets[0].id] = value
     return {name: table for name, table in found.items() if name in REGISTRIES}
 
 
@@ -153,7 +154,8 @@ def _pruned(path: Path, notebook: str, base: Path, chosen: Mapping[str, str]) ->
     tree = copy.deepcopy(_syntax(_text(path)))
     for name, table in _registries(tree).items():
         entries = zip(table.keys, table.values, strict=True)
-        own = [(key, value) for key, value in entries if key.value == chosen[REGISTRIES[name]]]
+        wanted = chosen[REGISTRIES[name]]  # a key that is computed may be this one
+        own = [(k, value) for k, value in entries if not isinstance(k, ast.Constant) or k.value == wanted]
         table.keys, table.values = [key for key, _ in own], [value for _, value in own]
     defined = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
     rest = [node for node in tree.body if not isinstance(node, ast.FunctionDef)]
@@ -186,8 +188,9 @@ def _taken(source: str) -> frozenset[tuple[str, str]]:
     imported = [node for node in nodes if isinstance(node, ast.ImportFrom)]
     by_name = {(node.module or "", alias.name) for node in imported for alias in node.names}
     local = {alias.asname or alias.name: f"{n.module}.{alias.name}" for n in imported for alias in n.names}
-    attributes = [n for n in nodes if isinstance(n, ast.Attribute) and isinstance(n.value, ast.Name)]
-    return frozenset(by_name | {(local[n.value.id], n.attr) for n in attributes if n.value.id in local})
+    attributes = [n for n in nodes if isinstance(n, ast.Attribute)]
+    dotted = {(n.value.id, n.attr) for n in attributes if isinstance(n.value, ast.Name)}
+    return frozenset(by_name | {(local[of], name) for of, name in dotted if of in local})
 
 
 def forget() -> None:
@@ -201,7 +204,7 @@ def outside(asked: Mapping, base: Path) -> dict[str, str]:
 
     Without what is out of reach (a drive taken away): that counts as it was when last seen.
     """
-    found = {}
+    found: dict[str, str] = {}
     if asked.get("source") == "import":
         places = dict(zip(("files", "sheets"), import_places(asked, base), strict=True))
         found |= {name: folder_stamp(place) for name, place in places.items() if place.is_dir()}

@@ -31,7 +31,7 @@ def ratio_scores(table: pd.DataFrame) -> dict[str, float]:
     days = patient_days(table)
     folds = days.groupby("fold")[list(AGGREGATES)]
     ranked = (folds.max() - folds.min() > CONSTANT).any() & (len(days) > 2) & (np.ptp(days["truth"]) > 0)
-    found = {}
+    found: dict[str, float] = {}
     for name in AGGREGATES:
         error = days[name] - days["truth"]
         bias, spread = error.mean(), AGREEMENT * error.std()

@@ -70,7 +70,7 @@ def no_segmenter(cohort_folder: Path, runs_folder: Path, profile: str) -> str:
 def no_task(cohort_folder: Path, runs_folder: Path, profile: str) -> str:
     """Where no task is finished: what makes one, or that the study has none."""
     made, asked = remedy(cohort_folder, runs_folder, profile), _study(profile)
-    if made == command(profile) and not asked.tasks:
+    if not isinstance(asked, str) and made == command(profile) and not asked.tasks:
         return f"This study has no tasks: the list `tasks` in params/{profile}/study.yaml is empty."
     return f"No task is finished: {made}"
 

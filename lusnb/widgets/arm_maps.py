@@ -132,7 +132,8 @@ def open_runs(folder: str | Path, cohort: Cohort) -> ArmMaps:
     were made.
     """
     folder = Path(folder).resolve()
-    tables, made, cuts, odd, whole = {}, {}, {}, [], False
+    tables, made, odd, whole = {}, {}, [], False
+    cuts: dict[Path, Cuts] = {}
     for key, parts in _finished(folder).items():
         try:
             tables[key], made[key], own = _opened(parts, cohort)

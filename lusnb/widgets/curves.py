@@ -1,5 +1,6 @@
 """Curves that stand beside the explorer's sliders, from the tables of finished runs."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -33,8 +34,13 @@ def curves(folder: Path, cohort: Cohort, remedy: str) -> dict:
     A run that is older than the arms' own cuts left one table of IoU, at 0.5: there iou is empty, and not
     missing. remedy: what makes runs.
     """
-    found = {"kept": {}, "iou": {}, "iou_fixed": {}, "calibration": {}, "missing": {}}
-    readers = {"kept": _kept, "iou": _iou, "iou_fixed": _iou, "calibration": _calibration}
+    found: dict[str, dict] = {"kept": {}, "iou": {}, "iou_fixed": {}, "calibration": {}, "missing": {}}
+    readers: dict[str, Callable[[Path, Cohort], dict]] = {
+        "kept": _kept,
+        "iou": _iou,
+        "iou_fixed": _iou,
+        "calibration": _calibration,
+    }
     older = not (folder / TABLES["iou_fixed"]).is_file()
     if older:
         readers.pop("iou_fixed")

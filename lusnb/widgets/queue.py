@@ -119,7 +119,7 @@ def start(
         )
     maps = np.stack([_resized(one, height, width) for one in told[0]])
     maps[maps < max(FAINT, found.least(*named[source], clip_id, frame))] = 0
-    return maps, maps.any(axis=(1, 2))
+    return maps, np.any(maps, axis=(1, 2))
 
 
 def _resized(values: np.ndarray, height: int, width: int) -> np.ndarray:
