@@ -6,7 +6,6 @@ mark.
 """
 
 import argparse
-import contextlib
 import json
 import os
 import shutil
@@ -203,7 +202,7 @@ def _snakemake(todo: Plan, jobs: int, more: list[str], lock: int, base: Path, co
     options += ["--scheduler", "greedy"]  # solving for the best order of 100 nodes took a tenth of the time
     options += ["--quiet", "host", "reason", "rules", *more]
     signal.signal(signal.SIGINT, lambda *_: None)  # the terminal tells Snakemake too, and it stops its nodes
-    with contextlib.nullcontext(({}, ())) if cold else warm.process(base) as (environment, kept):
+    with warm.process(base, wanted=not cold) as (environment, kept):
         driver = subprocess.Popen(
             [sys.executable, "-m", "snakemake", *options],
             cwd=base, pass_fds=(lock, *kept), env=os.environ | environment,

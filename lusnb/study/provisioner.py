@@ -9,6 +9,7 @@ import socket
 from pathlib import Path
 from typing import Any
 
+from jupyter_client.connect import KernelConnectionInfo
 from jupyter_client.provisioning import LocalProvisioner
 
 from lusnb.study import ask
@@ -20,7 +21,8 @@ class Forked:
     stdin = stdout = stderr = None
 
     def __init__(self, line: socket.socket, pid: int):
-        self.line, self.pid, self.returncode = line, pid, None
+        self.line, self.pid = line, pid
+        self.returncode: int | None = None
 
     def poll(self) -> int | None:
         """Its exit status, None while it runs."""
@@ -32,9 +34,9 @@ class Forked:
 
     def wait(self) -> int:
         """Its exit status, once it has ended."""
-        while self.poll() is None:
+        while (status := self.poll()) is None:
             select.select([self.line], [], [])
-        return self.returncode
+        return status
 
     def send_signal(self, number: int) -> None:
         """Send it a signal, if it still runs."""
@@ -53,7 +55,9 @@ class Forked:
 class WarmProvisioner(LocalProvisioner):
     """Starts a kernel as a fork of the warm process; where that refuses, as any local kernel."""
 
-    async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> dict:
+    process: Any  # a Popen, or what is asked of one
+
+    async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
         files = (os.open(os.devnull, os.O_RDONLY), 1, 2)
         try:
             line, pid = ask.ask({"kind": "kernel", "argv": cmd[2:]}, files)

@@ -16,7 +16,7 @@ import importlib.metadata
 import json
 import os
 import pkgutil
-import select
+import selectors
 import signal
 import socket
 import subprocess
@@ -25,6 +25,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from lusnb.study import ask
@@ -40,13 +41,13 @@ NOT_OURS = ("lusnb.widgets", "lusnb.study.__main__")  # what no node imports
 
 
 @contextlib.contextmanager
-def process(base: Path) -> Iterator[tuple[dict[str, str], tuple[int, ...]]]:
+def process(base: Path, wanted: bool = True) -> Iterator[tuple[dict[str, str], tuple[int, ...]]]:
     """A warm process for as long as a study runs: what its nodes need in their environment, and descriptors.
 
-    It ends when nobody holds these any more: neither this process nor one that it passes them to. Without
-    Linux there is none, since forking what has imported so much is not safe elsewhere.
+    It ends when nobody holds these any more: neither this process nor one that it passes them to. There is
+    none where it is not wanted, nor without Linux: forking what has imported so much is not safe elsewhere.
     """
-    if sys.platform != "linux":
+    if sys.platform != "linux" or not wanted:
         yield {}, ()
         return
     with tempfile.TemporaryDirectory(prefix="lusnb-") as folder:
@@ -87,23 +88,26 @@ class Forking:
     def __init__(self, listening: socket.socket):
         self.listening, self.loaded = listening, time.time_ns()
         self.children: dict[socket.socket, tuple[int, int]] = {}  # line -> process, its descriptor
+        self.selector, self.going = selectors.DefaultSelector(), True
 
     def serve(self) -> None:
         """Fork for whoever asks, until the input ends; then end all children."""
-        while True:
-            ended = {found: line for line, (_, found) in self.children.items()}
-            ready, _, _ = select.select([0, self.listening, *self.children, *ended], [], [])
-            for one in ready:
-                if one == 0:
-                    for line in list(self.children):
-                        self.end(line)
-                    return
-                if one is self.listening:
-                    self.hear(self.listening.accept()[0])
-                elif one in ended and ended[one] in self.children:
-                    self.tell(ended[one])
-                elif one in self.children and not one.recv(1, socket.MSG_PEEK):
-                    self.end(one)
+        self.selector.register(0, selectors.EVENT_READ, self.stop)
+        self.selector.register(self.listening, selectors.EVENT_READ, self.accept)
+        while self.going:
+            for key, _ in self.selector.select():
+                if key.fd in self.selector.get_map():  # not ended by another of these events
+                    key.data()
+        for line in list(self.children):
+            self.end(line)
+
+    def stop(self) -> None:
+        """The input has ended, as nothing is ever written to it."""
+        self.going = False
+
+    def accept(self) -> None:
+        """Somebody asks."""
+        self.hear(self.listening.accept()[0])
 
     def hear(self, line: socket.socket) -> None:
         """Fork what is asked, or say why not."""
@@ -130,32 +134,43 @@ class Forking:
         return "the code was changed" if _written(Path(__file__).parents[1]) > self.loaded else ""
 
     def fork(self, asked: dict, files: list[int], line: socket.socket) -> None:
+        """A child that is what was asked for, and watched."""
         child = os.fork()
         if child == 0:
+            self.selector.close()
             _become(asked, files, [self.listening, line, *self.children])
-        self.children[line] = (child, os.pidfd_open(child))
+        descriptor = os.pidfd_open(child)
+        self.children[line] = (child, descriptor)
+        self.selector.register(line, selectors.EVENT_READ, partial(self.end, line))
+        self.selector.register(descriptor, selectors.EVENT_READ, partial(self.tell, line))
         with contextlib.suppress(OSError):
             line.sendall(f"{ask.STARTED} {child}\n".encode())
 
     def tell(self, line: socket.socket) -> None:
         """A child has ended: tell whoever asked for it."""
-        child, descriptor = self.children.pop(line)
+        child = self.forget(line)
         _, status = os.waitpid(child, 0)
-        os.close(descriptor)
         with contextlib.suppress(OSError):
             line.sendall(f"{os.waitstatus_to_exitcode(status)}\n".encode())
         line.close()
 
     def end(self, line: socket.socket) -> None:
         """Whoever asked has ended, or all shall: so does the child, and what it started."""
-        child, descriptor = self.children.pop(line)
+        child = self.forget(line)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(child, signal.SIGKILL)
         with contextlib.suppress(ProcessLookupError):
             os.kill(child, signal.SIGKILL)  # it may not have come to a session of its own
         os.waitpid(child, 0)
-        os.close(descriptor)
         line.close()
+
+    def forget(self, line: socket.socket) -> int:
+        """Watch a child no longer; its number."""
+        child, descriptor = self.children.pop(line)
+        self.selector.unregister(line)
+        self.selector.unregister(descriptor)
+        os.close(descriptor)
+        return child
 
 
 def _become(asked: dict, files: list[int], foreign: list[socket.socket]) -> None:
@@ -163,13 +178,12 @@ def _become(asked: dict, files: list[int], foreign: list[socket.socket]) -> None
     status = 1
     try:
         os.setsid()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
-        for one in foreign:
-            one.close()
-        for number, one in enumerate(files):
-            os.dup2(one, number)
-            os.close(one)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        for line in foreign:
+            line.close()
+        for number, file in enumerate(files):
+            os.dup2(file, number)
+            os.close(file)
         os.environ.clear()
         os.environ.update(asked["environment"])
         os.chdir(asked["folder"])
