@@ -117,6 +117,29 @@ def _before_after(ax: Axes, calibration: pd.DataFrame, place: dict[str, int]) ->
     ax.set_xlim(0, 1.08 * np.nanmax([0.05, *ece.to_numpy().ravel()]))
 
 
+def few_patients(table: pd.DataFrame) -> Figure:
+    """How often each arm comes out best in a study of few patients; the best of all is filled.
+
+    table: few_patients.winners; a sentence if it is empty.
+    """
+    if table.empty:
+        return nothing("no more test patients than a small study has, or one arm alone")
+    arms, metrics = list(dict.fromkeys(table["arm"])), list(dict.fromkeys(table["metric"]))
+    figure, axes = _panels(arms, [SCORES[name].format("").strip() for name in metrics], foot=0.75)
+    for ax, name in zip(axes, metrics, strict=True):
+        rows = table[table["metric"] == name]
+        place = rows["arm"].map(arms.index)
+        face = np.where(rows["best"].astype(bool), BLUE, "white")
+        ax.barh(place, 100 * rows["share"], height=0.6, color=face, edgecolor=BLUE, zorder=2)
+        ax.set_xlim(0, 100)
+        ax.set_xlabel("% of draws in which it is best", fontsize=SMALL)
+    few = table["few"].iloc[0]
+    title = f"best arm of {few} test patients, drawn from {table['patients'].max()}"
+    figure.suptitle(title, fontsize=SMALL)
+    legend(figure, [mark("s", BLUE, "best over all patients"), mark("s", "white", "another", edge=BLUE)])
+    return figure
+
+
 def differences(table: pd.DataFrame) -> Figure:
     """Each arm less its reference, one panel a score, at the arms' own cuts and at 0.5, with intervals.
 

@@ -138,6 +138,25 @@ def _at_half(own: pd.DataFrame, fixed: pd.DataFrame) -> list[str]:
     return [f"  Cut at 0.5, {highest}: {'' if top == before else 'not '}the same as at own cuts."]
 
 
+def of_few_patients(winners: pd.DataFrame) -> str:
+    """What studies with few of these test patients would have said. winners: few_patients.winners."""
+    if winners.empty:
+        return "There are no more test patients than a small study has, or there is one arm."
+    lines = []
+    for metric, rows in winners.groupby("metric", sort=False):
+        first, against = rows.iloc[0], "the truth" if metric == "truth_iou" else "the labels"
+        rows = rows.sort_values("share", ascending=False, kind="stable")
+        shares = [f"{row.arm} in {100 * row.share:.0f} %" for row in rows.itertuples() if row.share >= 0.005]
+        best = wording.listed(list(rows.loc[rows["best"], "arm"]))
+        right = 100 * rows.loc[rows["best"], "share"].sum()
+        lines.append(
+            f"IoU against {against}: {first['few']} of these {first['patients']} patients, drawn "
+            f"{first['draws']:,} times, name as the best arm {', '.join(shares)}. All of them name {best}: "
+            f"{right:.0f} of 100 such studies would have agreed."
+        )
+    return "\n".join(lines)
+
+
 # -- tasks
 
 
