@@ -98,6 +98,7 @@ class Patients {
   list() {
     const arm = this.arm.get(), own = (task, id) => this.rows(task).filter((row) => row.arm === arm && row.patient_id === id);
     const split = this.all.split ? ["Split"] : []; // cross-fitted everybody is held out once: it says nothing
+    const known = this.all.cards.find((card) => card.known === "sf"), ofSf = (id) => (known ? own(known.task, id) : []);
     const heads = ["Patient", ...split, "S/F true, each day", "Readmitted", ...this.all.cards.map(({ kind, heading }) => (kind === "value" ? `${heading} predicted` : heading))];
     const rows = this.all.patients.map((patient) => {
       const { patient_id: id, readmitted, sf } = patient, truth = readmitted === null ? "unknown" : readmitted ? "yes" : "no";
@@ -107,7 +108,7 @@ class Patients {
         return dayList(byDay(patient[card.known] ?? {}, found).map(({ value }) => value));
       });
       const name = button({ id: `patient-${id}`, label: id, tip: `Choose patient ${id}`, pressed: id === this.patient, onclick: () => this.choose(id) });
-      const cells = [...split.map(() => patient.split ?? NONE), dayList(byDay(sf, []).map(({ truth: value }) => value)), truth, ...said];
+      const cells = [...split.map(() => patient.split ?? NONE), dayList(byDay(sf, ofSf(id)).map((day) => day.truth)), truth, ...said];
       return element("tr", { class: id === this.patient ? "lusnb-row-chosen" : "" },
         element("th", { scope: "row" }, name.node), ...cells.map((text) => element("td", { text })));
     });
