@@ -20,6 +20,12 @@ COHORT = "runs/smoke/phantom_smoke"
 TRAINED = f"{COHORT}/03_train_segmentation/t060/seed0/fold0"
 
 
+PICTURES = {  # at least so many are shown in an executed notebook
+    **{"01_explore_data": 3, "02_confidence_maps": 3, "03_train_segmentation": 1, "14_what_drives": 2},
+    **{"04_compare_segmentation": 8, "05_sf_change": 1, "06_sf_ratio": 1, "08_compare_tasks": 6},
+}
+
+
 def copy_project(folder):
     for name in ("notebooks", "params", "lusnb"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
@@ -71,8 +77,10 @@ def test_every_node_is_finished_and_left_what_it_promises(project):
             proofs.damaged(folder, proofs.read(folder)) == [] and not (folder / "unfinished.ipynb").exists()
         )
         cells = json.loads((project / "runs" / node.folder / "notebook.ipynb").read_text())["cells"]
-        kinds = {o["output_type"] for c in cells for o in c.get("outputs", [])}
-        assert "error" not in kinds
+        outputs = [o for c in cells for o in c.get("outputs", [])]
+        assert "error" not in {o["output_type"] for o in outputs}
+        pictures = sum("image/png" in o.get("data", {}) for o in outputs)
+        assert pictures >= PICTURES.get(node.notebook, 0), node.folder
 
 
 def test_the_end_says_where_everything_is(project):

@@ -20,6 +20,16 @@ def tables_of(project, cohort):
     return {p.name: p.read_bytes() for p in sorted((project / "runs" / cohort / "tables").glob("*.csv"))}
 
 
+def shown_by(project):
+    """What the executed notebooks of a project show: of each, the kinds of every output, in order."""
+    found = {}
+    for path in sorted(project.glob("runs/**/notebook.ipynb")):
+        outputs = [o for c in json.loads(path.read_text())["cells"] for o in c.get("outputs", [])]
+        kinds = [sorted(o.get("data", {o["output_type"]: ""})) for o in outputs]
+        found[path.relative_to(project).as_posix()] = kinds
+    return found
+
+
 def rewrite(path, **change):
     """Change keys of a YAML file."""
     content = yaml.safe_load(path.read_text()) if path.is_file() else {}
@@ -56,6 +66,7 @@ def test_a_failed_node_is_repaired_and_a_second_run_gives_the_same_tables_to_the
     promised = {name for notebook in matrix.NOTEBOOKS.values() for name in notebooks.promised(notebook)}
     assert {os.path.basename(name) for name in promised if name.startswith("tables/")} <= set(first)
     assert first == second
+    assert shown_by(project) == shown_by(other), "pictures and tables are shown by either"
 
 
 def test_real_labels_of_several_people_are_held_out_image_by_image(tmp_path, samples):

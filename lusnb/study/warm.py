@@ -32,7 +32,8 @@ from lusnb.study import ask
 
 ONE_THREAD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 INLINE = "module://matplotlib_inline.backend_inline"  # as ipykernel sets it before matplotlib is imported
-OTHERS = ("papermill", "ipykernel.kernelapp", "ipykernel.zmqshell", "matplotlib_inline.backend_inline")
+# not matplotlib_inline.backend_inline, which looks for its kernel when it is imported, and would never draw
+OTHERS = ("papermill", "ipykernel.kernelapp", "ipykernel.zmqshell")
 PROVISIONERS, PROVISIONER = "jupyter_client.kernel_provisioners", "lusnb-warm"  # study/provisioner.py
 NOT_OURS = ("lusnb.widgets", "lusnb.study.__main__")  # what no node imports
 
