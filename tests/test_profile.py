@@ -71,8 +71,8 @@ def test_the_paper_profile_has_the_papers_numbers():
 
 def test_the_nodes_of_quick_are_counted_by_hand():
     nodes = study_profile.nodes(study_profile.load("quick", ROOT))
-    # 00 01 02 04 08 09 14, seven segmenters, three tasks of seven arms, grayscale alone and the true masks
-    assert len(nodes) == 7 + 7 + 3 * 9
+    # 00 01 02 04 08 09 14, seven segmenters, three tasks of three arms, grayscale alone and the true masks
+    assert len(nodes) == 7 + 7 + 3 * 5
     assert len({n.folder for n in nodes}) == len(nodes)
 
 

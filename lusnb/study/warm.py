@@ -217,6 +217,8 @@ def _node() -> None:
 def _kernel() -> None:
     from ipykernel import kernelapp
 
+    # whose end it shall share; without one it would print how to connect to it
+    sys.argv.append(f"--IPKernelApp.parent_handle={os.getppid()}")
     kernelapp.launch_new_instance()
 
 
