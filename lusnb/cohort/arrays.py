@@ -71,7 +71,7 @@ def confidence_of(
     feature) -> uint8 (256,), what each level becomes before anything else (`harmonise.mappings`); None
     changes nothing.
     """
-    rows = {key: group for key, group in getattr(cohort, source).groupby(["clip_id", "frame", "feature"])}
+    rows = _by_image(getattr(cohort, source), table)
     keys = [[(r.clip_id, r.frame, feature) for feature in cohort.features] for r in table.itertuples()]
     known = np.array([[key in rows for key in frame] for frame in keys], bool)
 
@@ -80,11 +80,20 @@ def confidence_of(
         out = np.zeros((len(frame), height, width), np.uint8)
         for c, key in enumerate(frame):
             if key in rows:
-                raters = np.stack([_changed(cohort, row, change or {}) for row in rows[key].itertuples()])
+                raters = np.stack([_changed(cohort, row, change or {}) for row in rows[key]])
                 out[c] = resize(confidence.merge(raters, merge), size, how)
         return out
 
     return files.stack((maps(frame) for frame in keys), len(keys)), known
+
+
+def _by_image(labels: pd.DataFrame, table: pd.DataFrame) -> dict[tuple, list]:
+    """The labels of a table's clips: (clip_id, frame, feature) -> rows, in order. The rest of the labels costs
+    nothing, since frames are asked for one by one too."""
+    found: dict[tuple, list] = {}
+    for row in labels[labels["clip_id"].isin(set(table["clip_id"]))].itertuples():
+        found.setdefault((row.clip_id, row.frame, row.feature), []).append(row)
+    return found
 
 
 def _changed(cohort: Cohort, row, change: dict) -> np.ndarray:
