@@ -88,8 +88,8 @@ def confidence_of(
 
 
 def _by_image(labels: pd.DataFrame, table: pd.DataFrame) -> dict[tuple, list]:
-    """The labels of a table's clips: (clip_id, frame, feature) -> rows, in order. The rest of the labels costs
-    nothing, since frames are asked for one by one too."""
+    """The labels of a table's clips: (clip_id, frame, feature) -> rows, in order. The rest of the labels
+    costs nothing, since frames are asked for one by one too."""
     found: dict[tuple, list] = {}
     for row in labels[labels["clip_id"].isin(set(table["clip_id"]))].itertuples():
         found.setdefault((row.clip_id, row.frame, row.feature), []).append(row)
