@@ -134,6 +134,9 @@ def test_the_prose_of_a_notebook_that_trains_runs_nothing_and_its_code_runs_it(p
 def test_a_task_s_score_or_a_statistic_runs_the_comparison_and_trains_nothing(project, path, old, new):
     found = edit(project, path, old, new)
     assert trained(found) == set() and {"08_compare_tasks", "09_figures"} <= found
+    assert (COMPARED in found) == (path in ("calibration.py", "stats.py")), (
+        "segmenters are compared without tasks"
+    )
 
 
 def test_an_explanation_trains_nothing(project):

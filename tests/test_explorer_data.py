@@ -353,6 +353,7 @@ def test_only_finished_task_runs_count(runs, tasks, tmp_path):
     assert set(found["sf_ratio"]["arm"]) == {"t060"} and note == ""  # 'half' is not finished
     assert set(found["sf_ratio"]["model"]) == {"tsm", "mean"}
     assert explorer_data.outcomes_of(tmp_path / "nowhere", 477) == ({}, "")
+    assert explorer_data.outcomes_of(runs, 477, {"t060"}) == ({}, "")  # an arm that has no tasks any more
 
 
 @pytest.mark.parametrize("content", [None, b"", b"\xff\xfe", b"arm,seed\na,0\n"])

@@ -69,7 +69,7 @@ def test_of_many_patients_draws_are_random_and_without_repeats():
 def test_no_more_patients_than_a_few_or_one_arm_says_nothing(made):
     table = few_patients.winners(scores(made), list(made), rng())
     assert table.empty and list(table) == ["metric", "arm", "patients", "few", "draws", "share", "best"]
-    assert verdicts.of_few_patients(table).startswith("There are no more test patients than")
+    assert verdicts.of_few_patients(table).startswith("Nothing to draw: too few test patients")
     report_arms.few_patients(table).canvas.draw()
     plt.close("all")
 

@@ -35,7 +35,8 @@ def copy_project(folder):
 
 def call(project, *command):
     """Run a module of this Python in a project; returns the finished process, output as text."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "MPLBACKEND": "agg", "PYTHONPATH": str(project)}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(project)}
+    environment.pop("MPLBACKEND", None)  # executed notebooks show what they draw
     return subprocess.run(
         [sys.executable, "-m", *command],
         cwd=project,

@@ -7,7 +7,7 @@ import pytest
 from lusnb import stats
 from lusnb.compare import arms as compare_arms
 from lusnb.compare import tasks
-from lusnb.report import verdicts
+from lusnb.report import task_verdicts, verdicts
 from tests.guesses import TIDY
 
 SHOWN = {
@@ -199,7 +199,7 @@ def task_verdict(scores: dict[str, pd.DataFrame], names: list[str], lacks: dict 
     tables = {task: scores.get(task, pd.DataFrame()) for task in ("sf_change", "sf_ratio", "readmission")}
     against = tasks.against_baselines(tables, names, rng())
     compared = tasks.differences(tables, arms_of(*names), rng())
-    return verdicts.of_tasks(tables, against, compared, lacks or {}).split("\n")
+    return task_verdicts.of_tasks(tables, against, compared, lacks or {}).split("\n")
 
 
 def shifted(by: float, patients: int = 12) -> list[float]:
@@ -207,7 +207,7 @@ def shifted(by: float, patients: int = 12) -> list[float]:
     return [0.5 - by + 0.001 * (k % 3) * (by != 0) for k in range(patients)]
 
 
-NONE = "No scores of held-out patients: S/F change, readmission."
+NONE = "Not asked by this profile, or of nobody held out: S/F change, readmission."
 
 
 def test_an_arm_that_beats_the_mean_the_network_without_masks_and_its_reference():
@@ -259,7 +259,7 @@ def test_a_shown_difference_says_whether_arms_trained_anew_differ():
     rows = rows.assign(reference="t000", patients=20, difference=[-0.2, 0.1, 0.01], **limits)
     rows = rows.assign(p_holm=[0.002, 0.002, 0.9], p_retrained=[0.01, 0.3, 0.8])
     scores = {"sf_ratio": task_scores("sf_ratio", {("tsm", "t000"): shifted(0, 20)})}
-    said = verdicts.of_tasks(scores, pd.DataFrame(columns=tasks.COMPARED), rows, {}).split("\n")
+    said = task_verdicts.of_tasks(scores, pd.DataFrame(columns=tasks.COMPARED), rows, {}).split("\n")
     assert said[1] == (
         "  Do arms differ (squared error of S/F / maximum)? Shown: t000 over t050 by 0.2 (95 % interval 0.1 "
         "to 0.3, corrected p 0.002), also shown for retrained arms, though t000 is not shown to beat the "
@@ -269,7 +269,9 @@ def test_a_shown_difference_says_whether_arms_trained_anew_differ():
     both = "Shown both for these trained models and for retrained arms (p_retrained): {} of 3 pairs."
     assert said[-1] == both.format(1)
     rows = rows.assign(p_holm=[0.002, 0.002, 0.9], p_retrained=[0.06, np.nan, 0.01])  # never both
-    assert verdicts.of_tasks(scores, pd.DataFrame(columns=tasks.COMPARED), rows, {}).endswith(both.format(0))
+    assert task_verdicts.of_tasks(scores, pd.DataFrame(columns=tasks.COMPARED), rows, {}).endswith(
+        both.format(0)
+    )
 
 
 def test_few_patients_alike_arms_one_arm_and_tasks_that_did_not_run():
@@ -290,7 +292,7 @@ def test_few_patients_alike_arms_one_arm_and_tasks_that_did_not_run():
     lacks = {"sf_change": ["no clip has an S/F ratio"], "sf_ratio": ["the same"], "readmission": []}
     assert task_verdict({}, ["t000", "t060"], lacks) == [
         "Not possible with this cohort: S/F change, S/F ratio.",
-        "No scores of held-out patients: readmission.",
+        "Not asked by this profile, or of nobody held out: readmission.",
     ]
 
 

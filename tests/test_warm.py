@@ -8,10 +8,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from threading import Timer
 
 import pytest
 
 from lusnb.study import ask, provisioner
+from lusnb.study import warm as warm_module
 
 SERVER = """
 import os, sys, time
@@ -144,6 +146,7 @@ def test_it_ends_with_who_started_it_and_so_do_its_children(warm, tmp_path, monk
     [
         ("from threading import Timer; t = Timer(60, print); t.daemon = True; t.start()", "it holds threads"),
         ("warm._written = lambda _: time.time_ns() + 10**12", "the code was changed"),
+        ("warm._written = lambda _: os.stat('nowhere').st_mtime_ns", "No such file"),
     ],
 )  # fmt: skip
 def test_it_refuses_where_a_fork_would_not_be_sound(tmp_path, monkeypatch, more: str, why: str):
@@ -182,3 +185,34 @@ def test_who_asks_imports_nothing_heavy():
     code = "import sys, json, lusnb.study.ask; print(json.dumps(sorted(sys.modules)))"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert not {"numpy", "pandas", "yaml", "torch", "papermill", "asyncio"} & set(json.loads(said))
+
+
+def test_who_goes_away_while_asking_ends_nobody(warm, tmp_path, monkeypatch):
+    for _ in range(3):
+        with socket.socket(socket.AF_UNIX) as line:
+            line.connect(os.environ[ask.WARM])
+            line.sendall(b"half a request")
+    line, _, _ = asked("leave", tmp_path)
+    assert ask.receive(line) == "3" and warm.poll() is None
+
+
+def test_a_node_that_was_asked_for_is_not_run_by_others_when_the_study_has_ended(tmp_path, monkeypatch):
+    listening = socket.socket(socket.AF_UNIX)
+    listening.bind(str(tmp_path / "warm"))
+    listening.listen(1)
+    monkeypatch.setenv(ask.WARM, str(tmp_path / "warm"))
+    monkeypatch.setattr(sys, "argv", ["ask", "smoke/phantom_smoke/00_cohort"])
+    monkeypatch.setattr(os, "execv", lambda *_: pytest.fail("run by itself"))
+    Timer(0.3, lambda: listening.accept()[0].close()).start()  # it hears, and ends
+    with pytest.raises(SystemExit, match="error: the process that forks for this study has ended"):
+        ask.main()
+
+
+@pytest.mark.parametrize("fault", [AttributeError, OSError])
+def test_where_the_end_of_a_child_cannot_be_waited_for_there_is_no_such_process(tmp_path, monkeypatch, fault):
+    def pidfd_open(_: int) -> int:
+        raise fault
+
+    monkeypatch.setattr(os, "pidfd_open", pidfd_open)
+    with warm_module.process(tmp_path) as (environment, kept):
+        assert environment == {} and kept == ()

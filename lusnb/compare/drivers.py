@@ -18,7 +18,7 @@ OF = ["task", "arm"]
 def asked(p: Params) -> dict[tuple[str, str], tuple]:
     """The trained tasks that are explained, (task, arm) -> folder and parameters (finished_tasks.trained).
 
-    Of the profile's first seed: every task of p.explained_arms, or of the first arm where none is named.
+    Of the profile's first seed: every task of p.explained_arms, or of the first on the tasks where none is.
     Raises ParameterError for a name that is no arm of the profile.
     """
     study = profile.load(p.profile)

@@ -44,12 +44,11 @@ def needed(differences: pd.Series, family: pd.DataFrame) -> str:
     if np.isnan(needed):
         return ""
     number = f"about {float(f'{needed:.2g}'):,.0f}" if needed <= MANY else f"more than {MANY:,}"
-    if needed <= have:
-        number = "about as many as here"
+    number = "about as many patients as here" if needed <= have else f"{number} patients"
     rough = f" (rough: from {have})" if have < ROUGH else ""
     least = min(1.0, stats.attainable_p(have) * comparisons)
     limit = f"; with {have} no corrected p can be below {least:.2g}" if least >= LEVEL else ""
-    return f" To show it, {number} patients would be needed{rough}{limit}."
+    return f" To show it, {number} would be needed{rough}{limit}."
 
 
 def too_few(family: pd.DataFrame) -> str:

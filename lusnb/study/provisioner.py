@@ -6,6 +6,7 @@ import os
 import select
 import signal
 import socket
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from jupyter_client.connect import KernelConnectionInfo
 from jupyter_client.provisioning import LocalProvisioner
 
 from lusnb.study import ask
+
+LAUNCHER = ["-m", "ipykernel_launcher"]  # the command that a forked child stands for
 
 
 class Forked:
@@ -58,9 +61,14 @@ class WarmProvisioner(LocalProvisioner):
     process: Any  # a Popen, or what is asked of one
 
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
+        """Start it. Raises ask.Ended where the study has ended."""
+        if cmd[:3] != [sys.executable, *LAUNCHER]:  # another interpreter, or options of its own
+            return await super().launch_kernel(cmd, **kwargs)
+        environment = dict(kwargs.get("env") or os.environ)
+        own = {"environment": environment, "folder": str(kwargs.get("cwd") or os.getcwd())}
         files = (os.open(os.devnull, os.O_RDONLY), 1, 2)
         try:
-            line, pid = ask.ask({"kind": "kernel", "argv": cmd[2:]}, files)
+            line, pid = ask.ask({"kind": "kernel", "argv": cmd[2:], **own}, files)
         except ask.Refused:
             return await super().launch_kernel(cmd, **kwargs)
         finally:

@@ -48,7 +48,7 @@ def process(base: Path, wanted: bool = True) -> Iterator[tuple[dict[str, str], t
     It ends when nobody holds these any more: neither this process nor one that it passes them to. There is
     none where it is not wanted, nor without Linux: forking what has imported so much is not safe elsewhere.
     """
-    if sys.platform != "linux" or not wanted:
+    if not wanted or not _can_watch():
         yield {}, ()
         return
     with tempfile.TemporaryDirectory(prefix="lusnb-") as folder:
@@ -62,6 +62,15 @@ def process(base: Path, wanted: bool = True) -> Iterator[tuple[dict[str, str], t
         finally:
             os.close(keeps)
             warm.wait()
+
+
+def _can_watch() -> bool:
+    """Whether the end of a child can be waited for: on Linux, by a Python that was built for it."""
+    try:
+        os.close(os.pidfd_open(os.getpid()))
+    except (AttributeError, OSError):
+        return False
+    return sys.platform == "linux"
 
 
 # -- the process that forks
@@ -95,12 +104,14 @@ class Forking:
         """Fork for whoever asks, until the input ends; then end all children."""
         self.selector.register(0, selectors.EVENT_READ, self.stop)
         self.selector.register(self.listening, selectors.EVENT_READ, self.accept)
-        while self.going:
-            for key, _ in self.selector.select():
-                if key.fd in self.selector.get_map():  # not ended by another of these events
-                    key.data()
-        for line in list(self.children):
-            self.end(line)
+        try:
+            while self.going:
+                for key, _ in self.selector.select():
+                    if self.selector.get_map().get(key.fileobj) is key:  # not ended by another of these
+                        key.data()
+        finally:
+            for line in list(self.children):
+                self.end(line)
 
     def stop(self) -> None:
         """The input has ended, as nothing is ever written to it."""
@@ -112,27 +123,30 @@ class Forking:
 
     def hear(self, line: socket.socket) -> None:
         """Fork what is asked, or say why not."""
+        files: list[int] = []
         try:
             first, files, _, _ = socket.recv_fds(line, 65536, 3)
             text = first.decode() + ("" if first.endswith(b"\n") else ask.receive(line))
-            asked = json.loads(text)
-        except (OSError, ValueError):
-            line.close()
-            return
-        why = self.cannot()
-        if why:
+            asked, why = json.loads(text), self.cannot()
+            if not why:
+                self.fork(asked, files, line)
+                return
             line.sendall(f"{ask.REFUSED} {why}\n".encode())
             line.close()
-        else:
-            self.fork(asked, files, line)
-        for one in files:
-            os.close(one)
+        except (OSError, ValueError):  # whoever asked has gone
+            line.close()
+        finally:
+            for file in files:
+                os.close(file)
 
     def cannot(self) -> str:
         """Why no child can be forked now; "" where it can."""
-        if len(os.listdir("/proc/self/task")) > 1:
-            return "it holds threads"
-        return "the code was changed" if _written(Path(__file__).parents[1]) > self.loaded else ""
+        try:
+            if len(os.listdir("/proc/self/task")) > 1:
+                return "it holds threads"
+            return "the code was changed" if _written(Path(__file__).parents[1]) > self.loaded else ""
+        except OSError as error:  # an editor's link that leads nowhere, a file that has just gone
+            return str(error)
 
     def fork(self, asked: dict, files: list[int], line: socket.socket) -> None:
         """A child that is what was asked for, and watched."""
@@ -140,7 +154,11 @@ class Forking:
         if child == 0:
             self.selector.close()
             _become(asked, files, [self.listening, line, *self.children])
-        descriptor = os.pidfd_open(child)
+        try:
+            descriptor = os.pidfd_open(child)
+        except OSError:
+            os.kill(child, signal.SIGKILL)
+            raise
         self.children[line] = (child, descriptor)
         self.selector.register(line, selectors.EVENT_READ, partial(self.end, line))
         self.selector.register(descriptor, selectors.EVENT_READ, partial(self.tell, line))

@@ -89,7 +89,7 @@ def cross_fitted(cohort: Cohort, parts: dict[tuple[int, int], tuple[Predictions,
 def open_segmenter(p: Params, cohort: Cohort, fingerprint: str) -> Segmented:
     """The masks that a task run reads, fold by fold: of its arm, or the true ones.
 
-    Where there are none, for grayscale alone, size and frames are those of the profile's first arm.
+    Where there are none, for grayscale alone, size and frames are those of the first arm on the tasks.
     """
     asked = profile.load(p.profile)
     if p.protocol != asked.protocol:

@@ -3,7 +3,7 @@
 Everything is read from a cohort and from whatever runs are finished; nothing is written, nothing is drawn.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -143,13 +143,15 @@ def _confidence(cohort: Cohort, clip_id: str, frame: int, source: str) -> np.nda
 # -- outcomes of patients
 
 
-def outcomes_of(folder: Path, sf_max: float) -> tuple[dict[str, pd.DataFrame], str]:
+def outcomes_of(
+    folder: Path, sf_max: float, without: Collection[str] = ()
+) -> tuple[dict[str, pd.DataFrame], str]:
     """What finished task runs said about each patient, networks (seeds and folds) averaged, by task; and a
     note: "", or which runs are left out since their file is missing or cannot be read.
 
-    Columns: arm, model, split ('test', 'validation'), patient_id, truth, value, count; of values also day.
-    What they are says each task's card (tasks/task.py); numbers as 08 has them. A task without a finished run
-    is not in the result.
+    without: arms that do not count. Columns: arm, model, split ('test', 'validation'), patient_id, truth,
+    value, count; of values also day. What they are says each task's card (tasks/task.py); numbers as 08 has
+    them. A task without a finished run is not in the result.
     """
     from lusnb.tasks import registry, scores  # whose SciPy takes half a second, which only patients wait for
 
@@ -158,6 +160,8 @@ def outcomes_of(folder: Path, sf_max: float) -> tuple[dict[str, pd.DataFrame], s
         tables = []
         for run in sorted(folder.glob(f"{matrix.TASKS[name]}/*/seed*/finished")):
             path = run.with_name("predictions.csv")
+            if path.parts[-3] in without:
+                continue
             try:
                 table = curves.read(path)
                 tables += [task.card.patients(scores.tempered(table), sf_max)] if len(table) else []

@@ -16,7 +16,7 @@ const PLOTS = {
     ...more, tell: (row) => `${row.patient_id}, ${row.arm}: ${percent(row.value)} of ${row.count} ${more.card.units} right`,
   }),
   probability: (rows, more) => stripPlot(rows, {
-    ...more, shaded: true, tell: (row) => `${row.patient_id}, ${row.arm}: ${percent(row.value)}; truly ${row.truth === 1 ? "so" : "not"}`,
+    ...more, shaded: true, tell: (row) => `${row.patient_id}, ${row.arm}: ${percent(row.value)}; ${row.truth === 1 ? "it did happen" : "it did not happen"}`,
   }),
 };
 

@@ -7,6 +7,8 @@ import anywidget
 import traitlets
 
 from lusnb.cohort.cohort import Cohort
+from lusnb.params import ParameterError
+from lusnb.study import profile
 from lusnb.widgets import advice, assets, explorer_data
 
 
@@ -45,7 +47,7 @@ class Outcomes(anywidget.AnyWidget):
         """All that a view shows: tasks (task -> rows of explorer_data.outcomes_of), cards (their words), arms
         (name, colour), patients, clips (clip_id -> day and view), split (whether the published split
         plays a part), note ("" or what is left out), advice ("" or why there is nothing)."""
-        tasks, note = explorer_data.outcomes_of(self.runs_folder, self.cohort.sf_max)
+        tasks, note = explorer_data.outcomes_of(self.runs_folder, self.cohort.sf_max, self._left_out())
         places = (self.cohort.folder, self.runs_folder, self.profile)
         told = list(dict.fromkeys(arm for table in tasks.values() for arm in table["arm"]))
         colours = explorer_data.arm_colours([*self.arms, *told])
@@ -60,6 +62,14 @@ class Outcomes(anywidget.AnyWidget):
             "note": note if tasks else "",
             "advice": "" if tasks else note or advice.no_task(*places),
         }
+
+    def _left_out(self) -> set[str]:
+        """The arms of the profile that no longer go on to the tasks: what they left is of another study."""
+        try:
+            study = profile.load(self.profile)
+        except (ParameterError, FileNotFoundError):
+            return set()
+        return set(study.arms) - set(study.arms_on_tasks)
 
     def _hear(self, _: object, content: Mapping, __: list) -> None:
         if content["type"] == "ready":
