@@ -1,5 +1,5 @@
-# Runs the nodes of a study, each by lusnb/study/nodes.py, which lusnb/study/ask.py asks for. `make study PROFILE=quick` calls it, with a plan: which nodes run
-# at all is asked in lusnb/study/graph.py. By hand, `snakemake -j2 --config profile=quick` asks every node in its turn.
+# Runs the nodes of a study, each by lusnb/study/nodes.py, which lusnb/study/ask.py asks for. `make study PROFILE=quick`
+# calls it, with a plan: which nodes run at all is asked in lusnb/study/graph.py. By hand, `snakemake -j2 --config profile=quick` asks every node in its turn.
 import json
 import shlex
 import sys

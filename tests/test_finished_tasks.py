@@ -7,6 +7,7 @@ import pytest
 from lusnb import files
 from lusnb.compare import drivers, finished_tasks
 from lusnb.params import ParameterError, Params
+from lusnb.report import explained
 from lusnb.study import matrix, places
 from lusnb.study import profile as study_profile
 from lusnb.tasks import scores
@@ -90,5 +91,5 @@ def test_shares_of_channels_are_means_over_units_then_patients():
     ]  # fmt: skip
     table = pd.DataFrame(rows, columns=["patient_id", "unit", "channel", "share"])
     table = table.assign(task="sf_ratio", arm="t060", fold=1)
-    found = drivers.of_channels(table)
+    found = explained.mean_shares(table, ["task", "arm", "channel"]).mean().unstack("channel")
     assert found.loc[("sf_ratio", "t060")].to_dict() == pytest.approx({"gray": 0.6, "b_line": 0.4})

@@ -51,13 +51,3 @@ def explained(
             tables.append(table.assign(task=task, arm=arm)[[*OF, *tasks_explained.COLUMNS]])
             examples[task, arm] = example
     return pd.concat(tables[1:] or tables, ignore_index=True), examples
-
-
-def of_channels(table: pd.DataFrame) -> pd.DataFrame:
-    """The share of each channel, mean over a patient's units, then over patients: a row a task and arm.
-
-    table: of `explained`. A row adds up to 1, over gray and, but for grayscale, the masks.
-    """
-    units = table.groupby([*OF, "patient_id", "fold", "unit", "channel"], sort=False)["share"].sum()
-    patients = units.groupby([*OF, "patient_id", "channel"], sort=False).mean()
-    return patients.groupby([*OF, "channel"], sort=False).mean().unstack("channel")

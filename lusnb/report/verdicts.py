@@ -1,4 +1,4 @@
-"""What a comparison of arms, or of tasks, found: its verdict, in sentences that its tables bear out.
+"""What a comparison of arms found: its verdict, in sentences that its tables bear out (tasks: task_verdicts).
 
 A difference counts as shown where its corrected p (Holm) is below 0.05. Where none is shown, it is said how
 many patients would be needed to show the largest one (stats.patients_needed, the level divided by the number
@@ -13,8 +13,6 @@ import pandas as pd
 from lusnb import stats
 from lusnb.cohort.problems import counted
 from lusnb.report import wording
-
-# -- segmentation
 
 
 def of_arms(

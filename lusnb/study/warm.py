@@ -245,9 +245,8 @@ KINDS: dict[str, Callable[[], None]] = {"node": _node, "kernel": _kernel}
 
 def main() -> None:
     """`python -m lusnb.study.warm <socket>`: load, and fork until the input ends."""
-    signal.signal(
-        signal.SIGINT, signal.SIG_IGN
-    )  # the terminal tells those who asked, and they their children
+    # of Ctrl-C the terminal tells those who asked, and they their children
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ |= dict.fromkeys(ONE_THREAD, "1") | {"MPLBACKEND": os.environ.get("MPLBACKEND", INLINE)}
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     listening.bind(sys.argv[1])

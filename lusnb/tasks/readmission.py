@@ -6,7 +6,7 @@ from scipy.special import expit
 
 from lusnb.calibration import auroc
 from lusnb.tasks.readmission_question import QUESTION
-from lusnb.tasks.scores import RUN, cooled, logits
+from lusnb.tasks.scores import RUN, cooled, each_run, logits
 from lusnb.tasks.task import Card, Task
 
 
@@ -73,9 +73,7 @@ def readmission_scores(table: pd.DataFrame) -> dict[str, float]:
 
 def _patients(table: pd.DataFrame, _: float) -> pd.DataFrame:
     """Each patient's tempered probability of readmission, as it is scored."""
-    runs = table.groupby(RUN, sort=False)
-    parts = [patient_votes(own).assign(**dict(zip(RUN, run, strict=True))) for run, own in runs]
-    votes = pd.concat(parts, ignore_index=True)
+    votes = each_run(table, patient_votes)
     votes = votes.rename(columns={"probability_tempered": "value", "views": "count"})
     return votes[[*RUN, "patient_id", "truth", "value", "count"]]
 

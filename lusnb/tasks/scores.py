@@ -9,6 +9,8 @@ temperature); 1 where it is missing. Scores are tidy: arm, model, seed, fold, sp
 pairs, days or decisions of all patients pooled, as the paper counts), metric, value.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
 
@@ -52,6 +54,13 @@ def tempered(predictions: pd.DataFrame) -> pd.DataFrame:
         truth = known["truth"].to_numpy(int)
         table.loc[own.index, "temperature"] = calibration.fit_temperature(logits(known), truth)
     return table
+
+
+def each_run(table: pd.DataFrame, of_one: Callable[[pd.DataFrame], pd.DataFrame]) -> pd.DataFrame:
+    """What `of_one` makes of the predictions of each run, under one another, with the columns RUN."""
+    runs = table.groupby(RUN, sort=False)
+    parts = [of_one(own).assign(**dict(zip(RUN, run, strict=True))) for run, own in runs]
+    return pd.concat(parts, ignore_index=True)
 
 
 # -- scores

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from lusnb.tasks.scores import RUN
+from lusnb.tasks.scores import RUN, each_run
 from lusnb.tasks.sf_ratio_question import QUESTION
 from lusnb.tasks.task import Card, Task
 
@@ -44,9 +44,7 @@ def ratio_scores(table: pd.DataFrame) -> dict[str, float]:
 
 def _patients(table: pd.DataFrame, sf_max: float) -> pd.DataFrame:
     """Each patient's days as they are scored, in units of S/F."""
-    runs = table.groupby(RUN, sort=False)
-    parts = [patient_days(own).assign(**dict(zip(RUN, run, strict=True))) for run, own in runs]
-    days = pd.concat(parts, ignore_index=True).rename(columns={"mean": "value", "views": "count"})
+    days = each_run(table, patient_days).rename(columns={"mean": "value", "views": "count"})
     days[["truth", "value"]] *= sf_max
     return days[[*RUN, "patient_id", "day", "truth", "value", "count"]]
 
