@@ -21,12 +21,15 @@ def tables_of(project, cohort):
 
 
 def shown_by(project):
-    """What the executed notebooks of a project show: of each, the kinds of every output, in order."""
+    """What the executed notebooks of a project show: of each, the kinds of every output, in order, and the
+    tables as a page has them."""
     found = {}
     for path in sorted(project.glob("runs/**/notebook.ipynb")):
         outputs = [o for c in json.loads(path.read_text())["cells"] for o in c.get("outputs", [])]
         kinds = [sorted(o.get("data", {o["output_type"]: ""})) for o in outputs]
-        found[path.relative_to(project).as_posix()] = kinds
+        pages = ["".join(o["data"]["text/html"]) for o in outputs if "text/html" in o.get("data", {})]
+        tables = [page.replace(str(project), "") for page in pages]
+        found[path.relative_to(project).as_posix()] = (kinds, tables)
     return found
 
 

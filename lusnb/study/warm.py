@@ -35,6 +35,7 @@ INLINE = "module://matplotlib_inline.backend_inline"  # as ipykernel sets it bef
 # not matplotlib_inline.backend_inline, which looks for its kernel when it is imported, and would never draw
 OTHERS = ("papermill", "ipykernel.kernelapp", "ipykernel.zmqshell")
 PROVISIONERS, PROVISIONER = "jupyter_client.kernel_provisioners", "lusnb-warm"  # study/provisioner.py
+COLUMNS = 20  # of a table that pandas shows in a notebook, by its own default
 NOT_OURS = ("lusnb.widgets", "lusnb.study.__main__")  # what no node imports
 
 
@@ -85,6 +86,8 @@ def load() -> None:
     for found in pkgutil.walk_packages(lusnb.__path__, "lusnb."):
         if not found.name.startswith(NOT_OURS):
             importlib.import_module(found.name)
+    # imported where no kernel is, pandas takes its tables for a terminal's, and cuts them to its width
+    importlib.import_module("pandas").set_option("display.max_columns", COLUMNS)
 
 
 def _written(package: Path) -> int:
