@@ -5,7 +5,9 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
+import nbformat
 import pytest
 import yaml
 
@@ -339,3 +341,19 @@ def test_a_run_that_nobody_proved_does_not_count(done):
         "09_figures": ["left with a finished that cannot be read (cut short, or of an earlier version)"]
     }
     assert json.loads((base / "runs" / made["08_compare_tasks"].folder / "finished").read_text())["files"]
+
+
+def test_a_kernel_takes_no_port_that_another_could_take_before_it(done, monkeypatch):
+    base, made = done
+    cell = nbformat.v4.new_code_cell(
+        "from ipykernel.connect import get_connection_info\n"
+        "print(get_connection_info(), file=open('connection.json', 'w'))"
+    )
+    metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    book = nbformat.v4.new_notebook(cells=[cell], metadata=metadata)
+    nbformat.write(book, base / "notebooks" / "01_explore_data.ipynb")
+    monkeypatch.chdir(base)
+    nodes.execute(made["01_explore_data"], base)
+    connection = json.loads((base / "connection.json").read_text())
+    assert connection["transport"] == "ipc"
+    assert not Path(connection["ip"]).parent.exists()  # nor is anything of it left

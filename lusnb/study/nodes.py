@@ -5,11 +5,15 @@ already.
 """
 
 import argparse
+import contextlib
 import logging
 import os
+import socket
 import sys
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lusnb.cohort import fingerprint
 from lusnb.params import ParameterError
@@ -19,6 +23,10 @@ from lusnb.study import profile as study_profile
 from lusnb.study.matrix import NOTEBOOKS
 from lusnb.study.profile import Node
 
+if TYPE_CHECKING:
+    from traitlets.config import Config
+
+LONGEST_SOCKET = 90  # characters: a system takes 104 or 108, of which Jupyter adds a few
 KERNEL = ["--log-level=ERROR"]  # not told: that it listens without encryption, on this machine alone
 
 
@@ -114,13 +122,15 @@ def execute(node: Node, base: Path) -> None:
     logging.getLogger("papermill").setLevel(logging.ERROR)
     told = f"its notebook: {path.relative_to(base)}"
     try:
-        papermill.execute_notebook(
-            f"notebooks/{node.notebook}.ipynb",
-            path.relative_to(base),
-            given,
-            progress_bar=False,
-            extra_arguments=KERNEL,
-        )
+        with _own_sockets() as config:
+            papermill.execute_notebook(
+                f"notebooks/{node.notebook}.ipynb",
+                path.relative_to(base),
+                given,
+                progress_bar=False,
+                extra_arguments=KERNEL,
+                config=config,
+            )
     except PapermillExecutionError as error:
         proofs.settle(folder)
         own = error.traceback and error.traceback[0].startswith(
@@ -139,6 +149,23 @@ def execute(node: Node, base: Path) -> None:
     except proofs.Unproven as error:
         raise RuntimeError(f"{node.folder}: ended without run.finish(), and is {error}\n{told}") from None
     os.replace(path, folder / proofs.EXECUTED)
+
+
+@contextlib.contextmanager
+def _own_sockets() -> Iterator["Config"]:
+    """What tells Jupyter to reach a kernel by sockets in a folder of its own, where the platform has them.
+
+    Ports, its other way, are chosen before they are used: of kernels that start at the same time, one in some
+    hundreds finds that another took its port, and dies.
+    """
+    from traitlets.config import Config
+
+    with tempfile.TemporaryDirectory(prefix="lusnb-", ignore_cleanup_errors=True) as folder:
+        place = str(Path(folder) / "kernel")
+        if hasattr(socket, "AF_UNIX") and len(place) <= LONGEST_SOCKET:
+            yield Config(ConnectionFileMixin={"transport": "ipc", "ip": place})
+        else:
+            yield Config()
 
 
 def find(where: str, base: Path) -> Node:
