@@ -3,6 +3,8 @@ PROFILE ?= quick
 # on a GPU one node at a time, unless JOBS says that more fit
 JOBS ?= $(shell nvidia-smi -L >/dev/null 2>&1 && echo 1 || nproc 2>/dev/null || sysctl -n hw.ncpu)
 PYTHON ?= python3
+ENCODER ?= mobilenet_v2
+WEIGHTS ?= lusnb/segment/weights
 NOTEBOOK ?= notebooks/10_explore_thresholds.ipynb
 PY := .venv/bin/python
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
@@ -10,7 +12,7 @@ READY := .venv/ready
 READY_TEST := .venv/ready-test
 
 .DEFAULT_GOAL := help
-.PHONY: help setup study lab app clean test test-rest test-all lint types bench
+.PHONY: help setup study lab app clean test test-rest test-all lint types bench pretrain
 
 # the text behind two hashes is what `make` prints
 help: ## print this list
@@ -55,6 +57,9 @@ test-rest: lint ## run the slow tests: whole studies, and the widgets in Chromiu
 	$(PY) -m pytest -m slow tests/browser
 
 test-all: test test-rest ## run all tests
+
+pretrain: $(READY) ## make start weights from phantoms: ENCODER=resnet34 WEIGHTS=weights
+	$(PY) -m lusnb.tasks.pretrain --encoder $(ENCODER) --out $(WEIGHTS)
 
 bench: $(READY_TEST) ## time lusnb against common implementations
 	$(PY) -m tests.benchmarks

@@ -35,6 +35,7 @@ WORDS = {  # how a parameter that differs from the notebook's default is told
     "only_rater": "{} alone",
     "decoder": "{}",
     "encoder": "{}",
+    "encoder_weights": "starts from {}",
     "epochs": "{} epochs",
     "learning_rate": "learning rate {}",
     "batch": "batches of {}",

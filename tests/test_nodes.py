@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from lusnb import params
+from lusnb.segment import start_weights
 from lusnb.study import graph, locks, making, nodes, proofs, reruns
 from lusnb.study import profile as study_profile
 from tests.studies import finish, finish_all
@@ -213,6 +214,19 @@ def test_start_weights_count_by_their_content(done):
     os.utime(weights, (1, 1))
     assert where not in plan(base)
     weights.write_bytes(b"two")
+    assert plan(base)[where] == ["files of encoder_weights changed"]
+
+
+def test_start_weights_that_come_with_the_package_count_by_their_content(done, monkeypatch, tmp_path):
+    base, made = done
+    shipped = tmp_path / "shipped.safetensors"
+    shipped.write_bytes(b"one")
+    monkeypatch.setattr(start_weights, "TASKS", shipped)
+    edit(base / "params/smoke/06_sf_ratio.yaml", encoder_weights="phantom")
+    where = "06_sf_ratio/t060/seed0"
+    finish(made[where], base)
+    assert where not in plan(base)
+    shipped.write_bytes(b"another release's")
     assert plan(base)[where] == ["files of encoder_weights changed"]
 
 

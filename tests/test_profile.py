@@ -220,7 +220,7 @@ REFUSED = [  # a typo in params/smoke/03_train_segmentation.yaml -> what is said
     ({"decoder_channels": 100}, ".*decoder_channels: expected a multiple of 64"),
     ({"size": 70}, "size: expected a multiple of 32 from 64 on .*, got 70"),
     ({"size": 32}, "size: expected a multiple of 32 from 64 on .*, got 32"),
-    ({"encoder_weights": "imagnet"}, "encoder_weights: expected none, imagenet or .*no file 'imagnet'"),
+    ({"encoder_weights": "imagnet"}, "encoder_weights: expected none, .*no file 'imagnet'"),
     ({"precision": "bf16"}, r"precision: .*, got 'bf16' \(did you mean bf16-"),
     ({"supervision": "sofft"}, "supervision: expected one of threshold, .*, got 'sofft'; did you mean soft"),
     ({"supervision": "soft", "background_weight": 0.1}, "background_weight: expected none beside"),

@@ -109,11 +109,13 @@ def test_labels_alone_by_hand(tmp_path: Path):
     assert (own.loc["b_line", "level"] == 50).all()
 
 
-def test_labels_alone_leaves_out_other_splits_and_is_what_numpy_says(cohort: Cohort):
-    table = compare_truth.labels_alone(cohort, [0.2, 0.6]).set_index(["feature", "threshold"])
-    train = set(cohort.patients_in("train"))
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_labels_alone_leaves_out_other_patients_and_is_what_numpy_says(cohort: Cohort, split: str):
+    whose = cohort.patients_in(split)
+    asked = {} if split == "train" else {"patients": whose}
+    table = compare_truth.labels_alone(cohort, [0.2, 0.6], **asked).set_index(["feature", "threshold"])
     frames = cohorts.labelled_frames(cohort)
-    frames = frames[frames["patient_id"].isin(train)].reset_index(drop=True)
+    frames = frames[frames["patient_id"].isin(whose)].reset_index(drop=True)
     maps, _ = arrays.confidence_of(cohort, frames, None)
     truth, _ = arrays.confidence_of(cohort, frames, None, source="truth")
     for k, feature in enumerate(cohort.features):

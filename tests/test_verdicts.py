@@ -308,3 +308,27 @@ def test_a_difference_of_nearly_0_asks_for_more_patients_than_can_be_had(mean: f
     values = {("mean", "t060"): [2.0] * 20, ("tsm", "t060"): (2 - wave).tolist()}
     said = task_verdict({"sf_ratio": task_scores("sf_ratio", values)}, ["t060"])
     assert said[1].endswith("To show it, more than 10,000 patients would be needed.")
+
+
+def alone(**iou: float) -> pd.DataFrame:
+    """threshold in per cent -> IoU of the labels there, as truth.labels_alone leaves it."""
+    rows = [("all", int(name[1:]) / 100, value) for name, value in iou.items()]
+    return pd.DataFrame([*rows, ("b_line", 0.5, 0.99)], columns=["feature", "threshold", "iou"])
+
+
+def test_what_labels_reach_without_a_learner_stands_beside_the_best_arm():
+    means = compare_arms.intervals(scored(truth_iou={"t020": [0.4] * 6, "t050": [0.3] * 6}), rng())
+    assert verdicts.of_labels(alone(t020=0.45, t040=0.5, t050=0.48), means) == (
+        "Without a learner, the labels themselves, at their own size, come closest to the truth of these "
+        "patients at 40 %: IoU 0.500; the best arm's is 0.400. Both are the best of several on these same "
+        "patients."
+    )
+    assert "at 20 % and 40 %: IoU 0.500" in verdicts.of_labels(alone(t020=0.5, t040=0.5), means)
+
+
+@pytest.mark.parametrize(
+    "labels, metric", [(alone(), "truth_iou"), (alone(t020=np.nan), "truth_iou"), (alone(t020=0.5), "iou")]
+)
+def test_without_the_truth_nothing_is_said_of_how_near_labels_come(labels, metric):
+    means = compare_arms.intervals(scored(**{metric: {"t020": [0.4] * 6}}), rng())
+    assert verdicts.of_labels(labels, means) == "How near the labels come to the truth is not known here."

@@ -24,15 +24,20 @@ FRAME = ["clip_id", "frame", "feature"]
 SAME_ARM = 0.02  # neighbouring thresholds whose targets differ by less than this share of the paint: one arm
 
 
-def labels_alone(cohort: Cohort, thresholds: Iterable[float], merge: str = "mean") -> pd.DataFrame:
-    """How good the labels themselves are at each threshold, on the training patients and at their own size.
+def labels_alone(
+    cohort: Cohort, thresholds: Iterable[float], merge: str = "mean", patients: list[str] | None = None
+) -> pd.DataFrame:
+    """How good the labels themselves are at each threshold, at their own size.
+
+    patients: whose labels; None: those of the training patients.
 
     Columns: feature (`all`: over features), threshold; iou of the target c >= t against the truth, over
     images whose truth is not empty: each patient's mean per feature, for `all` its mean over features, then
     the mean over patients; patients; kept and right: see `decided`; level: see `half_right`.
     """
     thresholds = sorted(thresholds)
-    images, counts = _compared(cohort, thresholds, merge)
+    whose = set(cohort.patients_in("train") if patients is None else patients)
+    images, counts = _compared(cohort, thresholds, merge, whose)
     per_feature = images.groupby(["feature", "threshold", "patient_id"])["value"].mean().reset_index()
     pooled = averages.over_features(images, ["threshold"]).assign(feature=ALL)
     iou = pd.concat([pooled, per_feature]).groupby(["feature", "threshold"])["value"]
@@ -47,19 +52,20 @@ def labels_alone(cohort: Cohort, thresholds: Iterable[float], merge: str = "mean
     return pd.DataFrame(rows, columns=columns).astype({"patients": int})
 
 
-def _compared(cohort: Cohort, thresholds: list[float], merge: str) -> tuple[pd.DataFrame, np.ndarray]:
-    """Labels of the training patients against the truth, one frame and feature at a time.
+def _compared(
+    cohort: Cohort, thresholds: list[float], merge: str, whose: set[str]
+) -> tuple[pd.DataFrame, np.ndarray]:
+    """Labels of some patients against the truth, one frame and feature at a time.
 
     Returns (IoU of images whose truth is not empty: patient_id, feature, threshold, value; how many pixels
     have each level and how many of these truly are of the feature, int (features, 2, 256)).
     """
     true = cohort.truth.set_index(FRAME)["path"].to_dict()
     patient_of = cohort.clips.set_index("clip_id")["patient_id"]
-    train = set(cohort.patients_in("train"))
     rows, counts = [], np.zeros((len(cohort.features), 2, 256), np.int64)
     for place, raters in cohort.labels.groupby(FRAME):
         patient, feature = patient_of[place[0]], place[2]
-        if patient not in train or place not in true:
+        if patient not in whose or place not in true:
             continue
         levels = confidence.merge(np.stack([arrays.image(cohort, path) for path in raters["path"]]), merge)
         there = arrays.image(cohort, true[place]) > 0

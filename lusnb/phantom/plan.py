@@ -105,6 +105,7 @@ def generator(seed: int, *place: int) -> np.random.Generator:
 
     A clip's parts are 0 its scene, 1 its picture, (2, rater) what a rater recognises, (3, rater) what the
     rater takes for it, (4, rater) the levels under the null "confidence"; (2,) is who lends strokes to whom.
+    (3, scene) belongs to no cohort: scenes.py.
     """
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=place))
 

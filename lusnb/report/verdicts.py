@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from lusnb import stats
+from lusnb.cohort.arrays import ALL
 from lusnb.cohort.problems import counted
 from lusnb.report import wording
 
@@ -41,6 +42,23 @@ def of_arms(
     if not lines:
         return "No arm has an IoU on a held-out patient: nothing is compared."
     return "\n".join([*lines, *wording.footnotes(lines)])
+
+
+def of_labels(alone: pd.DataFrame, means: pd.DataFrame) -> str:
+    """Where the labels themselves come closest to the truth, without a learner, beside the best arm.
+
+    alone: of compare.truth.labels_alone, on the tested patients; means: of compare.arms.intervals.
+    """
+    pooled = alone[alone["feature"] == ALL].dropna(subset="iou")
+    arms = means[means["metric"] == "truth_iou"].dropna(subset="mean")
+    if pooled.empty or arms.empty:
+        return "How near the labels come to the truth is not known here."
+    best = pooled.loc[pooled["iou"] == pooled["iou"].max(), "threshold"]
+    return (
+        "Without a learner, the labels themselves, at their own size, come closest to the truth of these "
+        f"patients at {wording.listed([f'{100 * t:g} %' for t in best])}: IoU {pooled['iou'].max():.3f}; the "
+        f"best arm's is {arms['mean'].max():.3f}. Both are the best of several on these same patients."
+    )
 
 
 def _of_metric(

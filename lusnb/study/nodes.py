@@ -121,15 +121,11 @@ def execute(node: Node, base: Path) -> None:
     }
     logging.getLogger("papermill").setLevel(logging.ERROR)
     told = f"its notebook: {path.relative_to(base)}"
+    places = f"notebooks/{node.notebook}.ipynb", path.relative_to(base)
     try:
         with _own_sockets() as config:
             papermill.execute_notebook(
-                f"notebooks/{node.notebook}.ipynb",
-                path.relative_to(base),
-                given,
-                progress_bar=False,
-                extra_arguments=KERNEL,
-                config=config,
+                *places, given, progress_bar=False, extra_arguments=KERNEL, config=config
             )
     except PapermillExecutionError as error:
         proofs.settle(folder)

@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 
 from lusnb.cohort.fingerprint import content, folder_stamp
+from lusnb.segment import start_weights
 from lusnb.study.matrix import NOTEBOOKS, TASKS
 from lusnb.study.places import import_places
 
@@ -208,9 +209,9 @@ def outside(asked: Mapping, base: Path) -> dict[str, str]:
     if asked.get("source") == "import":
         places = dict(zip(("files", "sheets"), import_places(asked, base), strict=True))
         found |= {name: folder_stamp(place) for name, place in places.items() if place.is_dir()}
-    weights = asked.get("encoder_weights", "none")
-    if weights not in ("none", "imagenet") and (base / weights).is_file():
-        found["encoder_weights"] = _weights(base / weights, (base / weights).stat().st_mtime_ns)
+    place = start_weights.file_of(asked.get("encoder_weights", "none"), asked.get("encoder"), base)
+    if place is not None and place.is_file():
+        found["encoder_weights"] = _weights(place, place.stat().st_mtime_ns)
     return found
 
 

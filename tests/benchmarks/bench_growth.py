@@ -23,7 +23,7 @@ def test_growth(take_turns: Callable, tell: Callable, folder: Path, tmp_path: Pa
         times = (f"{way.took('wall', (what,)):.3g} s" for way in (ways[-1], first))
         target = judged([wall[-1]], None, TIMES[-1] * SLACK)
         memory = " ".join(f"{way.peak:.0f}" for way in ways)
-        tell(Row(f"{what}: 2, 4, 8 times the clips over once", *times, *words, *target, memory))
+        tell(Row(f"{what}: 2, 4, 8 times the clips over once", *times, *words, "", *target, memory))
 
 
 def test_import(benchmark: object, tell: Callable):
@@ -32,5 +32,5 @@ def test_import(benchmark: object, tell: Callable):
     small, large = measured.values()
     times = f"{large.seconds:.3g} s", f"{small.seconds:.3g} s"
     name = f"import of {MEGABYTES[1]} MB over {MEGABYTES[0]} MB"
-    told = f"{large.seconds / small.seconds:.2f}", "", "", "", f"{large.peak:.0f} / {small.peak:.0f}"
+    told = f"{large.seconds / small.seconds:.2f}", "", "", "", "", f"{large.peak:.0f} / {small.peak:.0f}"
     tell(Row(name, *times, *told))

@@ -102,6 +102,23 @@ def segmenter_epochs(folder: Path, encoder: str, epochs: int) -> Callable[[], in
     return work
 
 
+def network_steps(encoder: str, steps: int, by_step: bool = False) -> Callable[..., int]:
+    """Training steps of the network alone, always on one batch in memory; units are images, or steps."""
+    p = segmentation_params(encoder)
+    network = segmenter.build(p, 6).train()
+    optimizer = torch.optim.Adam(network.parameters(), lr=1e-4, fused=True)
+    images = torch.rand(p.batch, 1, p.size, p.size).contiguous(memory_format=torch.channels_last)
+
+    def work(*_: object) -> int:
+        for _ in range(steps):
+            optimizer.zero_grad()
+            network(images).square().mean().backward()
+            optimizer.step()
+        return steps * (1 if by_step else p.batch)
+
+    return work
+
+
 def fed(folder: Path, epochs: int, opened: bool = False) -> Callable[[], int]:
     """What our network is fed, without the network: batches, augmented, as targets and weights.
 

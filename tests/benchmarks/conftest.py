@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.benchmarks import cases
+from tests.benchmarks import cases, limits
 from tests.benchmarks.table import Row, judged, seconds, shown
 from tests.benchmarks.ways import Way, in_turns, ratio
 
@@ -39,23 +39,30 @@ def take_turns(benchmark: object) -> Callable:
 def compare(take_turns: Callable, tell: Callable) -> Callable:
     """Compare our way with others that do the same, and tell a row of each of them.
 
-    asked: what rounds are done with, and what to call it.
+    asked: what rounds are done with, and what to call it. operations: of a unit; with them each way's share
+    of what the same cores reach in one large matrix product is told, measured in the same turns. bounds:
+    parts of our own work that no way can skip, told without a target.
     """
 
     def run(
         what: str, ours: Way, others: list[Way], *, unit: str, rounds: int, least: float | None = None,
-        asked: dict[tuple, str] | None = None,
+        asked: dict[tuple, str] | None = None, operations: float | None = None,
+        bounds: Sequence[Way] = (),
     ) -> None:  # fmt: skip
         asked = asked or {(): ""}
-        take_turns([ours, *others], rounds, asked)
+        top = [Way("one matrix product", limits.products, threads=ours.threads)] if operations else []
+        take_turns([ours, *others, *bounds, *top], rounds, asked)
         for one, called in asked.items():
-            for other in others:
+            for other in (*others, *bounds):
                 value = ratio(other, ours, "wall", one)
-                target, met = judged([value], least)
+                target, met = judged([value], None if other in bounds else least)
                 times = (seconds(way.took("wall", one), unit) for way in (ours, other))
                 memory = "" if called else f"{ours.peak:.0f} / {other.peak:.0f}"
                 cpu = f"{ratio(other, ours, 'cpu', one):.2f}"
-                tell(Row(f"{what}{called}: {other.name}", *times, f"{value:.2f}", cpu, target, met, memory))
+                shares = [limits.share(operations, way, limit, one) for way in (ours, other) for limit in top]
+                limit = " / ".join(f"{share:.2f}" for share in shares)
+                told = f"{value:.2f}", cpu, limit, target, met, memory
+                tell(Row(f"{what}{called}: {other.name}", *times, *told))
 
     return run
 

@@ -60,6 +60,7 @@ def screen(place: Path, base: Path) -> str:
     assert version, "pyproject.toml names a version"
     sentences = [
         said(segmented, "IoU against the truth, own cuts"),
+        said(segmented, "Without a learner"),
         said(segmented, "IoU against the truth: "),
         "S/F ratio: " + said(tasks, "Does anything beat the training mean", "S/F ratio"),
         counted(place / "tables"),

@@ -15,6 +15,9 @@ class Row:
     other: str
     ratio: str
     processor: str = ""  # the same ratio in seconds of processor, which a busy machine disturbs less
+    limit: str = (
+        ""  # operations a second over those of one large matrix product on the same cores, ours / other
+    )
     target: str = ""
     met: str = ""
     memory: str = ""  # peak in MiB, ours / other
@@ -39,7 +42,8 @@ def judged(values: Sequence[float], least: float | None, most: float | None = No
 def shown(rows: list[Row]) -> str:
     """The rows as one table."""
     names = {
-        "name": "what", "other": "the ordinary way", "processor": "in processor time", "memory": "peak MiB",
+        "name": "what", "other": "the ordinary way", "processor": "in processor time",
+        "limit": "share of the limit", "memory": "peak MiB",
     }  # fmt: skip
     table = pd.DataFrame([asdict(row) for row in rows]).rename(columns=names)
     widths = {c: max([len(c), *table[c].str.len()]) for c in table}
