@@ -13,7 +13,7 @@ PLAIN = {
     "arm": "x", "supervision": "threshold", "label_threshold": 0.6, "confidence_weight": "paper",
     "background_weight": "paper", "loss": "weighted_ce", "merge": "mean", "harmonise": False,
     "only_rater": "", "decoder": "FPN", "encoder": "mobilenet_v2", "interpolation": "nearest",
-    "seed": 0, "seed_offset": 0, "fold": 0, "mc_samples": 0, "epochs": 4, "learning_rate": 0.003, "batch": 4,
+    "encoder_weights": "none", "seed": 0, "seed_offset": 0, "fold": 0, "mc_samples": 0, "epochs": 4, "learning_rate": 0.003, "batch": 4,
 }  # fmt: skip
 
 
@@ -37,6 +37,7 @@ def told(**change: object) -> dict:
         ({"decoder": "Unet"}, "threshold 60 %, Unet", False),
         ({"encoder": "resnet34"}, "threshold 60 %, resnet34", True),  # the paper names no encoder
         ({"epochs": 7}, "threshold 60 %, 7 epochs", True),
+        ({"encoder_weights": "phantom"}, "threshold 60 %, starts from phantom", True),
         ({"interpolation": "linear"}, "threshold 60 %, linear interpolation", True),
         ({"harmonise": True}, "threshold 60 %, raters harmonised", False),
         ({"seed_offset": 1000}, "threshold 60 %, seed +1000", True),
