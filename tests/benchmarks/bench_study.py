@@ -21,7 +21,7 @@ LOOK = 0.5  # seconds between two looks at memory
 
 def watched(command: list[str], where: Path) -> tuple[float, float, float]:
     """Run a command: seconds, seconds of processor, and peak MiB over all its processes at one time."""
-    environment = {**os.environ, "MPLBACKEND": "agg", "PYTHONPATH": str(where)}
+    environment = {**os.environ, "PYTHONPATH": str(where)}
     start, peak, before = time.perf_counter(), 0.0, processor()
     with open(where / "said.txt", "w") as said:
         running = subprocess.Popen(command, cwd=where, env=environment, stdout=said, stderr=said)
