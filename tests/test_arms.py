@@ -13,7 +13,8 @@ PLAIN = {
     "arm": "x", "supervision": "threshold", "label_threshold": 0.6, "confidence_weight": "paper",
     "background_weight": "paper", "loss": "weighted_ce", "merge": "mean", "harmonise": False,
     "only_rater": "", "decoder": "FPN", "encoder": "mobilenet_v2", "interpolation": "nearest",
-    "encoder_weights": "none", "seed": 0, "seed_offset": 0, "fold": 0, "mc_samples": 0, "epochs": 4, "learning_rate": 0.003, "batch": 4,
+    "encoder_weights": "none", "seed": 0, "seed_offset": 0, "fold": 0, "mc_samples": 0, "epochs": 4,
+    "learning_rate": 0.003, "batch": 4,
 }  # fmt: skip
 
 

@@ -26,8 +26,8 @@ def products() -> Callable[..., float]:
 def operations(network: nn.Module, *shape: int) -> float:
     """Operations of a training step for one input of a batch of this shape: three times a forward pass's.
 
-    Going back takes twice as many. PyTorch's counter counts convolutions and matrix products, a multiplication
-    and an addition each; on the way back it counts those in groups many times over, hence not asked.
+    Going back takes twice as many. PyTorch's counter counts convolutions and matrix products, a
+    multiplication and an addition each; on the way back it counts those in groups many times over.
     """
     with FlopCounterMode(display=False) as counted, torch.no_grad():
         network.train()(torch.zeros(shape))
