@@ -25,7 +25,7 @@ from lusnb.phantom.mistakes import paint
 from lusnb.phantom.plan import Plan, generator
 from lusnb.phantom.raters import Sight, recognise
 from lusnb.phantom.scan import render
-from lusnb.phantom.structures_and_artefacts import masks, structures
+from lusnb.phantom.structures_and_artefacts import masks, masks_of_frames, structures
 
 Numbered = tuple[int, dict]  # a clip's place in the cohort and its row of the views
 
@@ -47,8 +47,7 @@ def make_clip(folder: Path, plan: Plan, clip: Numbered) -> str:
 def true_pages(plan: Plan, scene: Scene) -> np.ndarray:
     """What is in each frame of a clip, uint8 (T, H, W) as true_masks.pack has it."""
     grid = plans.grid_of(plan, scene)
-    poses = [scene.breathing.pose(frame / plan.fps) for frame in range(plan.n_frames)]
-    return np.stack([true_masks.pack(masks(structures(scene, grid, pose), grid)) for pose in poses])
+    return np.stack([true_masks.pack(m) for m in masks_of_frames(scene, grid, plan.n_frames, plan.fps)])
 
 
 def sight_of(folder: Path, plan: Plan, clip: Numbered) -> Sight:

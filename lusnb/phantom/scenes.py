@@ -16,7 +16,7 @@ from lusnb.cohort import arrays, true_masks
 from lusnb.phantom import plan as plans
 from lusnb.phantom.anatomy import FEATURES, Scene, draw_scene
 from lusnb.phantom.scan import render
-from lusnb.phantom.structures_and_artefacts import Grid, masks, structures
+from lusnb.phantom.structures_and_artefacts import Grid, masks_of_frames
 
 SCENES = 3  # first number of a scene's place in the seed tree; a cohort's parts have 0 to 2 (plan.generator)
 SIZES = (96, 128, 160, 192)  # pixels a side at which a scene is scanned, before it is resized
@@ -46,8 +46,7 @@ def scan(seed: int, number: int, frames: int, size: int) -> tuple[np.ndarray, np
     scanned = int(rng.choice([at for at in SIZES if at >= size] or [size]))
     gray = render(rng, scene, scanned, frames, fps)
     grid = Grid(scanned, scanned, scene.depth_mm, scene.width_mm)
-    poses = [scene.breathing.pose(frame / fps) for frame in range(frames)]
-    true = np.stack([masks(structures(scene, grid, pose), grid) for pose in poses]).astype(np.uint8)
+    true = np.stack(list(masks_of_frames(scene, grid, frames, fps))).astype(np.uint8)
     gained = np.rint(np.clip(gray * np.float32(gain), 0, 255)).astype(np.uint8)
     return np.stack([arrays.resize(frame, size) for frame in gained]), true_masks.shrink(true, size)
 

@@ -10,6 +10,7 @@ Sources
 - APART_MM, LEFT_OVER, how far a B line narrows towards the pleura: chosen.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -272,3 +273,9 @@ def masks(ribbons: list[Ribbon], grid: Grid) -> np.ndarray:
         true[FEATURES.index(feature)] = here & ~taken
         taken |= here
     return true
+
+
+def masks_of_frames(scene: Scene, grid: Grid, frames: int, fps: float) -> Iterator[np.ndarray]:
+    """The true masks of each frame of a clip, `fps` frames a second: `masks`."""
+    for frame in range(frames):
+        yield masks(structures(scene, grid, scene.breathing.pose(frame / fps)), grid)

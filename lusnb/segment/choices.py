@@ -67,11 +67,6 @@ def _encoders() -> tuple[str, ...]:
     return (*smp.encoders.encoders, *(f"tu-{name}" for name in timm.list_models()))
 
 
-def _encoder(found: Mapping[str, object]) -> str | None:
-    """The encoder of a segmenter; None for a task, which has but one."""
-    return str(found["encoder"]) if "encoder" in found else None
-
-
 def check_together(where: str, found: Mapping[str, object], base: Path = Path()) -> None:
     """Raise ParameterError where values that are each right by themselves do not go together, or name what is
     not there. base: the folder that paths among them are relative to."""
@@ -79,6 +74,6 @@ def check_together(where: str, found: Mapping[str, object], base: Path = Path())
     if not told and "encoder" in found:  # of a segmenter
         told = arms.wrong_labels(found) or wrong_network(found)
     if not told and "encoder_weights" in found:
-        told = start_weights.wrong(str(found["encoder_weights"]), _encoder(found), base)
+        told = start_weights.wrong(found["encoder_weights"], found.get("encoder"), base)  # a task has but one
     if told:
         raise ParameterError(f"{where}: {told}")

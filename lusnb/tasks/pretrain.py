@@ -67,9 +67,8 @@ class Coverage(lightning.LightningModule):
 
     def __init__(self, epochs: int):
         super().__init__()
-        body = clip_encoder.ClipEncoder(1 + len(FEATURES), CLIPS["frames"])
-        self.network = nn.Sequential(body, nn.Linear(clip_encoder.FEATURES, len(FEATURES)))
-        self.body, self.epochs = [body], epochs  # in a list: its weights are counted once
+        self.body, self.epochs = clip_encoder.ClipEncoder(1 + len(FEATURES), CLIPS["frames"]), epochs
+        self.network = nn.Sequential(self.body, nn.Linear(clip_encoder.FEATURES, len(FEATURES)))
 
     def _loss(self, gray: Tensor, masks: Tensor, shown: Tensor) -> Tensor:
         """Binary cross-entropy of the shares, mean over clips and features.
@@ -78,9 +77,8 @@ class Coverage(lightning.LightningModule):
         sees the masks; else they are zeros.
         """
         covered = masks.amax(3).float().mean((1, 3))  # (N, C)
-        inputs = torch.cat(
-            [gray[:, :, None].float() / 127.5 - 1, masks.float() * shown[:, None, None, None, None]], 2
-        )
+        seen = masks.float() * shown[:, None, None, None, None]
+        inputs = torch.cat([segmenter.as_input(gray)[:, :, None], seen], 2)
         return F.binary_cross_entropy_with_logits(self.network(inputs), covered)
 
     def training_step(self, batch: tuple[Tensor, Tensor], _: int) -> Tensor:
@@ -107,7 +105,8 @@ def train_clips(seed: int, count: int) -> tuple[clip_encoder.ClipEncoder, pd.Dat
     """
     gray, true = scenes.scans(seed, range(count), CLIPS["frames"], CLIPS["size"])
     tensors = torch.from_numpy(gray), torch.from_numpy(true)
-    held_out, seen = (TensorDataset(*(part[rows] for part in tensors)) for rows in _rows())
+    held_out = TensorDataset(*(part[:HELD_OUT] for part in tensors))
+    seen = TensorDataset(*(part[HELD_OUT:] for part in tensors))
     torch.manual_seed(seed)
     module = Coverage(CLIPS["epochs"])
     shuffle = torch.Generator().manual_seed(seed)
@@ -120,11 +119,7 @@ def train_clips(seed: int, count: int) -> tuple[clip_encoder.ClipEncoder, pd.Dat
         monitor="validation_loss",
         highest=False,
     )
-    return module.body[0], history
-
-
-def _rows() -> tuple[slice, slice]:
-    return slice(0, HELD_OUT), slice(HELD_OUT, None)
+    return module.body, history
 
 
 def unshifted(network: clip_encoder.ClipEncoder) -> dict[str, Tensor]:
@@ -135,8 +130,7 @@ def unshifted(network: clip_encoder.ClipEncoder) -> dict[str, Tensor]:
 
 def store(place: Path, state: dict[str, Tensor], told: dict[str, Any]) -> None:
     """Write weights in half precision, integers as they are; the metadata say how they were made."""
-    half = {k: v.half() if v.is_floating_point() else v for k, v in state.items()}
-    half = {k: v.contiguous().clone() for k, v in half.items()}
+    half = {k: (v.half() if v.is_floating_point() else v).contiguous() for k, v in state.items()}
     place.parent.mkdir(parents=True, exist_ok=True)
     files.write_with(place, lambda beside: save_file(half, beside, {k: str(v) for k, v in told.items()}))
 

@@ -65,7 +65,7 @@ def test_nodes(benchmark: object, tell: Callable, tmp_path: Path):
     peaks = f"{found['warm'][2]:.0f} / {found['cold'][2]:.0f}"
     times = f"{beside['warm']:.2f} s/node", f"{beside['cold']:.2f} s/node"
     name = f"smoke, {JOBS} jobs, wall time a node adds to its computing: each a process of its own"
-    told = f"{beside['cold'] / beside['warm']:.2f}", f"{share:.2f}", "", *target, memory
+    told = f"{beside['cold'] / beside['warm']:.2f}", f"{share:.2f}", "", *target, peaks
     tell(Row(name, *times, *told))
     walls = f"{found['warm'][0]:.0f} s", f"{found['cold'][0]:.0f} s"
     ratio = found["cold"][0] / found["warm"][0]

@@ -75,17 +75,14 @@ def scores(cohort: Cohort, start: str) -> pd.Series:
     p = asked(start, 1)
     data, truth = frames.load(cohort, p, []), as_measured(cohort, p)
     part, alone = groups(data.table, FOLDS), data.table["patient_id"].nunique() == 1
-    data = replace(data, table=data.table.assign(patient_id=part.astype(str)))
+    roles = {name: [name] for name in ("train", "validation", "test")}
     found = []
     for k in range(FOLDS):
-        names = [str((k + step) % FOLDS) for step in range(FOLDS)]
         # a third is tested; of the others every fourth frame chooses the epoch and the cut
-        roles = {"test": names[:1], "train": ["train"], "validation": ["validation"]}
-        rest = data.table["patient_id"] != names[0]
-        role = np.where(np.arange(len(data.table)) % 4 == 0, "validation", "train")
-        table = data.table.assign(patient_id=np.where(rest, role, names[0]))
-        here = replace(data, table=table)
-        network, _ = segmenter.train(here, roles, asked(start, int((rest & (role == "train")).sum())))
+        role = np.where(np.arange(len(part)) % 4 == 0, "validation", "train")
+        role = np.where(part == k, "test", role)
+        here = replace(data, table=data.table.assign(patient_id=role))
+        network, _ = segmenter.train(here, roles, asked(start, int((role == "train").sum())))
         said = predict.labelled(network, here, roles, p)
         tested = said.held_out
         drawn = said.levels[tested] >= said.cut
